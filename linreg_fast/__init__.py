@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Linear regression by closed form and by gradient descent, with a compiled core."""
+
+from linreg_fast.closed_form import ConditionWarning, RankWarning
+from linreg_fast.config import show_config
+from linreg_fast.descent import ConvergenceWarning, LearningRateError
+from linreg_fast.fitting import cost, fit, gradient
+from linreg_fast.passes import set_num_threads
+from linreg_fast.planning import Plan, plan
+from linreg_fast.result import LinearFit
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ConditionWarning",
+    "ConvergenceWarning",
+    "LearningRateError",
+    "LinearFit",
+    "Plan",
+    "RankWarning",
+    "__version__",
+    "cost",
+    "fit",
+    "gradient",
+    "plan",
+    "set_num_threads",
+    "show_config",
+]

@@ -1,0 +1,432 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Closed form: cholesky, qr and svd over SciPy's LAPACK, and the way from one to the next.
+
+All three work on columns that are centred about their means and scaled by powers of two to a norm
+between 0.7 and 1.4, so that neither an offset nor a unit costs a digit. Cholesky squares the condition
+number and costs one pass; QR does not and costs another; the SVD is taken of R, where rank is in doubt.
+BLAS and LAPACK are called from the calling thread only.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linreg_fast import inputs, passes
+from linreg_fast.moments import Matrix, Moments, Vector
+
+EPS = 2.0**-53
+FULL_DIGITS = 15.95  # -log10(EPS)
+RCOND_CHOLESKY = 1e-13  # of the Gram matrix; under it the columns' condition number exceeds 3e6: QR
+RANK_TOLERANCE = 2.0**-40  # times sqrt(p): singular values below are rounding, whatever the number of rows
+CONSTANT = 4 * EPS  # a column that varies by less of its own value is constant
+QR_BLOCK_BYTES = 1 << 23  # of a row block that is factorised at once
+
+
+class RankWarning(UserWarning):
+    """The columns are linearly dependent: the minimum-norm solution was taken."""
+
+
+class ConditionWarning(UserWarning):
+    """A solver that was asked for by name met a problem too ill-conditioned for it."""
+
+
+@dataclass(slots=True)
+class Solution:
+    """Coefficients in the user's units and what is known about them."""
+
+    coef: Matrix  # (n_targets, n_features)
+    intercept: Vector  # (n_targets,)
+    rss: Vector
+    tss: Vector
+    rank: int
+    rcond: float
+    digits: float
+    path: tuple[str, ...]
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Centred:
+    """The problem in centred columns, scaled by powers of two: A beta = c.
+
+    A = e (S + l2 d^2) e and c = e (q - s t'/N) over the columns `live` that vary at all;
+    b = beta e d / dy; S_yy are the centred squares of the targets, N mu^2 / S_jj at most rho.
+    """
+
+    live: NDArray[np.intp]
+    A: Matrix
+    c: Matrix
+    S_yy: Vector
+    e: NDArray[np.int64]  # exponents of two, of e d, and of dy
+    ey: NDArray[np.int64]
+    mu: Vector
+    rho: float
+
+
+def centre(M: Moments, fit_intercept: bool, l2: float) -> Centred:
+    """The centred, equilibrated problem of some moments, by algebra alone."""
+    mu = M.mean if fit_intercept else np.zeros_like(M.s)
+    S = M.G - np.outer(M.s, mu) if fit_intercept else M.G.copy()
+    c = M.q - np.outer(mu, M.t) if fit_intercept else M.q
+    S_yy = np.maximum(M.u - M.t * M.t / M.N, 0.0) if fit_intercept else M.u
+    spread = np.maximum(np.diagonal(S), 0.0)
+    # |W| <= 4 eps |k| in every row makes the sum of squares at most that; the reverse holds but for
+    # columns that vary in few rows only, and those the exact rank decision further down must see.
+    floor = M.N * (CONSTANT * np.abs(M.k) * M.d) ** 2 if fit_intercept else np.zeros_like(spread)
+    live = np.flatnonzero((np.diagonal(M.G) > 0) & ((spread > floor) | (M.N < 2)) & (spread > 0))
+    rho = 0.0
+    if fit_intercept and live.size:
+        rho = float(np.max(M.N * mu[live] ** 2 / spread[live]))
+    A = S[np.ix_(live, live)]
+    if l2:
+        A[np.diag_indices_from(A)] += l2 * M.d[live] ** 2
+    e = -np.round(0.5 * np.log2(np.diagonal(A))).astype(np.int64)
+    scale = np.ldexp(1.0, e)
+    A = A * scale * scale[:, None]
+    exponents = e + np.frexp(M.d[live])[1] - 1
+    return Centred(live, A, c[live] * scale[:, None], S_yy, exponents, np.frexp(M.dy)[1] - 1, mu, rho)
+
+
+def solve(
+    data: inputs.Table,
+    M: Moments,
+    solver: str,
+    fit_intercept: bool,
+    l2: float,
+) -> Solution:
+    """Solve by `solver`, or by cholesky -> qr -> svd as the conditioning asks for with "auto".
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        A solver asked for by name that cannot deliver: "cholesky" or "qr" on dependent columns.
+    """
+    C = centre(M, fit_intercept, l2)
+    p = len(C.live)
+    if p == 0:
+        return _finish(data, M, C, fit_intercept, np.zeros((0, data.n_targets)), 0, 1.0, np.zeros(0), ("mean",), "")
+    path: tuple[str, ...] = ()
+    reason = ""
+    if solver in ("auto", "cholesky"):
+        path = ("cholesky",)
+        beta, gram_rcond = _cholesky(C)
+        if beta is not None and (gram_rcond >= RCOND_CHOLESKY or solver == "cholesky"):
+            if gram_rcond < RCOND_CHOLESKY:
+                warnings.warn(
+                    f"the columns are too ill-conditioned for cholesky (rcond {math.sqrt(gram_rcond):.1e}): few or no "
+                    'digits of the coefficients may be right; use solver="auto", "qr" or "svd"',
+                    ConditionWarning,
+                    stacklevel=3,
+                )
+            delta = np.full(data.n_targets, EPS * (1 + C.rho) / gram_rcond)
+            rcond = math.sqrt(gram_rcond)
+            return _finish(data, M, C, fit_intercept, beta, p, rcond, delta, path, "")
+        if solver == "cholesky":
+            raise np.linalg.LinAlgError(
+                "the cross products of X are not positive definite: its columns are linearly dependent, or nearly; "
+                'use solver="auto" or "svd"'
+            )
+        reason = (
+            "cholesky failed: the columns are dependent, or nearly"
+            if beta is None
+            else f"rcond {math.sqrt(gram_rcond):.1e} of the columns is too small for cholesky"
+        )
+    path += ("qr",)
+    R = _qr_rows(data, M, C, l2)
+    rcond = _triangle_rcond(R[:p, :p])
+    enough = rcond >= 10 * p * RANK_TOLERANCE * math.sqrt(p)
+    if solver != "svd" and enough:
+        beta = _solve_triangle(R, p)
+        delta = _qr_delta(R, p, 1 / rcond)
+        return _finish(data, M, C, fit_intercept, beta, p, rcond, delta, path, reason)
+    U, sigma, Vt = _svd(R[:p, :p])
+    rank = int(np.count_nonzero(sigma > RANK_TOLERANCE * math.sqrt(p) * sigma[0]))
+    if solver == "qr" and rank < p:
+        raise np.linalg.LinAlgError(
+            f'the columns of X have rank {rank}, not {p}: qr has no unique solution; use solver="auto" or "svd"'
+        )
+    if solver != "svd" and rank == p:
+        beta = _solve_triangle(R, p)
+    else:
+        path = (*path, "svd") if solver == "auto" else ("svd",)
+        beta = Vt[:rank].T @ ((U[:, :rank].T @ R[:p, p:]) / sigma[:rank, None])
+    if rank < p:
+        reason = f"{reason}; " * bool(reason) + f"rank {rank} of {p}: minimum norm"
+        _warn_rank(data, C.live, Vt[rank:], rank)
+    rcond = float(sigma[rank - 1] / sigma[0])
+    return _finish(data, M, C, fit_intercept, beta, rank, rcond, _qr_delta(R, p, 1 / rcond), path, reason)
+
+
+def solve_wide(data: inputs.Table, fit_intercept: bool, l2: float) -> Solution:
+    """Minimum norm for no more rows than columns: SVD of the centred, scaled rows themselves.
+
+    No p x p matrix is made: the cost is n^2 p and one float64 copy of X, centred.
+    """
+    w = None if data.w is None else np.asarray(data.w, dtype=np.float64)
+    X = np.array(data.X, dtype=np.float64)
+    Y = np.array(data.Y, dtype=np.float64)
+    unit = 1.0
+    if not (np.isfinite(X).all() and np.isfinite(Y).all() and (w is None or (np.isfinite(w) & (w >= 0)).all())):
+        fault = inputs.first_fault(data)
+        if fault is not None:
+            raise ValueError(fault)
+    if w is not None:
+        X, Y, w = X[w != 0], Y[w != 0], w[w != 0]
+        if not len(w):
+            raise ValueError("sample_weight has no positive weight: no row is left to fit")
+        unit = float(w.max())
+        w = w / unit
+    n, p = X.shape
+    m, m_y = np.zeros(p), np.zeros(Y.shape[1])
+    if fit_intercept:
+        # about the first row, so that a constant column is centred to exactly 0
+        m = X[0] + np.average(X - X[0], axis=0, weights=w)
+        m_y = Y[0] + np.average(Y - Y[0], axis=0, weights=w)
+    root = np.ones((n, 1)) if w is None else np.sqrt(w)[:, None]
+    Z, V = (X - m) * root, (Y - m_y) * root
+    largest = np.abs(Z).max(axis=0)
+    live = np.flatnonzero(largest > CONSTANT * np.abs(m))
+    Z = Z[:, live]
+    # A penalty fixes the norm to minimise; without one it is that of the equilibrated columns, whose
+    # largest element is brought to 1 first so that the squares stay in range.
+    e = np.zeros(len(live), dtype=np.int64)
+    if not l2:
+        e = -np.frexp(largest[live])[1].astype(np.int64)
+        Z = np.ldexp(Z, e)
+        more = -np.round(0.5 * np.log2(np.einsum("ij,ij->j", Z, Z))).astype(np.int64)
+        Z, e = np.ldexp(Z, more), e + more
+    coef = np.zeros((Y.shape[1], p))
+    residual = V
+    rank, rcond, digits = 0, 1.0, FULL_DIGITS
+    if len(live):
+        U, sigma, Vt = _svd(Z)
+        rank = int(np.count_nonzero(sigma > RANK_TOLERANCE * math.sqrt(len(live)) * sigma[0]))
+        inverse = 1 / sigma[:rank] if not l2 else sigma[:rank] / (sigma[:rank] ** 2 + l2 / unit)
+        beta = Vt[:rank].T @ (inverse[:, None] * (U[:, :rank].T @ V))
+        coef[:, live] = np.ldexp(beta, e[:, None]).T
+        residual = V - Z @ beta
+        rcond = float(sigma[rank - 1] / sigma[0])
+        tan = np.linalg.norm(residual, axis=0) / np.maximum(np.linalg.norm(V, axis=0), np.finfo(float).tiny)
+        delta = EPS / rcond * (1 + tan / rcond)
+        spread = np.abs(m[live]) @ np.ldexp(1.0, e) * np.abs(beta).max(axis=0, initial=0.0)
+        digits = _digits(beta, delta, coef, m, m_y, spread, fit_intercept)
+        if rank < len(live) and not l2:
+            _warn_rank(data, live, None, rank)
+    zero = np.zeros_like
+    return Solution(
+        coef=coef,
+        intercept=_intercepts(coef, m, zero(m), m_y, zero(m_y)) if fit_intercept else zero(m_y),
+        rss=np.einsum("ij,ij->j", residual, residual) * unit,
+        tss=np.einsum("ij,ij->j", V, V) * unit,
+        rank=rank,
+        rcond=rcond,
+        digits=digits,
+        path=("svd",),
+        reason=f"{n} rows for {p} columns: {'ridge' if l2 else 'minimum norm'}",
+    )
+
+
+def _cholesky(C: Centred) -> tuple[Matrix | None, float]:
+    """beta of A beta = c and the reciprocal condition number of A; (None, 0) if A is not positive definite."""
+    from scipy.linalg import lapack
+
+    A_F = np.asfortranarray(C.A)
+    R, info = lapack.dpotrf(A_F)
+    if info != 0:
+        return None, 0.0
+    norm = np.abs(C.A).sum(axis=0).max()
+    rcond, info = lapack.dpocon(R, norm)
+    beta, info = lapack.dpotrs(R, C.c)
+    residual = np.abs(C.A @ beta - C.c).max()
+    bound = 100 * len(C.A) * EPS * (norm * np.abs(beta).max(initial=0.0) + np.abs(C.c).max(initial=0.0))
+    if info != 0 or not residual <= bound:
+        raise np.linalg.LinAlgError(
+            f"LAPACK's Cholesky solution leaves a residual of {residual:.1e} where {bound:.1e} is the most that "
+            "rounding explains: the BLAS or LAPACK library in use computes wrong results"
+        )
+    return beta, float(rcond)
+
+
+def _qr_rows(data: inputs.Table, M: Moments, C: Centred, l2: float) -> Matrix:
+    """R of the QR factorisation of [(W - mu) e, V - t/N], sqrt(w) times each row, and the rows of l2.
+
+    Row blocks are factorised one after the other in the calling thread and their R merged in pairs.
+    """
+    p, n_targets = len(C.live), data.n_targets
+    k, d, mu = M.k[C.live], M.d[C.live], C.mu[C.live]
+    scale = np.ldexp(1.0, C.e - (np.frexp(d)[1] - 1))
+    t_mean = M.t / M.N if C.mu.any() or M.k.any() or M.ky.any() else np.zeros_like(M.t)
+    width = p + n_targets
+    n_blocks = passes.count_blocks(data.n_rows, 8 * width / QR_BLOCK_BYTES * passes.BLOCK_SECONDS, 0)
+
+    def factor(lo: int, hi: int) -> Matrix:
+        R = np.zeros((0, width))
+        step = max(4 * width, QR_BLOCK_BYTES // (8 * width))
+        for at in range(lo, hi, step):
+            to = min(at + step, hi)
+            Z = np.empty((to - at, width), order="F")
+            Z[:, :p] = ((data.X[at:to][:, C.live].astype(np.float64) - k) * d - mu) * scale
+            Z[:, p:] = (data.Y[at:to].astype(np.float64) - M.ky) * M.dy - t_mean
+            if data.w is not None:
+                w = np.asarray(data.w[at:to], dtype=np.float64)
+                Z = Z[w != 0] * np.sqrt(w[w != 0])[:, None]
+            R = merge(R, Z)
+        return R
+
+    def merge(upper: Matrix, lower: Matrix) -> Matrix:
+        R: Matrix = np.linalg.qr(np.vstack([upper, lower]), mode="r")
+        return R
+
+    R: Matrix = passes.fold(data.n_rows, n_blocks, factor, merge, 1)
+    if l2:
+        penalty = np.zeros((p, width))
+        penalty[:, :p] = np.diag(math.sqrt(l2) * np.ldexp(1.0, C.e))
+        R = merge(R, penalty)
+    if len(R) < width:
+        R = np.vstack([R, np.zeros((width - len(R), width))])
+    return R * np.where(np.diagonal(R) < 0, -1.0, 1.0)[:, None]
+
+
+def _triangle_rcond(R: Matrix) -> float:
+    from scipy.linalg import lapack
+
+    if not np.diagonal(R).all():
+        return 0.0
+    rcond, _ = lapack.dtrcon(np.asfortranarray(R))
+    return float(rcond)
+
+
+def _solve_triangle(R: Matrix, p: int) -> Matrix:
+    from scipy.linalg import lapack
+
+    beta, info = lapack.dtrtrs(np.asfortranarray(R[:p, :p]), R[:p, p:])
+    if info != 0:
+        raise np.linalg.LinAlgError("LAPACK's dtrtrs met a zero on the diagonal of R")
+    return np.asarray(beta)
+
+
+def _svd(A: Matrix) -> tuple[Matrix, Vector, Matrix]:
+    """The thin SVD, by divide and conquer or, where that does not converge, by QR iteration."""
+    import scipy.linalg
+
+    try:
+        return scipy.linalg.svd(A, full_matrices=False, check_finite=False, lapack_driver="gesdd")  # type: ignore[no-any-return]
+    except np.linalg.LinAlgError:
+        return scipy.linalg.svd(A, full_matrices=False, check_finite=False, lapack_driver="gesvd")  # type: ignore[no-any-return]
+
+
+def _qr_delta(R: Matrix, p: int, kappa: float) -> Vector:
+    """Relative error to expect of beta from QR: eps kappa (1 + kappa tan t), t the angle of residual and fit."""
+    fitted = np.linalg.norm(R[:p, p:], axis=0)
+    tan = np.linalg.norm(np.triu(R[p:, p:]), axis=0) / np.maximum(fitted, np.finfo(float).tiny)
+    return EPS * kappa * (1 + kappa * np.minimum(tan, 1 / EPS))
+
+
+def _finish(
+    data: inputs.Table,
+    M: Moments,
+    C: Centred,
+    fit_intercept: bool,
+    beta: Matrix,
+    rank: int,
+    rcond: float,
+    delta: Vector,
+    path: tuple[str, ...],
+    reason: str,
+) -> Solution:
+    """From beta to the coefficients in the user's units, the intercept, the residual and the digits."""
+    coef = np.zeros((data.n_targets, data.n_features))
+    coef[:, C.live] = np.ldexp(beta, C.e[:, None] - C.ey[None, :]).T
+    bad = np.argwhere(~np.isfinite(coef))
+    if bad.size:
+        j = int(bad[0, 1])
+        name = f" ({data.names[j]!r})" if data.names else ""
+        raise ValueError(f"the coefficient of column {j}{name} of X leaves the range of float64; scale the column")
+    # S_yy - beta'c loses what cancels, which the caller makes good with a cost pass where it matters
+    rss = np.maximum(C.S_yy - np.einsum("jt,jt->t", beta, C.c), 0.0)
+    back = np.ldexp(1.0, -C.ey)
+    mu, mu_y = C.mu / M.d, M.t / M.N * back
+    intercept = np.zeros(data.n_targets)
+    if fit_intercept:
+        intercept = _intercepts(coef, M.k, mu, M.ky, mu_y)
+    m, m_y = M.k + mu, M.ky + mu_y
+    lever = np.abs(m[C.live]) @ np.ldexp(1.0, C.e) * np.abs(beta).max(axis=0, initial=0.0) * back
+    return Solution(
+        coef=coef,
+        intercept=intercept,
+        rss=rss * back * back,
+        tss=C.S_yy * back * back,
+        rank=rank,
+        rcond=rcond,
+        digits=_digits(beta, delta, coef, m, m_y, lever, fit_intercept),
+        path=path,
+        reason=reason,
+    )
+
+
+def _digits(
+    beta: Matrix,
+    delta: Vector,
+    coef: Matrix,
+    m: Vector,
+    m_y: Vector,
+    lever: Vector,
+    fit_intercept: bool,
+) -> float:
+    """Correct decimal digits to expect of the worst coefficient; those that are exactly 0 do not count.
+
+    delta is the error of beta relative to its largest component: a small component has fewer digits.
+    delta times lever is what that error is worth in the intercept, beside the rounding of its terms.
+    """
+    digits = FULL_DIGITS
+    for t in range(beta.shape[1]):
+        size = np.abs(beta[:, t])
+        size = size[size > 0]
+        if size.size:
+            digits = min(digits, -math.log10(max(float(delta[t] * size.max() / size.min()), EPS)))
+        if fit_intercept:
+            b0 = m_y[t] - coef[t] @ m
+            error = EPS * (abs(m_y[t]) + np.abs(coef[t] * m).sum())
+            if size.size:
+                error += delta[t] * lever[t]
+            if b0 != 0 and error > 0:
+                digits = min(digits, -math.log10(max(float(error / abs(b0)), EPS)))
+    return max(0.0, min(digits, FULL_DIGITS))
+
+
+def _two_product(a: Vector, b: Vector) -> tuple[Vector, Vector]:
+    """a * b and its rounding error (Dekker 1971; Veltkamp's splitting)."""
+    p = a * b
+    with np.errstate(over="ignore", invalid="ignore"):
+        c, d = a * 134217729.0, b * 134217729.0
+        ah, bh = c - (c - a), d - (d - b)
+        al, bl = a - ah, b - bh
+        error = ((ah * bh - p) + ah * bl + al * bh) + al * bl
+    return p, np.where(np.isfinite(error), error, 0.0)
+
+
+def _intercepts(coef: Matrix, k: Vector, mu: Vector, ky: Vector, mu_y: Vector) -> Vector:
+    """b0 = (ky + mu_y) - sum_j (k_j + mu_j) b_j, rounded once."""
+    out = np.empty(len(coef))
+    for t, b in enumerate(coef):
+        terms = [ky[t : t + 1], mu_y[t : t + 1]]
+        for a in (k, mu):
+            terms += [-part for part in _two_product(a, b)]
+        out[t] = math.fsum(np.concatenate(terms))
+    return out
+
+
+def _warn_rank(data: inputs.Table, live: NDArray[np.intp], null: Matrix | None, rank: int) -> None:
+    """Warn of dependent columns, naming those that take part in a dependency."""
+    if null is None:
+        which = f"{data.n_rows} rows cannot determine {len(live)} columns"
+    else:
+        part = np.flatnonzero(np.abs(null).max(axis=0) > 1e-6)  # components of rounding are below
+        shown = [data.names[j] if data.names else int(j) for j in live[part[:10]]]
+        which = f"the columns {shown}{' and others' if len(part) > 10 else ''} depend on each other"
+    warnings.warn(f"rank {rank} of {len(live)}: {which}; the solution of minimum norm was taken", RankWarning, stacklevel=4)

@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""fit, cost and gradient: inputs -> plan -> solve -> result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from linreg_fast import closed_form, descent, inputs, moments, passes, planning
+from linreg_fast.moments import Vector
+from linreg_fast.result import LinearFit
+
+PRECISIONS = ("fast", "auto", "extended")
+CANCELLED = 1e-6  # share of tss that rss may fall to before it is summed from the residuals themselves
+
+
+def fit(
+    X: Any,
+    y: Any,
+    *,
+    sample_weight: Any = None,
+    fit_intercept: bool = True,
+    solver: str = "auto",
+    precision: str = "auto",
+    l2: float = 0.0,
+    feature_names: Sequence[str] | None = None,
+    n_threads: int | None = None,
+    progress: bool | Callable[[int, int], object] = False,
+    **solver_options: Any,
+) -> LinearFit:
+    """Fit a linear model by least squares.
+
+    Minimises the (weighted) residual sum of squares plus ``l2 * ||coef||^2``; the intercept is never
+    penalised. No copy of X is made where it is float32 or float64 in C or F order; other layouts and
+    dtypes are converted a few rows at a time. X, y and sample_weight are never written to.
+
+    Parameters
+    ----------
+    X : array_like of shape (n_samples, n_features) or (n_samples,)
+        Data; an array, a list, a data frame or an Arrow table. One dimension is a simple regression.
+    y : array_like of shape (n_samples,) or (n_samples, n_targets)
+    sample_weight : array_like of shape (n_samples,), optional
+        Weights, finite and not negative. A row of weight 0 is not there, whatever it holds; a weight
+        of 2 is the row twice.
+    fit_intercept : bool
+    solver : {"auto", "cholesky", "qr", "svd", "gd"}
+        "auto" takes what `plan` chooses and goes on from cholesky to qr to svd as the conditioning
+        asks for. A solver asked for by name is never replaced: it delivers, warns or raises.
+    precision : {"auto", "fast", "extended"}
+        "fast": one pass, no refinement. "auto": refined in double-double where fewer than 10 digits are
+        expected. "extended": refined until the digits are full. Refinement is for solver "auto" and the
+        closed forms, without l2.
+    l2 : float
+        Penalty, scikit-learn's Ridge ``alpha``.
+    feature_names : sequence of str, optional
+        Taken from X where it has column names.
+    n_threads : int, optional
+        At most so many threads, -1 for all processors; every number gives the same bits.
+    progress : bool or callable
+        True draws a progress bar (needs rich); a callable is called as progress(rows_done, rows).
+    **solver_options
+        For "gd": learning_rate, max_iter, tol, momentum, scale, coef_init, callback, passes;
+        see `linreg_fast.descent.Options`.
+
+    Returns
+    -------
+    LinearFit
+
+    Raises
+    ------
+    TypeError
+        Data that are not real numbers, an unknown option.
+    ValueError
+        Shapes that do not match, no rows, NaN or infinity (with the first row and column), weights that
+        are negative or all zero, unknown names, an option out of range.
+    numpy.linalg.LinAlgError
+        A solver asked for by name cannot deliver.
+    LearningRateError
+        Gradient descent diverges; the largest stable rate is named.
+
+    Warns
+    -----
+    RankWarning
+        Dependent columns, or no more rows than columns: the minimum-norm solution.
+    ConditionWarning
+        Cholesky asked for by name on columns too ill-conditioned for it.
+    ConvergenceWarning
+        Gradient descent stopped at max_iter.
+
+    Notes
+    -----
+    A constant column gets the coefficient 0 beside an intercept. With one row and an intercept all
+    coefficients are 0 and the intercept is y.
+
+    Examples
+    --------
+    >>> import numpy as np, linreg_fast
+    >>> x = np.array([0.0, 1.0, 2.0, 3.0])
+    >>> line = linreg_fast.fit(x, 1.0 + 2.0 * x)
+    >>> line.slope, line.intercept
+    (2.0, 1.0)
+    """
+    planning.check_solver(solver)
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
+    l2 = inputs.number(l2, "l2", least=0.0)
+    data = inputs.table(X, y, sample_weight, feature_names)
+    workers = passes.threads(n_threads)
+    chosen = descent.options(solver_options, data.n_features, fit_intercept) if solver == "gd" else None
+    if chosen is None and solver_options:
+        if solver != "auto":
+            raise TypeError(f"solver {solver!r} takes no options, got {', '.join(solver_options)}")
+        raise TypeError(f"options {', '.join(solver_options)} need solver='gd'")
+    plan = planning.plan_shape(
+        data.n_rows,
+        data.n_features,
+        data.n_targets,
+        solver=solver,
+        l2=l2,
+        itemsize=data.X.dtype.itemsize,
+        order=data.order,
+        weighted=data.w is not None,
+        n_threads=workers,
+        descent_passes=chosen.passes if chosen else None,
+        max_iter=chosen.max_iter if chosen else planning.DESCENT_STEPS,
+        copies=data.copies,
+    )
+    report = _progress(progress)
+    if plan.solver == "gd":
+        if data.n_targets != 1:
+            raise ValueError(f"solver 'gd' takes one target, got y of shape {data.Y.shape}: fit them one by one")
+        return _descend(data, plan, chosen or descent.Options(), fit_intercept, l2, precision, workers, report)
+    if plan.passes == "rows":
+        solution = closed_form.solve_wide(data, fit_intercept, l2)
+        n_samples = data.n_rows if data.w is None else int(np.count_nonzero(data.w))
+        sum_weight = float(data.n_rows if data.w is None else np.sum(data.w, dtype=np.float64))
+    else:
+        M = moments.of_table(data, fit_intercept, workers, report)
+        solution = closed_form.solve(data, M, solver, fit_intercept, l2)
+        n_samples, sum_weight = M.n_rows, M.N
+        if precision != "fast":
+            _sum_residuals(data, solution, workers)
+    one = data.one_target
+    return LinearFit(
+        coef=solution.coef[0] if one else solution.coef,
+        intercept=float(solution.intercept[0]) if one else solution.intercept,
+        solver=solution.path[-1],
+        solver_path=solution.path,
+        reason=solution.reason or plan.reason,
+        plan=plan,
+        precision=precision,
+        digits=solution.digits,
+        rank=solution.rank,
+        rcond=solution.rcond,
+        converged=True,
+        n_iter=0,
+        cost_history=None,
+        rss=float(solution.rss[0]) if one else solution.rss,
+        tss=float(solution.tss[0]) if one else solution.tss,
+        sum_weight=sum_weight,
+        n_samples=n_samples,
+        n_features=data.n_features,
+        n_targets=data.n_targets,
+        feature_names=None if data.names is None else tuple(data.names),
+        fit_intercept=bool(fit_intercept),
+        l2=l2,
+    )
+
+
+def _descend(
+    data: inputs.Table,
+    plan: planning.Plan,
+    chosen: descent.Options,
+    fit_intercept: bool,
+    l2: float,
+    precision: str,
+    workers: int,
+    report: Callable[[int, int], object] | None,
+) -> LinearFit:
+    # the moments give the learning rate and the digits, wherever p x p numbers are affordable
+    small = data.n_features <= descent.EXACT_L
+    M = moments.of_table(data, fit_intercept, workers, report) if plan.passes == "moments" or small else None
+    done = descent.descend(data, M, fit_intercept, l2, chosen, plan.passes, workers)
+    sum_weight = float(data.n_rows if data.w is None else np.sum(data.w, dtype=np.float64))
+    rss = 2 * descent.pass_cost(data, done.coef, done.intercept, workers)
+    tss = float(closed_form.centre(M, fit_intercept, 0.0).S_yy[0] / M.dy[0] ** 2) if M else _tss(data, fit_intercept)
+    return LinearFit(
+        coef=done.coef,
+        intercept=done.intercept,
+        solver="gd",
+        solver_path=("gd",),
+        reason=f"{plan.reason}; passes over the {plan.passes}",
+        plan=plan,
+        precision=precision,
+        digits=done.digits,
+        rank=data.n_features,
+        rcond=float("nan"),
+        converged=done.converged,
+        n_iter=done.n_iter,
+        cost_history=done.history,
+        rss=rss,
+        tss=tss,
+        sum_weight=sum_weight,
+        n_samples=data.n_rows if data.w is None else int(np.count_nonzero(data.w)),
+        n_features=data.n_features,
+        n_targets=1,
+        feature_names=None if data.names is None else tuple(data.names),
+        fit_intercept=bool(fit_intercept),
+        l2=l2,
+    )
+
+
+def _tss(data: inputs.Table, fit_intercept: bool) -> float:
+    y = np.asarray(data.Y[:, 0], dtype=np.float64)
+    w = np.ones(len(y)) if data.w is None else np.asarray(data.w, dtype=np.float64)
+    y = np.where(w != 0, y, 0.0)
+    return float(w @ (y - (w @ y / w.sum() if fit_intercept else 0.0)) ** 2)
+
+
+def _sum_residuals(data: inputs.Table, solution: closed_form.Solution, workers: int) -> None:
+    """rss from the residuals, one pass, where S_yy - b'c cancelled too many digits of it."""
+    for t in np.flatnonzero(solution.rss <= CANCELLED * solution.tss):
+        b, b0 = np.ascontiguousarray(solution.coef[t]), float(solution.intercept[t])
+        solution.rss[t] = 2 * descent.pass_cost(data, b, b0, workers, int(t))
+
+
+def _progress(progress: bool | Callable[[int, int], object]) -> Callable[[int, int], object] | None:
+    if callable(progress):
+        return progress
+    if not progress:
+        return None
+    try:
+        from rich.progress import Progress
+    except ImportError:
+        raise TypeError('progress=True needs rich: pip install "linreg_fast[cli]"; or give a callable') from None
+    bar = Progress()
+    task = bar.add_task("rows", total=None)
+
+    def report(done: int, total: int) -> None:
+        if not bar.live.is_started:
+            bar.start()
+        bar.update(task, completed=done, total=total)
+        if done >= total:
+            bar.stop()
+
+    return report
+
+
+def cost(
+    X: Any,
+    y: Any,
+    coef: Any,
+    intercept: float = 0.0,
+    *,
+    sample_weight: Any = None,
+    n_threads: int | None = None,
+) -> float:
+    """Cost J(b) = 1/(2 sum w) sum_i w_i (intercept + x_i coef - y_i)^2, in one pass.
+
+    Parameters
+    ----------
+    X, y, sample_weight
+        As in `fit`, one target.
+    coef : array_like of shape (n_features,)
+    intercept : float
+    n_threads : int, optional
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `fit`.
+    """
+    data, b, b0, workers = _point(X, y, coef, intercept, sample_weight, n_threads)
+    total = np.array([descent.pass_cost(data, b, b0, workers)])
+    return float(total[0] / _sum_weight(data, total))
+
+
+def gradient(
+    X: Any,
+    y: Any,
+    coef: Any,
+    intercept: float = 0.0,
+    *,
+    sample_weight: Any = None,
+    n_threads: int | None = None,
+) -> tuple[float, Vector, float]:
+    """Cost J(b) and its gradient in coef and intercept, in one pass.
+
+    Parameters
+    ----------
+    X, y, coef, intercept, sample_weight, n_threads
+        As in `cost`.
+
+    Returns
+    -------
+    cost : float
+    grad_coef : ndarray of shape (n_features,)
+        1/(sum w) sum_i w_i r_i x_i, with r_i = intercept + x_i coef - y_i.
+    grad_intercept : float
+        1/(sum w) sum_i w_i r_i.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `fit`.
+    """
+    data, b, b0, workers = _point(X, y, coef, intercept, sample_weight, n_threads)
+    out = descent.pass_gradient(data, b, b0, workers)
+    out /= _sum_weight(data, out)
+    return float(out[0]), out[1:-1], float(out[-1])
+
+
+def _point(
+    X: Any, y: Any, coef: Any, intercept: float, sample_weight: Any, n_threads: int | None
+) -> tuple[inputs.Table, Vector, float, int]:
+    data = inputs.table(X, y, sample_weight)
+    if data.n_targets != 1:
+        raise ValueError(f"y must have one target, got shape {data.Y.shape}")
+    b = inputs.vector(coef, "coef", data.n_features)
+    return data, b, inputs.number(intercept, "intercept"), passes.threads(n_threads)
+
+
+def _sum_weight(data: inputs.Table, result: Vector) -> float:
+    """Sum of the weights, once the result and the weights have been found to be numbers."""
+    weights = data.w is not None and not (np.asarray(data.w) >= 0).all()
+    if weights or not np.isfinite(result).all():
+        fault = inputs.first_fault(data)
+        if fault is not None:
+            raise ValueError(fault)
+    total = float(data.n_rows if data.w is None else np.sum(data.w, dtype=np.float64))
+    if not 0 < total < np.inf:
+        raise ValueError(f"sample_weight sums to {total}: no row is left, or the weights are too large")
+    return total

@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a user hands in -> a Table. The only place that checks, converts or copies it.
+
+float32 and float64 in C or F order are read in place, read-only or not. Every other layout or dtype is
+converted one row block at a time while it is being read, so that no second table stands in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = np.dtype(np.float64)
+IN_PLACE = (np.dtype(np.float64), np.dtype(np.float32))
+CONVERT_BYTES = 1 << 20  # of one converted piece of rows: a share of L2
+EXACT_INT = 2**53  # integers beyond are not all float64
+
+
+@dataclass(slots=True)
+class Table:
+    """X, y and weights as the passes read them.
+
+    X : (n_rows, n_features), any layout; Y : (n_rows, n_targets); w : (n_rows,) or None.
+    `order` is "C" or "F" where X, Y and w are read in place, "" where pieces of rows are converted.
+    """
+
+    X: NDArray[Any]
+    Y: NDArray[Any]
+    w: NDArray[Any] | None
+    order: str
+    dtype: str
+    names: list[str] | None = None
+    target_names: list[str] | None = None
+    one_target: bool = True  # y was one-dimensional
+    one_feature: bool = False  # X was one-dimensional
+    copies: list[str] = field(default_factory=list)
+
+    @property
+    def n_rows(self) -> int:
+        return int(self.X.shape[0])
+
+    @property
+    def n_features(self) -> int:
+        return int(self.X.shape[1])
+
+    @property
+    def n_targets(self) -> int:
+        return int(self.Y.shape[1])
+
+    def piece_rows(self) -> int:
+        """Rows of one converted piece, by shape alone."""
+        return max(64, CONVERT_BYTES // (8 * (self.n_features + self.n_targets + 1)) // 64 * 64)
+
+    def pieces(self, lo: int, hi: int) -> Any:
+        """Yield (X, Y, w, lo, hi) as the kernels want them: in place at once, or converted piece by piece."""
+        if self.order:
+            yield self.X, self.Y, self.w, lo, hi
+            return
+        step = self.piece_rows()
+        for at in range(lo, hi, step):
+            to = min(at + step, hi)
+            yield (
+                np.array(self.X[at:to], dtype=self.dtype, order="C"),
+                np.array(self.Y[at:to], dtype=np.float64, order="C"),
+                None if self.w is None else np.array(self.w[at:to], dtype=np.float64),
+                0,
+                to - at,
+            )
+
+
+def table(
+    X: Any,
+    y: Any,
+    sample_weight: Any = None,
+    feature_names: Sequence[str] | None = None,
+) -> Table:
+    """Check the arguments of a fit and describe them as a Table.
+
+    Raises
+    ------
+    TypeError
+        A kind of data that cannot be used: complex, text, dates, objects that are not numbers.
+    ValueError
+        Wrong number of dimensions, lengths that differ, no rows. NaN, infinity and negative weights
+        are looked for by `first_fault`, and only once a result shows that there are some.
+    """
+    if type(X) is np.ndarray and X.dtype is Float and X.ndim == 2:
+        names = None  # the common case, and the one where microseconds count
+    else:
+        X, names = _array(X, "X")
+    one_feature = X.ndim == 1
+    if one_feature:
+        X = X[:, None]
+    if X.ndim != 2:
+        raise ValueError(f"X must have one or two dimensions, got shape {X.shape}")
+    target_names = None
+    if type(y) is not np.ndarray or y.dtype is not Float:
+        y, target_names = _array(y, "y")
+    one_target = y.ndim == 1
+    if one_target:
+        y = y[:, None]
+    if y.ndim != 2:
+        raise ValueError(f"y must have one or two dimensions, got shape {y.shape}")
+    n = X.shape[0]
+    if y.shape[0] != n:
+        raise ValueError(f"X and y differ in their number of rows: X has shape {X.shape}, y {_shape(y, one_target)}")
+    if n == 0:
+        raise ValueError(f"there are no rows to fit: X has shape {X.shape}")
+    if y.shape[1] == 0:
+        raise ValueError(f"y has no columns: shape {y.shape}")
+    w = None if sample_weight is None else _weights(sample_weight, n)
+    if feature_names is not None:
+        names = [str(name) for name in feature_names]
+        if len(names) != X.shape[1]:
+            raise ValueError(f"feature_names has {len(names)} names for the {X.shape[1]} columns of X")
+    order, dtype, copies = _layout(X, y, w)
+    return Table(X, y, w, order, dtype, names, target_names, one_target, one_feature, copies)
+
+
+def matrix(X: Any, n_features: int) -> Table:
+    """X alone, to predict from, against the number of features of a fit."""
+    if type(X) is not np.ndarray or X.dtype is not Float:
+        X, _ = _array(X, "X")
+    if X.ndim == 1:
+        if n_features != 1:
+            raise ValueError(f"X must have shape (n, {n_features}), got {X.shape}; for one row use X[None, :]")
+        X = X[:, None]
+    if X.ndim != 2 or X.shape[1] != n_features:
+        raise ValueError(f"X must have shape (n, {n_features}), got {X.shape}")
+    Y = np.empty((X.shape[0], 0))
+    order, dtype, copies = _layout(X, Y, None)
+    return Table(X, Y, None, order, dtype, copies=copies)
+
+
+def vector(value: Any, name: str, length: int) -> NDArray[np.float64]:
+    """A finite float64 vector of a given length, for coefficients and the like."""
+    array = np.ascontiguousarray(_array(value, name)[0], dtype=np.float64)
+    if array.shape != (length,):
+        raise ValueError(f"{name} must have shape ({length},), got {array.shape}")
+    bad = np.flatnonzero(~np.isfinite(array))
+    if bad.size:
+        raise ValueError(f"{name} has {array[bad[0]]} at position {bad[0]}")
+    return array
+
+
+def number(value: Any, name: str, *, least: float = -np.inf, above: float = -np.inf) -> float:
+    """A finite real number, at least `least` and more than `above`."""
+    if isinstance(value, (bool, str, bytes)) or not np.isscalar(value) and not getattr(value, "ndim", 1) == 0:
+        raise TypeError(f"{name} must be a number, not {type(value).__name__}")
+    try:
+        result = float(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a real number, not {type(value).__name__}") from None
+    if not np.isfinite(result) or result < least or result <= above:
+        bound = f"at least {least:g}" if above == -np.inf and least > -np.inf else f"more than {above:g}"
+        raise ValueError(f"{name} must be finite{f' and {bound}' if bound[-3:] != 'inf' else ''}, got {value}")
+    return result
+
+
+def _shape(y: NDArray[Any], one: bool) -> tuple[int, ...]:
+    return y.shape[:1] if one else y.shape
+
+
+def _layout(X: NDArray[Any], Y: NDArray[Any], w: NDArray[Any] | None) -> tuple[str, str, list[str]]:
+    """(order, dtype of X in the kernels, what is converted): order is "" if anything is."""
+    converted = []
+    order = ""
+    if X.dtype in IN_PLACE and X.flags.aligned and X.dtype.isnative:
+        order = "C" if X.flags.c_contiguous else "F" if X.flags.f_contiguous else ""
+    if not order:
+        converted.append(f"X ({X.dtype}, strides {X.strides})")
+    for name, a in (("y", Y), ("sample_weight", w)):
+        if a is not None and not (a.dtype == Float and a.dtype.isnative and a.flags.aligned):
+            converted.append(f"{name} ({a.dtype})")
+            order = ""
+    dtype = "float32" if X.dtype == np.float32 else "float64"
+    return order, dtype, converted
+
+
+def _weights(sample_weight: Any, n: int) -> NDArray[Any]:
+    w, _ = _array(sample_weight, "sample_weight")
+    if w.shape != (n,):
+        raise ValueError(f"sample_weight must have shape ({n},), one weight for each row of X; got {w.shape}")
+    return w
+
+
+def _array(value: Any, name: str) -> tuple[NDArray[Any], list[str] | None]:
+    """An array of numbers, with the column names where the value has some."""
+    names = None
+    if not isinstance(value, np.ndarray):
+        value, names = _from_frame(value, name)
+    array = value if isinstance(value, np.ndarray) else np.asarray(value)
+    if isinstance(array, np.ma.MaskedArray):
+        if np.ma.is_masked(array):
+            row = tuple(int(i) for i in np.argwhere(np.ma.getmaskarray(array))[0])
+            raise ValueError(f"{name} has a masked value at {row}; drop or fill masked values first")
+        array = np.asarray(array.data)
+    elif type(array) is not np.ndarray:
+        array = np.asarray(array)
+    if array.dtype.kind == "O":
+        array = _from_objects(array, name)
+    if array.dtype.kind == "c":
+        raise TypeError(f"{name} is complex ({array.dtype}); fit the real and the imaginary part separately")
+    if array.dtype.kind not in "fiub":
+        hint = {"M": "subtract a date and divide by a unit", "m": "divide by a unit"}.get(
+            array.dtype.kind, "encode it as numbers"
+        )
+        raise TypeError(f"{name} has dtype {array.dtype}, which is not a number; {hint} first")
+    if array.ndim == 0:
+        raise ValueError(f"{name} must have one or two dimensions, got a single number")
+    return array, names
+
+
+def _from_objects(array: NDArray[Any], name: str) -> NDArray[Any]:
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        flat = array.reshape(len(array), -1) if array.ndim else array.reshape(1, 1)
+        for row, values in enumerate(flat):
+            for column, item in enumerate(values):
+                try:
+                    float(item)
+                except (TypeError, ValueError):
+                    raise TypeError(
+                        f"{name} has {item!r} of type {type(item).__name__} at row {row}, column {column}; "
+                        "it must hold numbers only"
+                    ) from None
+        raise TypeError(f"{name} cannot be converted to float64: {error}") from None
+
+
+def _from_frame(value: Any, name: str) -> tuple[Any, list[str] | None]:
+    """A data frame, series or Arrow table as an array with its column names; anything else as it is."""
+    if isinstance(value, (list, tuple)) or type(value).__module__.partition(".")[0] == "numpy":
+        return value, None
+    known = type(value).__module__.partition(".")[0] in ("pandas", "polars", "pyarrow")
+    if not known and not hasattr(value, "__dataframe__"):
+        return value, None
+    try:
+        import narwhals as nw
+    except ImportError:
+        if hasattr(value, "__array__"):
+            return value, _column_names(value)
+        raise TypeError(
+            f'{name} is a {type(value).__name__}; data frames need the extra: pip install "linreg_fast[dataframe]"'
+        ) from None
+    native = nw.from_native(value, pass_through=True, allow_series=True)
+    if native is value and hasattr(value, "__dataframe__"):
+        import pyarrow.interchange
+
+        native = nw.from_native(pyarrow.interchange.from_dataframe(value))
+    if isinstance(native, nw.LazyFrame):
+        native = native.collect()
+    if isinstance(native, nw.Series):
+        return _column_array(native, name, nw), [native.name or name]
+    if not isinstance(native, nw.DataFrame):
+        return value, None
+    columns = [native[column] for column in native.columns]
+    for column in columns:
+        if not (column.dtype.is_numeric() or column.dtype in (nw.Boolean, nw.Object)):
+            raise TypeError(
+                f"column {column.name!r} of {name} has dtype {column.dtype}, which is not a number; "
+                "leave it out or encode it as numbers first"
+            )
+    names = [str(column) for column in native.columns]
+    plain = all(column.dtype in (nw.Float64, nw.Float32) for column in columns) and not any(
+        column.null_count() for column in columns
+    )
+    if plain and len({column.dtype for column in columns}) == 1:
+        return native.to_numpy(), names  # for pandas a view of its one block
+    out = np.empty((len(native), len(columns)), order="F")
+    for j, column in enumerate(columns):
+        out[:, j] = _column_array(column, f"column {column.name!r} of {name}", nw)
+    return out, names
+
+
+def _column_array(column: Any, name: str, nw: Any) -> NDArray[Any]:
+    """A column as float64 with NaN for missing, or as its own dtype where nothing is missing."""
+    if column.null_count():
+        if not (column.dtype.is_numeric() or column.dtype == nw.Boolean):
+            column = column.cast(nw.Float64)
+        return np.asarray(column.cast(nw.Float64).fill_null(float("nan")).to_numpy(), dtype=np.float64)
+    return np.asarray(column.to_numpy())
+
+
+def _column_names(value: Any) -> list[str] | None:
+    names = getattr(value, "columns", getattr(value, "column_names", None))
+    return None if names is None else [str(name) for name in names]
+
+
+def first_fault(data: Table) -> str | None:
+    """What is wrong with the numbers of a table, naming the first row and column; None if nothing is.
+
+    Called only once a result is not finite: clean data are never read a second time for it. Rows of
+    weight zero are not there, whatever they hold.
+    """
+    step = data.piece_rows()
+    for at in range(0, data.n_rows, step):
+        to = min(at + step, data.n_rows)
+        present = np.ones(to - at, dtype=bool)
+        if data.w is not None:
+            w = np.asarray(data.w[at:to], dtype=np.float64)
+            bad = np.flatnonzero(~(np.isfinite(w) & (w >= 0)))
+            if bad.size:
+                return f"sample_weight has {w[bad[0]]} at row {at + bad[0]}; weights must be finite and not negative"
+            present = w != 0
+        faults = []
+        for name, array, names in (("X", data.X, data.names), ("y", data.Y, data.target_names)):
+            piece = np.asarray(array[at:to])
+            if piece.dtype.kind == "f":
+                bad = np.argwhere(~np.isfinite(piece) & present[:, None])
+                if bad.size:
+                    faults.append((int(bad[0, 0]), int(bad[0, 1]), name, piece[tuple(bad[0])], names))
+        if faults:
+            row, column, name, value, names = min(faults, key=lambda fault: fault[0])
+            where = f"row {at + row}" if name == "y" and data.one_target else f"row {at + row}, column {column}"
+            if names and name == "X":
+                where += f" ({names[column]!r})"
+            what = "NaN" if np.isnan(value) else str(value)
+            return f"{name} has {what} at {where}; drop or fill such rows first"
+    return None

@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The plan: which solver, why, and what it will cost, known before the data are read.
+
+Pure functions of shape, dtype, memory order and number of threads. The constants are what
+benchmarks/limits.py and benchmarks/plans.py measured on two cores of a Zen 3 server (AVX2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from linreg_fast import passes
+
+SOLVERS = ("auto", "cholesky", "qr", "svd", "gd")
+CALL_SECONDS = 60e-6  # Python, checks and LAPACK calls of a closed form
+LAPACK_RATE = 25e9  # float64 operations a second of potrf and gemm, all BLAS threads
+QR_RATE = 6e9  # the same of geqrf on row blocks
+SVD_RATE = 4e9  # the same of gesdd
+CONVERT_RATE = 1.5e9  # bytes a second and thread of rows converted piece by piece
+READ_SCALING = 0.85  # each further thread adds this much of the first one's reading, up to four
+DESCENT_RATE = 6e9  # float64 operations a second of the descent loop on p x p numbers in cache
+STEP_SECONDS = 40e-6  # Python and dispatch of one descent step on the data
+DESCENT_STEPS = 1000  # assumed number of steps: nobody knows it before
+MEMORY_LIMIT = 4 << 30  # bytes of p x p numbers that no solver is chosen beyond
+SECONDS_LIMIT = 600.0  # a closed form is not chosen beyond, unless gd takes longer still
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What one solver would cost on a problem.
+
+    Attributes
+    ----------
+    solver : str
+    passes : str
+        "one", "two", "rows" (the SVD of the rows themselves), and for gd "moments" or "data".
+    flops : float
+        Floating-point operations.
+    bytes_read : float
+        Bytes of X, y and weights read from memory.
+    copies : tuple of str
+        What is copied or converted, and how large the copy is.
+    memory : float
+        Bytes needed beside the data.
+    seconds : float
+        Expected time.
+    possible : bool
+        False where the shape or the options rule the solver out.
+    """
+
+    solver: str
+    passes: str
+    flops: float
+    bytes_read: float
+    copies: tuple[str, ...]
+    memory: float
+    seconds: float
+    possible: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The solver chosen for a problem, why, and what it will cost; every candidate beside it.
+
+    Attributes
+    ----------
+    solver, passes, flops, bytes_read, copies, memory, seconds
+        As in `Candidate`, of the solver chosen.
+    reason : str
+        Why, in a sentence.
+    n_threads : int
+    candidates : tuple of Candidate
+        All solvers, each with its cost.
+    """
+
+    solver: str
+    passes: str
+    reason: str
+    flops: float
+    bytes_read: float
+    copies: tuple[str, ...]
+    memory: float
+    seconds: float
+    n_threads: int
+    candidates: tuple[Candidate, ...]
+
+    def __str__(self) -> str:
+        copies = "; ".join(self.copies) or "none"
+        return (
+            f"{self.solver}: {self.reason}\n"
+            f"{self.flops:.3g} operations, {self.bytes_read:.3g} bytes read, {self.memory:.3g} bytes beside the data, "
+            f"copies: {copies}\nexpected {self.seconds:.3g} s on {self.n_threads} threads"
+        )
+
+
+def plan_shape(
+    n_rows: int,
+    n_features: int,
+    n_targets: int = 1,
+    *,
+    solver: str = "auto",
+    l2: float = 0.0,
+    itemsize: int = 8,
+    order: str = "C",
+    weighted: bool = False,
+    n_threads: int = 1,
+    descent_passes: str | None = None,
+    max_iter: int = DESCENT_STEPS,
+    copies: Sequence[str] = (),
+) -> Plan:
+    """The plan for a shape. See `plan` for the arguments; `order` is "" for rows that must be converted."""
+    n, p, k = n_rows, n_features, n_targets
+    row_bytes = itemsize * p + 8 * (k + weighted)
+    size = float(n) * row_bytes
+    readers = 1 + READ_SCALING * (min(n_threads, 4) - 1)
+    product = float(n) * p * (p + 1 + 2 * k)
+    notes = tuple(copies)
+    convert = 0.0 if order else size / (CONVERT_RATE * n_threads)
+    one_thread = n * passes.row_seconds(row_bytes, p * (p + 1 + 2 * k))
+    active = n_threads if one_thread >= passes.THREADED_SECONDS else 1
+
+    def read(times: float) -> float:
+        return times * (size / (passes.READ_RATE * (readers if active > 1 else 1)) + convert)
+
+    moments = max(read(1), product / (passes.PRODUCT_RATE * active))
+    square = 8.0 * p * p
+    solve = p**3 / 3 + 2.0 * p * p * k
+
+    def candidate(
+        solver: str, kind: str, flops: float, reads: float, memory: float, seconds: float, possible: bool = True
+    ) -> Candidate:
+        extra = (f"centred float64 copy of X, {memory:.3g} bytes",) if kind == "rows" else ()
+        return Candidate(
+            solver, kind, flops, reads * size, notes + extra, memory, CALL_SECONDS + seconds, possible
+        )
+
+    qr_flops = 2.0 * n * (p + k) ** 2
+    wide_flops = 4.0 * n * n * p + 8.0 * n**3
+    steps_moments = 2.0 * p * p * max_iter
+    candidates = [
+        candidate("cholesky", "one", product + solve, 1, 4 * square, moments + solve / LAPACK_RATE, n > p or l2 > 0),
+        candidate("qr", "two", product + qr_flops, 2, 4 * square, moments + read(1) + qr_flops / QR_RATE, n > p or l2 > 0),
+    ]
+    if n <= p:
+        candidates.append(candidate("svd", "rows", wide_flops, 1, 24.0 * n * p, wide_flops / SVD_RATE))
+    else:
+        svd_flops = qr_flops + 12.0 * p**3
+        seconds = moments + read(1) + qr_flops / QR_RATE + 12.0 * p**3 / SVD_RATE
+        candidates.append(candidate("svd", "two", product + svd_flops, 2, 6 * square, seconds))
+    for kind in ("moments", "data"):
+        if kind == "moments":
+            cost = candidate(
+                "gd", kind, product + steps_moments, 1, 3 * square, moments + steps_moments / DESCENT_RATE, k == 1
+            )
+        else:
+            one_step = max(read(1), 4.0 * n * p / (passes.PRODUCT_RATE * active)) + STEP_SECONDS
+            cost = candidate("gd", kind, 4.0 * n * p * max_iter, max_iter, 64.0 * p, one_step * max_iter, k == 1)
+        if descent_passes in (None, kind):
+            candidates.append(cost)
+    best, reason = _choose(candidates, n, p, k, solver)
+    return Plan(
+        solver=best.solver,
+        passes=best.passes,
+        reason=reason,
+        flops=best.flops,
+        bytes_read=best.bytes_read,
+        copies=best.copies,
+        memory=best.memory,
+        seconds=best.seconds,
+        n_threads=active,
+        candidates=tuple(candidates),
+    )
+
+
+def _choose(candidates: list[Candidate], n: int, p: int, k: int, solver: str) -> tuple[Candidate, str]:
+    def cheapest(name: str) -> Candidate:
+        return min((c for c in candidates if c.solver == name), key=lambda c: (c.memory > MEMORY_LIMIT, c.seconds))
+
+    if solver != "auto":
+        return cheapest(solver), "asked for by name"
+    closed = cheapest("svd" if n <= p else "cholesky")
+    descent = cheapest("gd")
+    if k == 1 and (closed.memory > MEMORY_LIMIT or closed.seconds > max(SECONDS_LIMIT, descent.seconds)):
+        what = f"{p} columns need {closed.memory:.3g} bytes and {closed.seconds:.3g} s by {closed.solver}"
+        return descent, f"{what}: too much for a closed form"
+    if n <= p:
+        return closed, f"no more rows ({n}) than columns ({p}): minimum norm"
+    return closed, "more rows than columns: one pass for the moments; qr or svd follow if the conditioning asks for it"
+
+
+def plan(
+    X_or_shape: Any,
+    y: Any = None,
+    *,
+    sample_weight: Any = None,
+    solver: str = "auto",
+    l2: float = 0.0,
+    dtype: Any = np.float64,
+    order: str = "C",
+    n_threads: int | None = None,
+    passes: str | None = None,
+    max_iter: int = DESCENT_STEPS,
+) -> Plan:
+    """What `fit` would do with a problem, why, and what it would cost, without reading the data.
+
+    Parameters
+    ----------
+    X_or_shape : array_like or tuple of int
+        X, or its shape (n_rows, n_features), or (n_rows, n_features, n_targets).
+    y : array_like, optional
+        Targets; one is assumed without it.
+    sample_weight : array_like, optional
+        Only whether it is there counts.
+    solver : {"auto", "cholesky", "qr", "svd", "gd"}
+    l2 : float
+    dtype, order : optional
+        Of X, where only a shape is given: "C" or "F".
+    n_threads : int, optional
+    passes : {"moments", "data"}, optional
+        For gradient descent.
+    max_iter : int
+        Steps of gradient descent to count with.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    ValueError
+        An unknown solver or order, or a shape without rows.
+    """
+    from linreg_fast import inputs
+    from linreg_fast.passes import threads
+
+    check_solver(solver)
+    if isinstance(X_or_shape, tuple) and all(isinstance(i, (int, np.integer)) for i in X_or_shape):
+        if len(X_or_shape) not in (2, 3) or X_or_shape[0] < 1 or min(X_or_shape) < 0:
+            raise ValueError(f"a shape is (rows, columns) or (rows, columns, targets), with rows > 0; got {X_or_shape}")
+        n, p, k = (*X_or_shape, 1)[:3]
+        if order not in ("C", "F"):
+            raise ValueError(f'order must be "C" or "F", got {order!r}')
+        size, copies = np.dtype(dtype).itemsize, []
+        if np.dtype(dtype) not in inputs.IN_PLACE:
+            order, copies = "", [f"X ({np.dtype(dtype)})"]
+    else:
+        rows = len(X_or_shape)
+        data = inputs.table(X_or_shape, np.zeros(rows) if y is None else y)
+        n, p, k, order, copies = data.n_rows, data.n_features, data.n_targets, data.order, data.copies
+        size = data.X.dtype.itemsize
+    return plan_shape(
+        n,
+        p,
+        k,
+        solver=solver,
+        l2=l2,
+        itemsize=size,
+        order=order,
+        weighted=sample_weight is not None,
+        n_threads=threads(n_threads),
+        descent_passes=passes,
+        max_iter=max_iter,
+        copies=[f"{name} converted to float64 in pieces of at most {inputs.CONVERT_BYTES} bytes" for name in copies],
+    )
+
+
+def check_solver(solver: Any) -> None:
+    """Raise ValueError, naming the solvers, for one that is not."""
+    if solver not in SOLVERS:
+        raise ValueError(f"solver must be one of {', '.join(SOLVERS)}; got {solver!r}")

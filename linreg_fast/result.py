@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""LinearFit: the one result type, whoever made it."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linreg_fast import inputs, levels, passes
+from linreg_fast.planning import Plan
+
+FORMAT = "linreg_fast.LinearFit"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinearFit:
+    """A fitted linear model. It holds no data and never changes.
+
+    Attributes
+    ----------
+    coef : ndarray of shape (n_features,) or (n_targets, n_features)
+        Slopes, one-dimensional if y was; float64.
+    intercept : float or ndarray of shape (n_targets,)
+        0 if none was fitted.
+    solver : str
+        The solver that delivered: "cholesky", "qr", "svd", "gd", or "mean" where no column varies.
+    solver_path : tuple of str
+        Every solver that was tried, in order; the last one is `solver`.
+    reason : str
+        Why this solver, in a sentence.
+    plan : Plan
+        What was known before the data were read.
+    precision : str
+        "fast", "auto" or "extended", as asked for.
+    digits : float
+        Estimate of the correct decimal digits of the worst coefficient, at most 15.95.
+    rank : int
+        Rank of the centred columns of X (of X itself without an intercept); constant columns do not count.
+    rcond : float
+        Reciprocal condition number, estimated, of the centred columns scaled to equal norm; over the
+        directions kept where the rank is deficient.
+    converged : bool
+        False if gradient descent stopped at `max_iter` or by the callback.
+    n_iter : int
+        Steps of gradient descent; 0 for a closed form.
+    cost_history : ndarray of shape (n_iter + 1,) or None
+        J before each step and after the last one.
+    rss, tss : float or ndarray of shape (n_targets,)
+        Weighted sums of squares: of the residuals, and of y about its mean (about 0 without an intercept).
+    sum_weight : float
+        Sum of the weights; the number of rows without any.
+    n_samples, n_features, n_targets : int
+        Rows of non-zero weight, columns of X, columns of y.
+    feature_names : tuple of str or None
+        Column names, where X had some or they were given.
+    fit_intercept : bool
+    l2 : float
+    """
+
+    coef: NDArray[np.float64]
+    intercept: Any
+    solver: str
+    solver_path: tuple[str, ...]
+    reason: str
+    plan: Plan | None
+    precision: str
+    digits: float
+    rank: int
+    rcond: float
+    converged: bool
+    n_iter: int
+    cost_history: NDArray[np.float64] | None
+    rss: Any
+    tss: Any
+    sum_weight: float
+    n_samples: int
+    n_features: int
+    n_targets: int
+    feature_names: tuple[str, ...] | None
+    fit_intercept: bool
+    l2: float
+
+    @property
+    def slope(self) -> Any:
+        """The slope of a simple regression: a float, or one for each target."""
+        if self.n_features != 1:
+            raise AttributeError(f"slope is for one feature; this fit has {self.n_features}: see coef")
+        return float(self.coef[0]) if self.coef.ndim == 1 else self.coef[:, 0].copy()
+
+    @property
+    def cost(self) -> Any:
+        """J(b) = rss / (2 sum w), the mean squared residual halved."""
+        return self.rss / (2.0 * self.sum_weight)
+
+    @property
+    def r2(self) -> Any:
+        """Coefficient of determination, 1 - rss / tss; where y does not vary 1 if rss is 0 too, else 0."""
+        rss, tss = np.asarray(self.rss), np.asarray(self.tss)
+        safe = np.where(tss > 0, tss, 1.0)
+        r2 = np.where(tss > 0, 1.0 - rss / safe, np.where(rss > 0, 0.0, 1.0))
+        return float(r2) if r2.ndim == 0 else r2
+
+    @property
+    def residual_std(self) -> Any:
+        """Residual standard deviation, sqrt(rss / (n - rank - 1)); NaN with no degree of freedom left."""
+        freedom = self.n_samples - self.rank - self.fit_intercept
+        rss = np.asarray(self.rss)
+        s = np.sqrt(rss / freedom) if freedom > 0 else np.full(rss.shape, math.nan)
+        return float(s) if s.ndim == 0 else s
+
+    def predict(self, X: Any, out: NDArray[np.float64] | None = None, *, n_threads: int | None = None) -> Any:
+        """Predictions intercept + X coef.
+
+        Parameters
+        ----------
+        X : array_like of shape (n, n_features), or (n,) for one feature
+        out : ndarray of float64, shape (n,) or (n, n_targets), optional
+            Where to write; must not overlap X.
+        n_threads : int, optional
+
+        Returns
+        -------
+        ndarray of float64, shape (n,) or (n, n_targets)
+            NaN where a row of X has one.
+        """
+        data = inputs.matrix(X, self.n_features)
+        n = data.n_rows
+        shape = (n,) if self.coef.ndim == 1 else (n, self.n_targets)
+        if out is None:
+            out = np.empty(shape)
+        elif not isinstance(out, np.ndarray) or out.dtype != np.float64 or not out.dtype.isnative:
+            raise TypeError("out must be an array of native float64")
+        elif out.shape != shape:
+            raise ValueError(f"out must have shape {shape}, got {out.shape}")
+        elif not out.flags.writeable or not out.flags.aligned or np.may_share_memory(out, data.X):
+            raise ValueError("out must be writeable and aligned and must not overlap X")
+        if n == 0:
+            return out
+        coef = np.ascontiguousarray(self.coef.reshape(self.n_targets, self.n_features))
+        intercept = np.array(self.intercept, dtype=np.float64).reshape(self.n_targets)
+        target = out.reshape(n, 1) if out.ndim == 1 and out.flags.c_contiguous else out[:, None] if out.ndim == 1 else out
+        kernel = levels.predict[data.order or "C", data.dtype]
+
+        def rows(lo: int, hi: int, work: NDArray[np.float64]) -> None:
+            at = lo
+            for piece, _, _, first, last in data.pieces(lo, hi):
+                if data.order:
+                    kernel(piece, first, last, coef, intercept, work, target)
+                else:
+                    kernel(piece, first, last, coef, intercept, work, target[at : at + last - first])
+                    at += last - first
+
+        seconds = passes.row_seconds(
+            data.X.dtype.itemsize * self.n_features + 8 * self.n_targets, 2 * self.n_features * self.n_targets
+        )
+        passes.each_rows(rows, n, levels.kernels.row_work_size(self.n_features), seconds, passes.threads(n_threads))
+        return out
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fit as plain numbers, strings and lists, ready for JSON; the plan is left out."""
+        state: dict[str, Any] = {"format": FORMAT, "version": FORMAT_VERSION}
+        for name in self.__slots__:
+            if name == "plan":
+                continue
+            value = getattr(self, name)
+            if isinstance(value, (np.ndarray, np.generic)):
+                value = value.tolist()
+            state[name] = list(value) if isinstance(value, tuple) else value
+        return state
+
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> LinearFit:
+        """The fit that `to_dict` described.
+
+        Raises
+        ------
+        ValueError
+            Not such a dictionary, another version, or shapes that do not fit together.
+        """
+        if not isinstance(state, dict) or state.get("format") != FORMAT:
+            raise ValueError(f"not a saved {FORMAT}")
+        if state.get("version") != FORMAT_VERSION:
+            raise ValueError(f"saved by version {state.get('version')} of the format; this one reads {FORMAT_VERSION}")
+        try:
+            values = {name: state[name] for name in cls.__slots__ if name != "plan"}
+            for name in ("coef", "cost_history"):
+                if values[name] is not None:
+                    values[name] = np.array(values[name], dtype=np.float64)
+            for name in ("intercept", "rss", "tss"):
+                if isinstance(values[name], list):
+                    values[name] = np.array(values[name], dtype=np.float64)
+            values["solver_path"] = tuple(values["solver_path"])
+            if values["feature_names"] is not None:
+                values["feature_names"] = tuple(values["feature_names"])
+            fit = cls(plan=None, **values)
+            p, k = fit.n_features, fit.n_targets
+            shapes = fit.coef.shape, np.shape(fit.intercept), np.shape(fit.rss)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"not a whole {FORMAT}: {type(error).__name__} {error}") from None
+        if shapes not in (((p,), (), ()), ((k, p), (k,), (k,))) or (k != 1 and fit.coef.ndim == 1):
+            raise ValueError(f"coef, intercept and rss of shapes {shapes} do not fit {p} features and {k} targets")
+        return fit
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fit as JSON; every float64 comes back with the same bits."""
+        text = json.dumps(self.to_dict(), indent=1)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> LinearFit:
+        """Read what `save` wrote. Nothing in the file is executed.
+
+        Raises
+        ------
+        ValueError
+            The file is not a whole saved fit.
+        """
+        with open(path, encoding="utf-8") as file:
+            try:
+                state = json.load(file)
+            except ValueError as error:
+                raise ValueError(f"{os.fspath(path)} is not JSON: {error}") from None
+        return cls.from_dict(state)

@@ -1,0 +1,103 @@
+# Cost over a row range.
+#
+#     J(b) = 1/2 sum_i w_i r_i^2      r_i = b0 + x_i b - y_i      divided by sum w by the caller
+
+cdef enum:
+    CHUNKS_PER_FLUSH = 64       # short chains of additions, as in moments.pxi
+
+
+cdef inline double _residual(
+    const double[:] y,
+    const double[:] w,
+    bint weighted,
+    Py_ssize_t lo,
+    Py_ssize_t m,
+    double* wv,
+    double* r,                  # IN: predictions, OUT: w_i r_i, 0 up to a multiple of LANES
+    double* sum_r,              # IN, OUT: += sum w_i r_i
+) noexcept nogil:
+    """1/2 sum w_i r_i^2 over m rows; a row of weight 0 is not there, whatever it holds."""
+    cdef Py_ssize_t t
+    cdef vec c = vec_zero(), d = vec_zero(), wr
+    for t in range(m):
+        wv[t] = w[lo + t] if weighted else 1.0
+        r[t] = r[t] - y[lo + t] if wv[t] != 0.0 else 0.0
+    for t in range(m, _groups(m) * LANES):
+        wv[t] = r[t] = 0.0
+    for t from 0 <= t < m by LANES:
+        wr = vec_load_f64(wv + t) * vec_load_f64(r + t)
+        c += wr * vec_load_f64(r + t)
+        d += wr
+        vec_store(r + t, wr)
+    sum_r[0] += vec_sum(d)
+    return 0.5 * vec_sum(c)
+
+
+cdef void _cost(
+    const floating* x,
+    Py_ssize_t ld,
+    bint c_order,
+    Py_ssize_t p,
+    const double[:] y,
+    const double[:] w,
+    bint weighted,
+    Py_ssize_t lo,
+    Py_ssize_t hi,
+    const double* b,
+    double b0,
+    double* work,
+    double* out,                # IN, OUT
+) noexcept nogil:
+    cdef Py_ssize_t rows = _chunk_rows(p * sizeof(floating), c_order)
+    cdef Py_ssize_t i, m, chunks = 0
+    cdef double* r = work
+    cdef double* wv = work + CHUNK_ROWS_MAX
+    cdef double part = 0.0, sum_r = 0.0
+    for i from lo <= i < hi by rows:
+        m = min(rows, hi - i)
+        _predict_rows(x, ld, c_order, p, i, m, b, b0, r)
+        part += _residual(y, w, weighted, i, m, wv, r, &sum_r)
+        chunks += 1
+        if chunks == CHUNKS_PER_FLUSH or i + rows >= hi:
+            out[0] += part
+            part = 0.0
+            chunks = 0
+
+
+def cost_c(
+    const floating[:, ::1] X,
+    const double[:] y,
+    const double[:] w,
+    Py_ssize_t lo,
+    Py_ssize_t hi,
+    const double[::1] coef,
+    double intercept,
+    double[::1] work,
+    double[::1] out,            # IN, OUT
+):
+    """out[0] += 1/2 sum_i w_i r_i^2 over the rows lo to hi, X in C order; w may be None.
+
+    `work` is as long as `row_work_size` says.  Sums are float64 whatever X holds.
+    """
+    cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
+    cdef const double* b = &coef[0] if X.shape[1] else NULL
+    with nogil:
+        _cost(x, X.shape[1], True, X.shape[1], y, w, w is not None, lo, hi, b, intercept, &work[0], &out[0])
+
+
+def cost_f(
+    const floating[::1, :] X,
+    const double[:] y,
+    const double[:] w,
+    Py_ssize_t lo,
+    Py_ssize_t hi,
+    const double[::1] coef,
+    double intercept,
+    double[::1] work,
+    double[::1] out,            # IN, OUT
+):
+    """`cost_c` for X in F order."""
+    cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
+    cdef const double* b = &coef[0] if X.shape[1] else NULL
+    with nogil:
+        _cost(x, X.shape[0], False, X.shape[1], y, w, w is not None, lo, hi, b, intercept, &work[0], &out[0])

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which levels this processor runs.  Built with baseline flags: it must load anywhere."""
+
+cdef extern from "cpu.h" nogil:
+    bint cpu_runs_v3()
+    bint cpu_runs_v4()
+
+
+cdef bint runs_v3() noexcept nogil:
+    return cpu_runs_v3()
+
+
+cdef bint runs_v4() noexcept nogil:
+    return cpu_runs_v4()
+
+
+def levels():
+    """Names of the levels this processor and its operating system run, best first."""
+    return ("v4",) * runs_v4() + ("v3",) * runs_v3() + ("baseline",)

@@ -1,0 +1,169 @@
+# Residual, cost and gradient over a row range, each row read from memory once.
+#
+#     r_i = b0 + x_i b - y_i      out = [1/2 sum w_i r_i^2,  sum w_i r_i x_i,  sum w_i r_i]
+#
+# The caller divides by sum w.  Both products are taken from a chunk of rows while it is in cache.
+
+
+cdef inline void _gradient_rows_c(
+    const floating* x,
+    Py_ssize_t p,
+    Py_ssize_t m,
+    const double* r,
+    double* g,                  # IN, OUT
+) noexcept nogil:
+    """g += X'r for m rows in C order, ROWS_AT_ONCE of them to a reading of g."""
+    cdef Py_ssize_t i, j
+    cdef Py_ssize_t whole = p // LANES * LANES
+    cdef const floating* row
+    for i from 0 <= i < m - ROWS_AT_ONCE + 1 by ROWS_AT_ONCE:
+        row = x + i * p
+        for j from 0 <= j < whole by LANES:
+            vec_store(
+                g + j,
+                vec_load_f64(g + j)
+                + (
+                    (r[i] * vec_load(row + j) + r[i + 1] * vec_load(row + p + j))
+                    + (r[i + 2] * vec_load(row + 2 * p + j) + r[i + 3] * vec_load(row + 3 * p + j))
+                ),
+            )
+        for j in range(whole, p):
+            g[j] += (r[i] * row[j] + r[i + 1] * row[p + j]) + (r[i + 2] * row[2 * p + j] + r[i + 3] * row[3 * p + j])
+    for i in range(m // ROWS_AT_ONCE * ROWS_AT_ONCE, m):
+        row = x + i * p
+        for j from 0 <= j < whole by LANES:
+            vec_store(g + j, vec_load_f64(g + j) + r[i] * vec_load(row + j))
+        for j in range(whole, p):
+            g[j] += r[i] * row[j]
+
+
+cdef inline void _gradient_rows_f(
+    const floating* x,
+    Py_ssize_t ld,
+    Py_ssize_t p,
+    Py_ssize_t m,
+    const double* r,
+    double* g,                  # IN, OUT
+) noexcept nogil:
+    """g += X'r for m rows in F order, four columns to a reading of r."""
+    cdef Py_ssize_t t, j, whole = m // LANES * LANES
+    cdef const floating* c
+    cdef vec s0, s1, s2, s3, rv
+    cdef double t0, t1, t2, t3
+    for j from 0 <= j < p - 3 by 4:
+        c = x + j * ld
+        s0 = s1 = s2 = s3 = vec_zero()
+        for t from 0 <= t < whole by LANES:
+            rv = vec_load_f64(r + t)
+            s0 += vec_load(c + t) * rv
+            s1 += vec_load(c + ld + t) * rv
+            s2 += vec_load(c + 2 * ld + t) * rv
+            s3 += vec_load(c + 3 * ld + t) * rv
+        t0 = t1 = t2 = t3 = 0.0
+        for t in range(whole, m):
+            t0 += c[t] * r[t]
+            t1 += c[ld + t] * r[t]
+            t2 += c[2 * ld + t] * r[t]
+            t3 += c[3 * ld + t] * r[t]
+        g[j] += vec_sum(s0) + t0
+        g[j + 1] += vec_sum(s1) + t1
+        g[j + 2] += vec_sum(s2) + t2
+        g[j + 3] += vec_sum(s3) + t3
+    for j in range(p // 4 * 4, p):
+        c = x + j * ld
+        s0 = vec_zero()
+        t0 = 0.0
+        for t from 0 <= t < whole by LANES:
+            s0 += vec_load(c + t) * vec_load_f64(r + t)
+        for t in range(whole, m):
+            t0 += c[t] * r[t]
+        g[j] += vec_sum(s0) + t0
+
+
+cdef void _gradient(
+    const floating* x,
+    Py_ssize_t ld,
+    bint c_order,
+    Py_ssize_t p,
+    const double[:] y,
+    const double[:] w,
+    bint weighted,
+    Py_ssize_t lo,
+    Py_ssize_t hi,
+    const double* b,
+    double b0,
+    double* work,
+    double* out,                # IN, OUT
+) noexcept nogil:
+    cdef Py_ssize_t rows = _chunk_rows(p * sizeof(floating), c_order)
+    cdef Py_ssize_t i, j, t, m, first, chunks = 0
+    cdef double* r = work
+    cdef double* wv = work + CHUNK_ROWS_MAX
+    cdef double* g = wv + CHUNK_ROWS_MAX
+    cdef double part = 0.0, sum_r = 0.0
+    for j in range(p):
+        g[j] = 0.0
+    for i from lo <= i < hi by rows:
+        m = min(rows, hi - i)
+        _predict_rows(x, ld, c_order, p, i, m, b, b0, r)
+        part += _residual(y, w, weighted, i, m, wv, r, &sum_r)
+        t = 0
+        while t < m:
+            # runs of rows that are there: 0 * NaN would not be 0
+            while t < m and wv[t] == 0.0:
+                t += 1
+            first = t
+            while t < m and wv[t] != 0.0:
+                t += 1
+            if c_order:
+                _gradient_rows_c(x + (i + first) * ld, p, t - first, r + first, g)
+            else:
+                _gradient_rows_f(x + i + first, ld, p, t - first, r + first, g)
+        chunks += 1
+        if chunks == CHUNKS_PER_FLUSH or i + rows >= hi:
+            out[0] += part
+            out[1 + p] += sum_r
+            part = sum_r = 0.0
+            for j in range(p):
+                out[1 + j] += g[j]
+                g[j] = 0.0
+            chunks = 0
+
+
+def gradient_c(
+    const floating[:, ::1] X,
+    const double[:] y,
+    const double[:] w,
+    Py_ssize_t lo,
+    Py_ssize_t hi,
+    const double[::1] coef,
+    double intercept,
+    double[::1] work,
+    double[::1] out,            # IN, OUT
+):
+    """out += [1/2 sum w_i r_i^2, sum w_i r_i x_i, sum w_i r_i] over the rows lo to hi, X in C order.
+
+    w may be None; `work` is as long as `row_work_size` says; `out` has p + 2 numbers, all sums float64.
+    """
+    cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
+    cdef const double* b = &coef[0] if X.shape[1] else NULL
+    with nogil:
+        _gradient(x, X.shape[1], True, X.shape[1], y, w, w is not None, lo, hi, b, intercept, &work[0], &out[0])
+
+
+def gradient_f(
+    const floating[::1, :] X,
+    const double[:] y,
+    const double[:] w,
+    Py_ssize_t lo,
+    Py_ssize_t hi,
+    const double[::1] coef,
+    double intercept,
+    double[::1] work,
+    double[::1] out,            # IN, OUT
+):
+    """`gradient_c` for X in F order."""
+    cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
+    cdef const double* b = &coef[0] if X.shape[1] else NULL
+    with nogil:
+        _gradient(x, X.shape[0], False, X.shape[1], y, w, w is not None, lo, hi, b, intercept, &work[0], &out[0])

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Kernels of one x86-64 level: single-threaded loops over a row range, without the GIL.
+
+Arguments are trusted: linreg_fast.inputs has checked them.  The NumPy twin of every function is in
+linreg_fast.reference.
+"""
+
+include "vec.pxi"
+include "panel.pxi"
+include "moments.pxi"
+include "predict.pxi"
+include "cost.pxi"
+include "gradient.pxi"
+include "descent.pxi"
+
+lanes = LANES

@@ -1,0 +1,114 @@
+# Row block -> panel: rows shifted, widened to float64 and laid out for the tiles.
+#
+# A panel holds `rows` rows of Z = [X - k, 1, Y - ky], LANES columns side by side ("a column group"):
+# element (t, c) is at  a[(c // LANES) * rows * LANES + t * LANES + c % LANES].  A tile then reads any
+# column group as one dense stream, and one vector of padding at most is carried along.
+
+
+cdef inline void _pack_x_c(
+    const floating* x,
+    Py_ssize_t p,
+    Py_ssize_t m,
+    Py_ssize_t stride,
+    const double* k,
+    double* a,                  # OUT
+) noexcept nogil:
+    """Rows of X - k into the panel, C order: m rows of p numbers from x on."""
+    cdef Py_ssize_t t, q, j
+    cdef Py_ssize_t groups = p // LANES
+    cdef double* tail = a + groups * stride
+    for t in range(m):
+        for q in range(groups):
+            vec_store(a + q * stride + t * LANES, vec_load(x + q * LANES) - vec_load_f64(k + q * LANES))
+        for j in range(groups * LANES, p):
+            tail[t * LANES + j - groups * LANES] = <double> x[j] - k[j]
+        x += p
+
+
+cdef inline void _pack_x_f(
+    const floating* x,
+    Py_ssize_t ld,
+    Py_ssize_t p,
+    Py_ssize_t m,
+    Py_ssize_t stride,
+    const double* k,
+    double* a,                  # OUT
+) noexcept nogil:
+    """Rows of X - k into the panel, F order: m rows of p columns, ld numbers apart, from x on.
+
+    LANES columns are read side by side and each row of them gathered in registers.
+    """
+    cdef Py_ssize_t t, q, j
+    cdef Py_ssize_t groups = p // LANES
+    cdef double* tail = a + groups * stride
+    cdef vec kv
+    for q in range(groups):
+        kv = vec_load_f64(k + q * LANES)
+        for t in range(m):
+            vec_store(a + q * stride + t * LANES, vec_gather(x + q * LANES * ld + t, ld) - kv)
+    for j in range(groups * LANES, p):
+        for t in range(m):
+            tail[t * LANES + j - groups * LANES] = <double> x[j * ld + t] - k[j]
+
+
+cdef inline void _pack_y(
+    const double[:, :] Y,
+    Py_ssize_t lo,
+    Py_ssize_t p,
+    Py_ssize_t m,
+    Py_ssize_t stride,
+    const double* ky,
+    const double* w,
+    double* v,
+    double* a,                  # OUT
+    double* sums,               # OUT
+) noexcept nogil:
+    """Columns 1 and Y - ky of the panel, and the sums that need no product with X.
+
+    w       the weights of the m rows, 0 beyond them up to a multiple of LANES
+    v       workspace of as many numbers, 0 beyond the m rows
+    sums    += [sum w, sum w v_1 .. sum w v_k, sum w v_1^2 .. sum w v_k^2]
+    """
+    cdef Py_ssize_t t, c, j
+    cdef Py_ssize_t n_targets = Y.shape[1]
+    cdef double* column = a + (p // LANES) * stride + p % LANES
+    cdef vec wv, s0 = vec_zero(), s1, s2
+    for t in range(m):
+        column[t * LANES] = 1.0
+    for t from 0 <= t < m by LANES:
+        s0 += vec_load_f64(w + t)
+    sums[0] += vec_sum(s0)
+    for j in range(n_targets):
+        c = p + 1 + j
+        column = a + (c // LANES) * stride + c % LANES
+        for t in range(m):
+            # a row of weight 0 is not there, whatever it holds
+            v[t] = Y[lo + t, j] - ky[j] if w[t] != 0.0 else 0.0
+            column[t * LANES] = v[t]
+        s1 = vec_zero()
+        s2 = vec_zero()
+        for t from 0 <= t < m by LANES:
+            wv = vec_load_f64(w + t) * vec_load_f64(v + t)
+            s1 += wv
+            s2 += wv * vec_load_f64(v + t)
+        sums[1 + j] += vec_sum(s1)
+        sums[1 + n_targets + j] += vec_sum(s2)
+
+
+cdef inline void _weigh(
+    const double* w,
+    Py_ssize_t m,
+    Py_ssize_t stride,
+    Py_ssize_t n_rows,
+    Py_ssize_t n_cols,
+    double* a,                  # IN, OUT
+    double* b,                  # OUT
+) noexcept nogil:
+    """b = w * a over the first n_cols column groups; rows of weight 0 are cleared in both."""
+    cdef Py_ssize_t t, q
+    for q in range(n_rows):
+        for t in range(m):
+            if w[t] == 0.0:
+                vec_store(a + q * stride + t * LANES, vec_zero())
+            if q < n_cols:
+                vec_store(b + q * stride + t * LANES, w[t] * vec_load_f64(a + q * stride + t * LANES))

@@ -1,0 +1,33 @@
+# The vector type of this level, its width, load, store, sum of lanes: src/vec.h told to Cython.
+# `vec` is declared as a double: Cython then passes its arithmetic through untouched.  A scalar may
+# not be assigned to a vec in C, so zero and constants come from vec_zero and vec_set.
+from cython cimport floating
+
+cdef extern from "vec.h" nogil:
+    ctypedef double vec
+    const int LANES
+    vec vec_zero()
+    vec vec_set(double s)
+    vec vec_load_f64(const double* p)
+    vec vec_load_f32(const float* p)
+    void vec_store(double* p, vec v)
+    vec vec_gather_f64(const double* p, Py_ssize_t step)
+    vec vec_gather_f32(const float* p, Py_ssize_t step)
+    double vec_sum(vec v)
+    void vec_prefetch(const void* p)
+
+
+cdef inline vec vec_load(const floating* p) noexcept nogil:
+    """LANES numbers from memory, float32 widened in registers."""
+    if floating is float:
+        return vec_load_f32(p)
+    else:
+        return vec_load_f64(p)
+
+
+cdef inline vec vec_gather(const floating* p, Py_ssize_t step) noexcept nogil:
+    """LANES numbers `step` apart, float32 widened in registers."""
+    if floating is float:
+        return vec_gather_f32(p, step)
+    else:
+        return vec_gather_f64(p, step)
