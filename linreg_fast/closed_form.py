@@ -48,6 +48,28 @@ class Solution:
     digits: float
     path: tuple[str, ...]
     reason: str = ""
+    beta: Matrix | None = None  # coefficients of the columns of `Centred`, and what solves for corrections
+    factor: Factor | None = None
+
+
+@dataclass(slots=True)
+class Factor:
+    """A solver's factorisation of A: R'R, or V diag(sigma^2) V' over the singular values kept."""
+
+    R: Matrix | None
+    Vt: Matrix | None
+    sigma: Vector | None
+    gain: float  # kappa^2 for Cholesky, kappa for QR and SVD: what a correction contracts by, over eps
+
+    def solve(self, h: Vector) -> Vector:
+        """A^-1 h, or the pseudo-inverse times h."""
+        from scipy.linalg import lapack
+
+        if self.R is not None:
+            return np.asarray(lapack.dpotrs(self.R, h)[0])
+        assert self.Vt is not None
+        assert self.sigma is not None
+        return np.asarray(self.Vt.T @ ((self.Vt @ h) / self.sigma**2))
 
 
 @dataclass(slots=True)
@@ -95,26 +117,29 @@ def centre(M: Moments, fit_intercept: bool, l2: float) -> Centred:
 def solve(
     data: inputs.Table,
     M: Moments,
+    C: Centred,
     solver: str,
     fit_intercept: bool,
     l2: float,
+    path: tuple[str, ...] = (),
 ) -> Solution:
     """Solve by `solver`, or by cholesky -> qr -> svd as the conditioning asks for with "auto".
+
+    `path` holds the solvers that were tried before: with "auto" the next one is taken.
 
     Raises
     ------
     numpy.linalg.LinAlgError
         A solver asked for by name that cannot deliver: "cholesky" or "qr" on dependent columns.
     """
-    C = centre(M, fit_intercept, l2)
     p = len(C.live)
     if p == 0:
-        return _finish(data, M, C, fit_intercept, np.zeros((0, data.n_targets)), 0, 1.0, np.zeros(0), ("mean",), "")
-    path: tuple[str, ...] = ()
-    reason = ""
-    if solver in ("auto", "cholesky"):
+        beta = np.zeros((0, data.n_targets))
+        return _finish(data, M, C, fit_intercept, beta, 0, 1.0, np.zeros(0), ("mean",), "", None)
+    reason = "" if not path else f"refinement did not contract after {path[-1]}"
+    if solver == "cholesky" or (solver == "auto" and not path):
         path = ("cholesky",)
-        beta, gram_rcond = _cholesky(C)
+        beta, R, gram_rcond = _cholesky(C)
         if beta is not None and (gram_rcond >= RCOND_CHOLESKY or solver == "cholesky"):
             if gram_rcond < RCOND_CHOLESKY:
                 warnings.warn(
@@ -123,9 +148,9 @@ def solve(
                     ConditionWarning,
                     stacklevel=3,
                 )
-            delta = np.full(data.n_targets, EPS * (1 + C.rho) / gram_rcond)
-            rcond = math.sqrt(gram_rcond)
-            return _finish(data, M, C, fit_intercept, beta, p, rcond, delta, path, "")
+            delta = np.full(data.n_targets, EPS * (1 + C.rho) / max(gram_rcond, EPS))
+            factor = Factor(R, None, None, 1 / max(gram_rcond, EPS))
+            return _finish(data, M, C, fit_intercept, beta, p, math.sqrt(gram_rcond), delta, path, "", factor)
         if solver == "cholesky":
             raise np.linalg.LinAlgError(
                 "the cross products of X are not positive definite: its columns are linearly dependent, or nearly; "
@@ -136,30 +161,46 @@ def solve(
             if beta is None
             else f"rcond {math.sqrt(gram_rcond):.1e} of the columns is too small for cholesky"
         )
-    path += ("qr",)
     R = _qr_rows(data, M, C, l2)
     rcond = _triangle_rcond(R[:p, :p])
-    enough = rcond >= 10 * p * RANK_TOLERANCE * math.sqrt(p)
-    if solver != "svd" and enough:
-        beta = _solve_triangle(R, p)
-        delta = _qr_delta(R, p, 1 / rcond)
-        return _finish(data, M, C, fit_intercept, beta, p, rcond, delta, path, reason)
+    if solver == "qr" or (solver == "auto" and "qr" not in path):
+        path += ("qr",)
+        if rcond >= 10 * p * RANK_TOLERANCE * math.sqrt(p):
+            return _by_triangle(data, M, C, fit_intercept, R, rcond, path, reason)
     U, sigma, Vt = _svd(R[:p, :p])
     rank = int(np.count_nonzero(sigma > RANK_TOLERANCE * math.sqrt(p) * sigma[0]))
-    if solver == "qr" and rank < p:
+    if rank == p and path[-1:] == ("qr",):
+        return _by_triangle(data, M, C, fit_intercept, R, float(sigma[-1] / sigma[0]), path, reason)
+    if solver == "qr":
         raise np.linalg.LinAlgError(
             f'the columns of X have rank {rank}, not {p}: qr has no unique solution; use solver="auto" or "svd"'
         )
-    if solver != "svd" and rank == p:
-        beta = _solve_triangle(R, p)
-    else:
-        path = (*path, "svd") if solver == "auto" else ("svd",)
-        beta = Vt[:rank].T @ ((U[:, :rank].T @ R[:p, p:]) / sigma[:rank, None])
+    beta = Vt[:rank].T @ ((U[:, :rank].T @ R[:p, p:]) / sigma[:rank, None])
     if rank < p:
         reason = f"{reason}; " * bool(reason) + f"rank {rank} of {p}: minimum norm"
         _warn_rank(data, C.live, Vt[rank:], rank)
     rcond = float(sigma[rank - 1] / sigma[0])
-    return _finish(data, M, C, fit_intercept, beta, rank, rcond, _qr_delta(R, p, 1 / rcond), path, reason)
+    factor = Factor(None, Vt[:rank], sigma[:rank], 1 / rcond)
+    delta = _qr_delta(R, p, 1 / rcond)
+    return _finish(data, M, C, fit_intercept, beta, rank, rcond, delta, (*path, "svd"), reason, factor)
+
+
+def _by_triangle(
+    data: inputs.Table,
+    M: Moments,
+    C: Centred,
+    fit_intercept: bool,
+    R: Matrix,
+    rcond: float,
+    path: tuple[str, ...],
+    reason: str,
+) -> Solution:
+    """The solution of R beta = z, [R z] being the QR factor of all columns."""
+    p = len(C.live)
+    beta = _solve_triangle(R, p)
+    factor = Factor(np.asfortranarray(R[:p, :p]), None, None, 1 / rcond)
+    delta = _qr_delta(R, p, 1 / rcond)
+    return _finish(data, M, C, fit_intercept, beta, p, rcond, delta, path, reason, factor)
 
 
 def solve_wide(data: inputs.Table, fit_intercept: bool, l2: float) -> Solution:
@@ -231,14 +272,14 @@ def solve_wide(data: inputs.Table, fit_intercept: bool, l2: float) -> Solution:
     )
 
 
-def _cholesky(C: Centred) -> tuple[Matrix | None, float]:
-    """beta of A beta = c and the reciprocal condition number of A; (None, 0) if A is not positive definite."""
+def _cholesky(C: Centred) -> tuple[Matrix | None, Matrix, float]:
+    """beta of A beta = c, R of A = R'R, the reciprocal condition number of A; None if A is not positive definite."""
     from scipy.linalg import lapack
 
     A_F = np.asfortranarray(C.A)
     R, info = lapack.dpotrf(A_F)
     if info != 0:
-        return None, 0.0
+        return None, R, 0.0
     norm = np.abs(C.A).sum(axis=0).max()
     rcond, info = lapack.dpocon(R, norm)
     beta, info = lapack.dpotrs(R, C.c)
@@ -249,7 +290,7 @@ def _cholesky(C: Centred) -> tuple[Matrix | None, float]:
             f"LAPACK's Cholesky solution leaves a residual of {residual:.1e} where {bound:.1e} is the most that "
             "rounding explains: the BLAS or LAPACK library in use computes wrong results"
         )
-    return beta, float(rcond)
+    return beta, R, float(rcond)
 
 
 def _qr_rows(data: inputs.Table, M: Moments, C: Centred, l2: float) -> Matrix:
@@ -338,15 +379,10 @@ def _finish(
     delta: Vector,
     path: tuple[str, ...],
     reason: str,
+    factor: Factor | None,
 ) -> Solution:
     """From beta to the coefficients in the user's units, the intercept, the residual and the digits."""
-    coef = np.zeros((data.n_targets, data.n_features))
-    coef[:, C.live] = np.ldexp(beta, C.e[:, None] - C.ey[None, :]).T
-    bad = np.argwhere(~np.isfinite(coef))
-    if bad.size:
-        j = int(bad[0, 1])
-        name = f" ({data.names[j]!r})" if data.names else ""
-        raise ValueError(f"the coefficient of column {j}{name} of X leaves the range of float64; scale the column")
+    coef = in_user_units(data, C, beta)
     # S_yy - beta'c loses what cancels, which the caller makes good with a cost pass where it matters
     rss = np.maximum(C.S_yy - np.einsum("jt,jt->t", beta, C.c), 0.0)
     back = np.ldexp(1.0, -C.ey)
@@ -366,7 +402,22 @@ def _finish(
         digits=_digits(beta, delta, coef, m, m_y, lever, fit_intercept),
         path=path,
         reason=reason,
+        beta=beta,
+        factor=factor,
     )
+
+
+def in_user_units(data: inputs.Table, C: Centred, beta: Matrix) -> Matrix:
+    """Coefficients of the user's columns, (n_targets, n_features), from those of the scaled ones."""
+    coef = np.zeros((data.n_targets, data.n_features))
+    with np.errstate(over="ignore"):
+        coef[:, C.live] = np.ldexp(beta, C.e[:, None] - C.ey[None, :]).T
+    bad = np.argwhere(~np.isfinite(coef))
+    if bad.size:
+        j = int(bad[0, 1])
+        name = f" ({data.names[j]!r})" if data.names else ""
+        raise ValueError(f"the coefficient of column {j}{name} of X leaves the range of float64; scale the column")
+    return coef
 
 
 def _digits(
@@ -399,7 +450,7 @@ def _digits(
     return max(0.0, min(digits, FULL_DIGITS))
 
 
-def _two_product(a: Vector, b: Vector) -> tuple[Vector, Vector]:
+def two_product(a: Vector, b: Vector) -> tuple[Vector, Vector]:
     """a * b and its rounding error (Dekker 1971; Veltkamp's splitting)."""
     p = a * b
     with np.errstate(over="ignore", invalid="ignore"):
@@ -416,7 +467,7 @@ def _intercepts(coef: Matrix, k: Vector, mu: Vector, ky: Vector, mu_y: Vector) -
     for t, b in enumerate(coef):
         terms = [ky[t : t + 1], mu_y[t : t + 1]]
         for a in (k, mu):
-            terms += [-part for part in _two_product(a, b)]
+            terms += [-part for part in two_product(a, b)]
         out[t] = math.fsum(np.concatenate(terms))
     return out
 

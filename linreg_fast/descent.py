@@ -457,7 +457,7 @@ def _digits(M: Moments, coef: Vector, intercept: float, fit_intercept: bool, l2:
     C = closed_form.centre(M, fit_intercept, l2)
     if not len(C.live):
         return FULL_DIGITS
-    best, rcond = closed_form._cholesky(C)
+    best, _, rcond = closed_form._cholesky(C)
     if best is None:
         return 0.0
     exact = np.ldexp(best[:, 0], C.e - C.ey[0])

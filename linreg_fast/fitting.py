@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from linreg_fast import closed_form, descent, inputs, moments, passes, planning
+from linreg_fast import closed_form, descent, inputs, moments, passes, planning, refinement
 from linreg_fast.moments import Vector
+from linreg_fast.refinement import AUTO_DIGITS
 from linreg_fast.result import LinearFit
 
 PRECISIONS = ("fast", "auto", "extended")
@@ -138,9 +139,13 @@ def fit(
         sum_weight = float(data.n_rows if data.w is None else np.sum(data.w, dtype=np.float64))
     else:
         M = moments.of_table(data, fit_intercept, workers, report)
-        solution = closed_form.solve(data, M, solver, fit_intercept, l2)
+        C = closed_form.centre(M, fit_intercept, l2)
+        solution = closed_form.solve(data, M, C, solver, fit_intercept, l2)
         n_samples, sum_weight = M.n_rows, M.N
-        if precision != "fast":
+        if precision == "extended" or (precision == "auto" and solution.digits < AUTO_DIGITS):
+            full = precision == "extended"
+            solution = refinement.refine(data, M, C, solution, solver, fit_intercept, l2, full, workers)
+        elif precision == "auto":
             _sum_residuals(data, solution, workers)
     one = data.one_target
     return LinearFit(

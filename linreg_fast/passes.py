@@ -226,10 +226,12 @@ def sum_rows(
     seconds_per_row: float,
     n_threads: int,
     progress: Callable[[int, int], object] | None = None,
+    add: Callable[[np.ndarray, np.ndarray], object] = np.ndarray.__iadd__,
 ) -> np.ndarray:
     """Sum over all rows of what `kernel(lo, hi, work, out)` adds to `out`, an array of `size` zeros.
 
-    `work` is a float64 workspace of `work_size`, one for each thread.
+    `work` is a float64 workspace of `work_size`, one for each thread; `add(left, right)` adds right to
+    left in place.
     """
     n_blocks = count_blocks(n_rows, seconds_per_row, size)
     if n_rows * seconds_per_row < THREADED_SECONDS:
@@ -259,7 +261,7 @@ def sum_rows(
         return out
 
     def merge(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        left += right
+        add(left, right)
         free.append(right)
         return left
 

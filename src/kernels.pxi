@@ -12,5 +12,6 @@ include "predict.pxi"
 include "cost.pxi"
 include "gradient.pxi"
 include "descent.pxi"
+include "refine.pxi"
 
 lanes = LANES

@@ -71,6 +71,42 @@ VEC_INLINE vec vec_gather_f64(const double *p, ptrdiff_t step) { (void)step; ret
 VEC_INLINE vec vec_gather_f32(const float *p, ptrdiff_t step) { (void)step; return (double)*p; }
 #endif
 
+/* The rounded product of a and b, kept from being fused into an addition that needs it rounded. */
+VEC_INLINE vec vec_product(vec a, vec b)
+{
+#if defined(__x86_64__) && defined(__GNUC__) && \
+    (LINREG_FAST_LANES <= 2 || (LINREG_FAST_LANES == 4 && defined(__AVX__)) || defined(__AVX512F__))
+    vec p = a * b;
+#if defined(__AVX512F__)
+    __asm__("" : "+v"(p));
+#else
+    __asm__("" : "+x"(p));
+#endif
+#else
+    volatile vec p = a * b;
+#endif
+    return p;
+}
+
+/* a * b - p exactly, p the rounded product: by FMA, or by Dekker's split where the level has none
+ * (Dekker 1971, "A floating-point technique for extending the available precision"). */
+VEC_INLINE vec vec_product_error(vec a, vec b, vec p)
+{
+#if defined(__FP_FAST_FMA) && LINREG_FAST_LANES > 1
+    vec e;
+    for (int i = 0; i < LANES; i++)
+        e[i] = __builtin_fma(a[i], b[i], -p[i]);
+    return e;
+#elif defined(__FP_FAST_FMA)
+    return __builtin_fma(a, b, -p);
+#else
+    vec c = 134217729.0 * a, d = 134217729.0 * b;
+    vec ah = c - (c - a), bh = d - (d - b);
+    vec al = a - ah, bl = b - bh;
+    return ((ah * bh - p) + ah * bl + al * bh) + al * bl;
+#endif
+}
+
 /* Sum of the lanes, as a binary tree: a written order, the same on every machine of a level. */
 VEC_INLINE double vec_sum(vec v)
 {

@@ -14,6 +14,8 @@ cdef extern from "vec.h" nogil:
     vec vec_gather_f64(const double* p, Py_ssize_t step)
     vec vec_gather_f32(const float* p, Py_ssize_t step)
     double vec_sum(vec v)
+    vec vec_product(vec a, vec b)
+    vec vec_product_error(vec a, vec b, vec p)
     void vec_prefetch(const void* p)
 
 

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The NumPy twin of every kernel: the oracle of the tests and the baseline of the benchmarks.
+
+Written to be obviously right, not fast. Nothing in the package imports it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def _present(X: NDArray[Any], Y: NDArray[Any], w: NDArray[Any] | None) -> tuple[Array, Array, Array]:
+    """X, Y and weights as float64, without the rows of weight 0."""
+    weights = np.ones(len(X)) if w is None else np.asarray(w, dtype=np.float64)
+    there = weights != 0
+    return np.asarray(X, dtype=np.float64)[there], np.asarray(Y, dtype=np.float64)[there], weights[there]
+
+
+def moments(X: NDArray[Any], Y: NDArray[Any], w: NDArray[Any] | None, shift: Array) -> Array:
+    """M = sum_i w_i z_i z_i' with z_i = [x_i - k, 1, y_i - ky] and shift = [k, ky]; Y'Y off its diagonal is 0.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, p)
+    Y : ndarray of shape (n, k)
+    w : ndarray of shape (n,) or None
+        A row of weight 0 is not there, whatever it holds.
+    shift : ndarray of shape (p + k,)
+
+    Returns
+    -------
+    ndarray of shape (p + 1 + k, p + 1 + k)
+    """
+    X, Y, w = _present(X, Y, w)
+    p = X.shape[1]
+    Z = np.hstack([X - shift[:p], np.ones((len(X), 1)), Y - shift[p:]])
+    M = Z.T @ (w[:, None] * Z)
+    M[p + 1 :, p + 1 :] = np.diag(np.diagonal(M)[p + 1 :])
+    return np.asarray(M)
+
+
+def shift(X: NDArray[Any], Y: NDArray[Any], w: NDArray[Any] | None, n_rows: int) -> Array:
+    """[k, ky] = z_1 + mean(z_i - z_1) over the first n_rows rows z = [x, y] of non-zero weight; 0 without any."""
+    X, Y, _ = _present(X, Y, w)
+    Z = np.hstack([X, Y])[:n_rows]
+    return np.asarray(Z[0] + (Z - Z[0]).mean(axis=0)) if len(Z) else np.zeros(Z.shape[1])
+
+
+def predict(X: NDArray[Any], coef: Array, intercept: Array) -> Array:
+    """yhat_it = intercept_t + x_i coef_t, for coef of shape (k, p) and intercept of shape (k,)."""
+    return np.asarray(intercept + X.astype(np.float64) @ coef.T)
+
+
+def cost(X: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None, coef: Array, intercept: float) -> float:
+    """1/2 sum_i w_i r_i^2 with r_i = intercept + x_i coef - y_i: J(b) before it is divided by sum w."""
+    X, y, w = _present(X, y, w)
+    r = intercept + X @ coef - y
+    return float(0.5 * np.sum(w * r * r))
+
+
+def gradient(X: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None, coef: Array, intercept: float) -> Array:
+    """[1/2 sum w_i r_i^2, sum w_i r_i x_i, sum w_i r_i]: cost, slopes and intercept, none divided by sum w."""
+    X, y, w = _present(X, y, w)
+    r = intercept + X @ coef - y
+    return np.concatenate([[0.5 * np.sum(w * r * r)], (w * r) @ X, [np.sum(w * r)]])
+
+
+def descent(
+    X: NDArray[Any],
+    y: NDArray[Any],
+    learning_rate: float,
+    n_steps: int,
+    *,
+    w: NDArray[Any] | None = None,
+    fit_intercept: bool = True,
+    nesterov: bool = False,
+    l2: float = 0.0,
+    start: Array | None = None,
+) -> tuple[Array, Array]:
+    """Gradient descent on the raw columns and the intercept.
+
+    Textbook: b := b - rate g(b).  Nesterov: a := b + m (b - b_last), b := a - rate g(a), with
+    m = (t - 1) / (t + 2) at step t = 0, 1, 2 ..., and m = 0 in the first two.
+
+    Returns
+    -------
+    iterates : ndarray of shape (n_steps + 1, p) or, with the intercept last, (n_steps + 1, p + 1)
+    costs : ndarray of shape (n_steps + 1,)
+        J(b) = (sum_i w_i r_i^2 + l2 ||slopes||^2) / (2 sum w) of each of them.
+    """
+    X, y, w = _present(X, y, w)
+    p = X.shape[1]
+    A = np.hstack([X, np.ones((len(X), int(fit_intercept)))])
+    penalty = l2 * (np.arange(A.shape[1]) < p)
+
+    def J(b: Array) -> float:
+        return float((w @ (A @ b - y) ** 2 + penalty @ (b * b)) / (2 * w.sum()))
+
+    def dJ(b: Array) -> Array:
+        return np.asarray((A.T @ (w * (A @ b - y)) + penalty * b) / w.sum())
+
+    b = np.zeros(A.shape[1]) if start is None else np.array(start, dtype=np.float64)
+    last, iterates, costs = b, [b], [J(b)]
+    for t in range(n_steps):
+        m = (t - 1) / (t + 2) if nesterov and t > 1 else 0.0
+        ahead = b + m * (b - last)
+        last, b = b, ahead - learning_rate * dJ(ahead)
+        iterates.append(b)
+        costs.append(J(b))
+    return np.array(iterates), np.array(costs)
+
+
+def normal_equations(X: NDArray[Any], y: NDArray[Any]) -> tuple[Array, float]:
+    """Slopes and intercept by b = (A'A)^-1 A'y with A = [1 X]: the closed form as NumPy users write it."""
+    A = np.column_stack([np.ones(len(X)), X])
+    b = np.linalg.solve(A.T @ A, A.T @ y)
+    return b[1:], float(b[0])
+
+
+def gradient_descent(
+    X: NDArray[Any], y: NDArray[Any], learning_rate: float, n_steps: int
+) -> tuple[Array, float, list[float]]:
+    """Slopes, intercept and costs of the textbook loop: predict, residual, gradient, step."""
+    m = len(y)
+    b, b0, costs = np.zeros(X.shape[1]), 0.0, []
+    for _ in range(n_steps):
+        r = X @ b + b0 - y
+        costs.append(float(r @ r) / (2 * m))
+        b = b - learning_rate * (X.T @ r) / m
+        b0 -= learning_rate * float(r.sum()) / m
+    return b, b0, costs

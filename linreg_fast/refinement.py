@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Extra-precise refinement: residual and gradient in double-double, corrections through the factor at hand.
+
+    repeat:  g = X'W(y - b_0 - Xb) in double-double;  h = g - m g_0 - l2 b;  A d = h;  b += d
+
+Only the factor, b as pairs and p + 2 double-double sums are kept: no Q, no residuals. The limit does
+not depend on the factor, which only sets the speed: an error contracts by eps kappa^2 (Cholesky) or
+eps kappa (QR) a pass.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+
+from linreg_fast import closed_form, inputs, levels, passes
+from linreg_fast.closed_form import EPS, FULL_DIGITS, Centred, Solution, two_product
+from linreg_fast.moments import Matrix, Moments, Vector
+
+AUTO_DIGITS = 10.0  # precision="auto" refines where fewer are expected
+MAX_PASSES = 8
+LAST_PLACE = 2.0**-54  # a correction below is rounded away
+NEGLIGIBLE = 2.0**-90  # of the largest coefficient: a coefficient below may be exactly 0
+STALLED = 0.5  # a contraction worse than this is none
+REFINE_FLOPS = 60  # float64 operations for each element of X, TwoProd and TwoSum twice
+
+
+def two_sum(a: Vector, b: Vector) -> tuple[Vector, Vector]:
+    """a + b and its rounding error (Knuth)."""
+    s = a + b
+    z = s - a
+    return s, (a - (s - z)) + (b - z)
+
+
+def _add(a: Matrix, b: Matrix) -> Matrix:
+    """Sum of double-doubles, pairs in the last axis."""
+    s, e = two_sum(a[..., 0], b[..., 0])
+    hi, lo = two_sum(s, e + (a[..., 1] + b[..., 1]))
+    return np.stack([hi, lo], axis=-1)
+
+
+def _multiply(a: Matrix, b: Matrix) -> Matrix:
+    """Product of double-doubles, pairs in the last axis."""
+    p, e = two_product(a[..., 0], b[..., 0])
+    hi, lo = two_sum(p, e + (a[..., 0] * b[..., 1] + a[..., 1] * b[..., 0]))
+    return np.stack([hi, lo], axis=-1)
+
+
+def _pairs(hi: Vector, lo: Vector | float = 0.0) -> Matrix:
+    return np.stack([hi, np.broadcast_to(lo, np.shape(hi))], axis=-1)
+
+
+def _add_in_place(left: Vector, right: Vector) -> None:
+    left[:] = _add(left.reshape(-1, 2), right.reshape(-1, 2)).ravel()
+
+
+def _pass(
+    data: inputs.Table, target: int, scale: Vector, b: Matrix, n_threads: int, *, columns: bool = True
+) -> Matrix:
+    """[g_1 .. g_p, g_0, rss] as pairs, in one pass; without the columns of X for `columns` False."""
+    p = data.n_features if columns else 0
+    kernel = levels.refine[data.order or "C", data.dtype]
+    out_shape = (p + 2, 2)
+
+    def rows(lo: int, hi: int, work: Vector, out: Vector) -> None:
+        for X, Y, w, first, last in data.pieces(lo, hi):
+            part = X if columns else X[:, :0]
+            kernel(part, Y[:, target], w, first, last, scale, b, work, out.reshape(out_shape))
+
+    seconds = passes.row_seconds(data.X.dtype.itemsize * p + 8, REFINE_FLOPS * (p + 1))
+    work_size = levels.kernels.refine_work_size(p)
+    out = passes.sum_rows(rows, data.n_rows, work_size, 2 * (p + 2), seconds, n_threads, add=_add_in_place)
+    return out.reshape(out_shape)
+
+
+def refine(
+    data: inputs.Table,
+    M: Moments,
+    C: Centred,
+    solution: Solution,
+    solver: str,
+    fit_intercept: bool,
+    l2: float,
+    full: bool,
+    n_threads: int,
+) -> Solution:
+    """Refine a solution until its coefficients are full, or with `full` False until 15 digits are predicted.
+
+    Where corrections do not contract, "auto" goes on from cholesky to qr to svd and starts again.
+    """
+    if not levels.kernels.double_double_works(1 + 2.0**-30, 1 + 2.0**-30):
+        warnings.warn(
+            "double-double arithmetic does not work in this process (a library may have switched the rounding "
+            "mode or flushed subnormals): coefficients were not refined",
+            closed_form.ConditionWarning,
+            stacklevel=4,
+        )
+        return solution
+    while True:
+        done = [_refine_target(data, M, C, solution, t, fit_intercept, l2, full, n_threads) for t in range(data.n_targets)]
+        if all(one is not None for one in done) or solver != "auto" or solution.path[-1] == "svd":
+            break
+        solution = closed_form.solve(data, M, C, "auto", fit_intercept, l2, solution.path)
+    digits = FULL_DIGITS
+    for t, one in enumerate(done):
+        if one is None:
+            digits = min(digits, solution.digits)
+            continue
+        solution.coef[t], solution.intercept[t], solution.rss[t], solution.tss[t] = one[:4]
+        digits = min(digits, one[4])
+    solution.digits = digits
+    return solution
+
+
+def _refine_target(
+    data: inputs.Table,
+    M: Moments,
+    C: Centred,
+    solution: Solution,
+    t: int,
+    fit_intercept: bool,
+    l2: float,
+    full: bool,
+    n_threads: int,
+) -> tuple[Vector, float, float, float, float] | None:
+    """(coef, intercept, rss, tss, digits) of one target, or None where corrections do not contract."""
+    live, factor = C.live, solution.factor
+    p = len(live)
+    to_y = float(np.ldexp(1.0, C.ey[t]))
+    scale = np.zeros(data.n_features + 1)
+    scale[live], scale[-1] = np.ldexp(1.0, C.e), to_y
+    unit = np.ldexp(1.0, C.e)
+    m = _pairs(*two_sum(M.k[live] * unit, C.mu[live] / M.d[live] * unit)) if fit_intercept else np.zeros((p, 2))
+    penalty = l2 * np.ldexp(1.0, C.e) ** 2
+    beta = _pairs(solution.beta[:, t] if solution.beta is not None else np.zeros(0))
+    b0 = _pairs(np.array([solution.intercept[t] * to_y]))
+    b = np.zeros((data.n_features + 1, 2))
+    mean_y = abs(float(M.ky[t] * to_y + M.t[t] / M.N))
+    size = math.inf
+    gain = EPS * (factor.gain if factor else 1.0)
+    for count in range(1, MAX_PASSES + 1):
+        b[live], b[-1] = beta, b0[0]
+        sums = _pass(data, t, scale, b, n_threads)
+        g, g0, rss = sums[live], sums[-2:-1], sums[-1]
+        h = g
+        if fit_intercept:
+            h = _add(h, -_multiply(m, np.repeat(g0, p, axis=0)))
+        if l2:
+            h = _add(h, -_multiply(_pairs(penalty), beta))
+        d = factor.solve(h[:, 0]) if factor else np.zeros(0)
+        d0 = float(g0[0, 0] / M.N - m[:, 0] @ d) if fit_intercept else 0.0
+        # what this correction takes off the residual sum of squares
+        gained = float(d @ h[:, 0]) + (g0[0, 0] ** 2 / M.N if fit_intercept else 0.0)
+        beta, b0 = _add(beta, _pairs(d)), _add(b0, _pairs(np.array([d0])))
+        before, size = size, float(np.abs(d).max(initial=0.0))
+        most = float(np.abs(beta[:, 0]).max(initial=0.0))
+        floor0 = max(mean_y, float(np.abs(m[:, 0] * beta[:, 0]).max(initial=0.0)))
+        small = np.abs(d) <= LAST_PLACE * np.abs(beta[:, 0]) + NEGLIGIBLE * most
+        small0 = abs(d0) <= LAST_PLACE * abs(b0[0, 0]) + NEGLIGIBLE * floor0
+        theta = size / before if before > 0 else 0.0
+        if count == 1:
+            theta = min(10 * gain, STALLED)
+        digits = _digits(d, d0, beta, float(b0[0, 0]), most, floor0, theta)
+        if not np.isfinite(size):
+            return None
+        if (small.all() and small0) or (not full and digits >= 15.0 and count > 1):
+            break
+        if theta > STALLED:
+            if size > LAST_PLACE * most:
+                return None
+            break
+        if not full and count == 1 and digits >= 15.0:
+            break
+    coef = closed_form.in_user_units(data, C, np.repeat(beta[:, :1], data.n_targets, axis=1))[t]
+    tss = M.u[t] if not fit_intercept else C.S_yy[t]
+    if full:
+        y_shift = np.array([[M.ky[t] * to_y if fit_intercept else 0.0, 0.0]])
+        sums = _pass(data, t, scale[-1:], y_shift, n_threads, columns=False)
+        tss = sums[1, 0] - (sums[0, 0] ** 2 / M.N if fit_intercept else 0.0)
+    back = 1 / to_y
+    rss_value = max(float(rss[0]) - gained, 0.0)
+    return coef, float(b0[0, 0]) * back, rss_value * back * back, float(tss) * back * back, digits
+
+
+def _digits(d: Vector, d0: float, beta: Matrix, b0: float, most: float, floor0: float, theta: float) -> float:
+    """Digits left uncertain by the last correction d, when the next is theta times as large."""
+    left = theta / (1 - theta) if theta < 1 else math.inf
+    worst = EPS
+    counts = np.abs(beta[:, 0]) > NEGLIGIBLE * most
+    if counts.any():
+        worst = max(worst, left * float(np.max(np.abs(d[counts] / beta[counts, 0]))))
+    if abs(b0) > NEGLIGIBLE * floor0:
+        worst = max(worst, left * abs(d0 / b0))
+    return min(FULL_DIGITS, max(0.0, -math.log10(worst))) if math.isfinite(worst) else 0.0

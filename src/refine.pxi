@@ -1,0 +1,184 @@
+# Residual and gradient of the normal equations in double-double, one fused pass.
+#
+#     r_i = y_i - b_0 - sum_j x_ij b_j        rss = sum w_i r_i^2,  g_j = sum w_i x_ij r_i,  g_0 = sum w_i r_i
+#
+# A double-double is an unevaluated sum hi + lo of two float64, about 106 bits: TwoSum (Knuth), TwoProd by
+# FMA or Dekker's split, sums in the manner of Dot2 (Ogita, Rump and Oishi 2005).  Lanes are rows, so a
+# lane's sums run down the rows and are joined at the end of the range.
+
+
+cdef struct dd:
+    vec hi
+    vec lo
+
+
+cdef inline void _add(dd* s, vec hi, vec lo) noexcept nogil:
+    """s += hi + lo, lo being small beside hi; the errors of s.hi gather in s.lo."""
+    cdef vec t = s.hi + hi
+    cdef vec z = t - s.hi
+    s.lo = s.lo + (((s.hi - (t - z)) + (hi - z)) + lo)
+    s.hi = t
+
+
+cdef inline void _add_product(dd* s, vec a, vec hi, vec lo) noexcept nogil:
+    """s += a (hi + lo)."""
+    cdef vec p = vec_product(a, hi)
+    _add(s, p, vec_product_error(a, hi, p) + a * lo)
+
+
+cdef inline void _join(double* pair, const double* lanes) noexcept nogil:
+    """pair += the lanes of a dd stored as LANES high parts and LANES low parts, in double-double."""
+    cdef Py_ssize_t i
+    cdef double t, z
+    for i in range(2 * LANES):
+        t = pair[0] + lanes[i]
+        z = t - pair[0]
+        pair[1] += (pair[0] - (t - z)) + (lanes[i] - z)
+        pair[0] = t
+    t = pair[0] + pair[1]
+    pair[1] = pair[1] - (t - pair[0])
+    pair[0] = t
+
+
+cdef inline void _store_dd(double* lanes, dd s) noexcept nogil:
+    vec_store(lanes, s.hi)
+    vec_store(lanes + LANES, s.lo)
+
+
+cdef void _refine(
+    const floating* x,
+    Py_ssize_t row_step,
+    Py_ssize_t column_step,
+    Py_ssize_t p,
+    const double[:] y,
+    const double[:] w,
+    bint weighted,
+    Py_ssize_t lo,
+    Py_ssize_t hi,
+    const double* scale,
+    const double* b,
+    double* work,
+    double* out,                # IN, OUT
+) noexcept nogil:
+    cdef double* xs = work                          # LANES rows of x, column after column
+    cdef double* g = work + p * LANES               # sums of a column: LANES high parts, LANES low parts
+    cdef double* lane = g + 2 * (p + 2) * LANES     # y and w of LANES rows
+    cdef Py_ssize_t i, j, u, m
+    cdef bint whole
+    cdef dd r, rss, s, g0
+    cdef vec v, wv, p_hi, u_hi, u_lo
+    for j in range(2 * (p + 2) * LANES):
+        g[j] = 0.0
+    rss.hi = rss.lo = g0.hi = g0.lo = vec_zero()
+    for i from lo <= i < hi by LANES:
+        m = min(<Py_ssize_t> LANES, hi - i)
+        whole = m == LANES
+        for u in range(LANES):
+            lane[u] = lane[LANES + u] = 0.0
+            if u < m:
+                lane[LANES + u] = w[i + u] if weighted else 1.0
+                if lane[LANES + u] != 0.0:
+                    lane[u] = y[i + u] * scale[p]
+                else:
+                    whole = False           # a row of weight 0 is not there, whatever it holds
+        if whole:
+            for j in range(p):
+                vec_store(xs + j * LANES, vec_gather(x + i * row_step + j * column_step, row_step) * scale[j])
+        else:
+            for j in range(p):
+                for u in range(LANES):
+                    xs[j * LANES + u] = 0.0
+                    if lane[LANES + u] != 0.0:
+                        xs[j * LANES + u] = <double> x[(i + u) * row_step + j * column_step] * scale[j]
+        wv = vec_load_f64(lane + LANES)
+        r.hi = vec_load_f64(lane)
+        r.lo = vec_zero()
+        _add(&r, vec_set(-b[2 * p]), vec_set(-b[2 * p + 1]))
+        for j in range(p):
+            _add_product(&r, vec_load_f64(xs + j * LANES), vec_set(-b[2 * j]), vec_set(-b[2 * j + 1]))
+        # renormalise: |r.hi| >= |r.lo| holds unless hi cancelled, and then TwoSum is still exact
+        v = r.hi + r.lo
+        p_hi = v - r.hi
+        r.lo = (r.hi - (v - p_hi)) + (r.lo - p_hi)
+        r.hi = v
+        if weighted:
+            u_hi = vec_product(wv, r.hi)
+            u_lo = vec_product_error(wv, r.hi, u_hi) + wv * r.lo
+        else:
+            # only the lanes beyond the last row have weight 0 here, and b_0 must not count in them
+            u_hi = r.hi if whole else r.hi * wv
+            u_lo = r.lo if whole else r.lo * wv
+        p_hi = vec_product(u_hi, r.hi)
+        _add(&rss, p_hi, vec_product_error(u_hi, r.hi, p_hi) + (u_hi * r.lo + u_lo * r.hi))
+        _add(&g0, u_hi, u_lo)
+        for j in range(p):
+            s.hi = vec_load_f64(g + 2 * j * LANES)
+            s.lo = vec_load_f64(g + (2 * j + 1) * LANES)
+            _add_product(&s, vec_load_f64(xs + j * LANES), u_hi, u_lo)
+            _store_dd(g + 2 * j * LANES, s)
+    _store_dd(g + 2 * p * LANES, g0)
+    _store_dd(g + 2 * (p + 1) * LANES, rss)
+    for j in range(p + 2):
+        _join(out + 2 * j, g + 2 * j * LANES)
+
+
+def refine_work_size(Py_ssize_t p):
+    """Length of the float64 workspace of `refine_c` and `refine_f`."""
+    return (3 * p + 8) * LANES
+
+
+def refine_c(
+    const floating[:, ::1] X,
+    const double[:] y,
+    const double[:] w,
+    Py_ssize_t lo,
+    Py_ssize_t hi,
+    const double[::1] scale,
+    const double[:, ::1] coef,
+    double[::1] work,
+    double[:, ::1] out,         # IN, OUT
+):
+    """out += [g_1 .. g_p, g_0, rss] over the rows lo to hi in double-double, X in C order.
+
+    scale   powers of two, p for the columns of X and one for y
+    coef    (p + 1, 2): the coefficients of the scaled columns as pairs hi, lo; the intercept last
+    out     (p + 2, 2), pairs
+    """
+    cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
+    with nogil:
+        _refine(
+            x, X.shape[1], 1, X.shape[1], y, w, w is not None, lo, hi, &scale[0], &coef[0, 0], &work[0], &out[0, 0]
+        )
+
+
+def refine_f(
+    const floating[::1, :] X,
+    const double[:] y,
+    const double[:] w,
+    Py_ssize_t lo,
+    Py_ssize_t hi,
+    const double[::1] scale,
+    const double[:, ::1] coef,
+    double[::1] work,
+    double[:, ::1] out,         # IN, OUT
+):
+    """`refine_c` for X in F order."""
+    cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
+    with nogil:
+        _refine(
+            x, 1, X.shape[0], X.shape[1], y, w, w is not None, lo, hi, &scale[0], &coef[0, 0], &work[0], &out[0, 0]
+        )
+
+
+def double_double_works(double a, double b):
+    """Whether a b is recovered exactly as a rounded product and its error, and a + b as sum and error.
+
+    False where a compiler or a processor flag rounds otherwise than IEEE 754; a = 1 + 2^-30 and
+    b = 1 + 2^-30 leave 2^-60.
+    """
+    cdef dd s
+    cdef vec p = vec_product(vec_set(a), vec_set(b))
+    s.hi = vec_set(1.0)
+    s.lo = vec_zero()
+    _add(&s, vec_product_error(vec_set(a), vec_set(b), p), vec_zero())
+    return vec_sum(s.lo) == LANES * 2.0 ** -60 and vec_sum(s.hi) == LANES
