@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from linreg_fast import closed_form, descent, inputs, moments, passes, planning, refinement
+from linreg_fast import closed_form, descent, inputs, levels, moments, passes, planning, refinement
 from linreg_fast.moments import Vector
 from linreg_fast.refinement import AUTO_DIGITS
 from linreg_fast.result import LinearFit
@@ -106,37 +106,31 @@ def fit(
     planning.check_solver(solver)
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
-    l2 = inputs.number(l2, "l2", least=0.0)
+    l2 = inputs.number(l2, "l2", least=0.0) if l2 else 0.0
     data = inputs.table(X, y, sample_weight, feature_names)
+    if solver == "auto" and not solver_options and precision != "extended" and progress is False:
+        done = _fit_lean(data, bool(fit_intercept), precision, l2, n_threads)
+        if done is not None:
+            return done
     workers = passes.threads(n_threads)
     chosen = descent.options(solver_options, data.n_features, fit_intercept) if solver == "gd" else None
     if chosen is None and solver_options:
         if solver != "auto":
             raise TypeError(f"solver {solver!r} takes no options, got {', '.join(solver_options)}")
         raise TypeError(f"options {', '.join(solver_options)} need solver='gd'")
-    plan = planning.plan_shape(
-        data.n_rows,
-        data.n_features,
-        data.n_targets,
-        solver=solver,
-        l2=l2,
-        itemsize=data.X.dtype.itemsize,
-        order=data.order,
-        weighted=data.w is not None,
-        n_threads=workers,
-        descent_passes=chosen.passes if chosen else None,
-        max_iter=chosen.max_iter if chosen else planning.DESCENT_STEPS,
-        copies=data.copies,
-    )
+    shape = _plan_arguments(data, solver, l2, workers)
+    if chosen:
+        shape |= {"descent_passes": chosen.passes, "max_iter": chosen.max_iter}
+    plan = planning.plan_shape(**shape)
     report = _progress(progress)
     if plan.solver == "gd":
         if data.n_targets != 1:
             raise ValueError(f"solver 'gd' takes one target, got y of shape {data.Y.shape}: fit them one by one")
-        return _descend(data, plan, chosen or descent.Options(), fit_intercept, l2, precision, workers, report)
+        options = chosen or descent.Options()
+        return _descend(data, plan, shape, options, fit_intercept, l2, precision, workers, report)
     if plan.passes == "rows":
         solution = closed_form.solve_wide(data, fit_intercept, l2)
-        n_samples = data.n_rows if data.w is None else int(np.count_nonzero(data.w))
-        sum_weight = float(data.n_rows if data.w is None else np.sum(data.w, dtype=np.float64))
+        n_samples, sum_weight = _present(data)
     else:
         M = moments.of_table(data, fit_intercept, workers, report)
         C = closed_form.centre(M, fit_intercept, l2)
@@ -154,7 +148,7 @@ def fit(
         solver=solution.path[-1],
         solver_path=solution.path,
         reason=solution.reason or plan.reason,
-        plan=plan,
+        plan_arguments=shape,
         precision=precision,
         digits=solution.digits,
         rank=solution.rank,
@@ -174,9 +168,91 @@ def fit(
     )
 
 
+def _fit_lean(
+    data: inputs.Table, fit_intercept: bool, precision: str, l2: float, n_threads: int | None
+) -> LinearFit | None:
+    """The fit of one target, few columns and more rows, with the least Python on the way.
+
+    None where the kernel declines or the digits ask for more: the general path then starts again.
+    """
+    n, p = data.X.shape
+    if not data.order or data.Y.shape[1] != 1 or not 0 < p <= levels.kernels.small_columns or n <= p:
+        return None
+    seconds = passes.row_seconds(data.X.dtype.itemsize * p + 8, p * (p + 3))
+    layout = data.order, data.dtype
+    work_size, res_size = levels.kernels.small_sizes(p, n)
+    work, res = np.empty(work_size), np.empty(res_size)
+    workers = 1
+    if n * seconds < passes.THREADED_SECONDS:
+        if not levels.small[layout](data.X, data.Y, data.w, moments.SHIFT_ROWS, fit_intercept, l2, work, res):
+            return None
+    else:
+        workers = passes.threads(n_threads)
+        shift = np.zeros(p + 1)
+        if fit_intercept:
+            levels.shift[layout](data.X, data.Y, data.w, moments.SHIFT_ROWS, shift)
+        out = moments.sum_moments(data, shift, workers)
+        if not levels.kernels.small_solve(out, p, fit_intercept, l2, shift, work, res):
+            return None
+    digits, rss, tss = float(res[p + 3]), float(res[p + 1]), float(res[p + 2])
+    if precision == "auto" and digits < AUTO_DIGITS:
+        return None
+    coef, intercept = res[:p], float(res[p])
+    if precision == "auto" and rss <= CANCELLED * tss:
+        rss = 2 * descent.pass_cost(data, coef, intercept, workers)
+    one = data.one_target
+    return LinearFit(
+        coef if one else coef[None, :],
+        intercept if one else np.array([intercept]),
+        "cholesky",
+        ("cholesky",),
+        planning.TALL_REASON,
+        _plan_arguments(data, "auto", l2, workers),
+        precision,
+        digits,
+        p,
+        float(res[p + 4]),
+        True,
+        0,
+        None,
+        rss if one else np.array([rss]),
+        tss if one else np.array([tss]),
+        float(res[p + 5]),
+        n if data.w is None else int(np.count_nonzero(data.w)),
+        p,
+        1,
+        None if data.names is None else tuple(data.names),
+        fit_intercept,
+        l2,
+    )
+
+
+def _plan_arguments(data: inputs.Table, solver: str, l2: float, workers: int) -> dict[str, Any]:
+    return {
+        "n_rows": data.X.shape[0],
+        "n_features": data.X.shape[1],
+        "n_targets": data.Y.shape[1],
+        "solver": solver,
+        "l2": l2,
+        "itemsize": data.X.dtype.itemsize,
+        "order": data.order,
+        "weighted": data.w is not None,
+        "n_threads": workers,
+        "copies": data.copies,
+    }
+
+
+def _present(data: inputs.Table) -> tuple[int, float]:
+    """Number of rows of non-zero weight, sum of the weights."""
+    if data.w is None:
+        return data.n_rows, float(data.n_rows)
+    return int(np.count_nonzero(data.w)), float(np.sum(data.w, dtype=np.float64))
+
+
 def _descend(
     data: inputs.Table,
     plan: planning.Plan,
+    shape: dict[str, Any],
     chosen: descent.Options,
     fit_intercept: bool,
     l2: float,
@@ -188,7 +264,7 @@ def _descend(
     small = data.n_features <= descent.EXACT_L
     M = moments.of_table(data, fit_intercept, workers, report) if plan.passes == "moments" or small else None
     done = descent.descend(data, M, fit_intercept, l2, chosen, plan.passes, workers)
-    sum_weight = float(data.n_rows if data.w is None else np.sum(data.w, dtype=np.float64))
+    n_samples, sum_weight = _present(data)
     rss = 2 * descent.pass_cost(data, done.coef, done.intercept, workers)
     tss = float(closed_form.centre(M, fit_intercept, 0.0).S_yy[0] / M.dy[0] ** 2) if M else _tss(data, fit_intercept)
     return LinearFit(
@@ -197,7 +273,7 @@ def _descend(
         solver="gd",
         solver_path=("gd",),
         reason=f"{plan.reason}; passes over the {plan.passes}",
-        plan=plan,
+        plan_arguments=shape,
         precision=precision,
         digits=done.digits,
         rank=data.n_features,
@@ -208,7 +284,7 @@ def _descend(
         rss=rss,
         tss=tss,
         sum_weight=sum_weight,
-        n_samples=data.n_rows if data.w is None else int(np.count_nonzero(data.w)),
+        n_samples=n_samples,
         n_features=data.n_features,
         n_targets=1,
         feature_names=None if data.names is None else tuple(data.names),
@@ -338,7 +414,7 @@ def _sum_weight(data: inputs.Table, result: Vector) -> float:
         fault = inputs.first_fault(data)
         if fault is not None:
             raise ValueError(fault)
-    total = float(data.n_rows if data.w is None else np.sum(data.w, dtype=np.float64))
+    _, total = _present(data)
     if not 0 < total < np.inf:
         raise ValueError(f"sample_weight sums to {total}: no row is left, or the weights are too large")
     return total

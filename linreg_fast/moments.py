@@ -106,14 +106,29 @@ def _pass(
 ) -> Matrix:
     """The cross products M of [W, 1, V], symmetric, 0 off the diagonal of V'V."""
     p, n_targets = data.n_features, data.n_targets
+    out = sum_moments(data, shift, n_threads, scale, progress)
+    M = np.empty((p + 1 + n_targets, p + 1 + n_targets))
+    levels.kernels.moments_unpack(out, p, n_targets, M)
+    return M
+
+
+def sum_moments(
+    data: inputs.Table,
+    shift: Vector,
+    n_threads: int,
+    scale: Vector | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> Vector:
+    """What the moments kernel sums up over all rows, for `moments_unpack`; columns scaled where asked."""
+    p, n_targets = data.n_features, data.n_targets
     work_size, size = levels.kernels.moments_sizes(p, n_targets, data.n_rows)
-    scaled = not (scale == 1.0).all()
+    scaled = scale is not None and not (scale == 1.0).all()
     kernel = levels.moments["C" if scaled else data.order or "C", "float64" if scaled else data.dtype]
     zero = np.zeros(p + n_targets)
 
     def rows(lo: int, hi: int, work: Vector, out: Vector) -> None:
         for X, Y, w, first, last in data.pieces(lo, hi):
-            if not scaled:
+            if scale is None or not scaled:
                 kernel(X, Y, w, first, last, shift, work, out)
                 continue
             for at in range(first, last, data.piece_rows()):
@@ -124,10 +139,7 @@ def _pass(
 
     item = data.X.dtype.itemsize
     seconds = passes.row_seconds(item * p + 8 * n_targets, p * (p + 1 + 2 * n_targets))
-    out = passes.sum_rows(rows, data.n_rows, work_size, size, seconds, n_threads, progress)
-    M = np.empty((p + 1 + n_targets, p + 1 + n_targets))
-    levels.kernels.moments_unpack(out, p, n_targets, M)
-    return M
+    return passes.sum_rows(rows, data.n_rows, work_size, size, seconds, n_threads, progress)
 
 
 def _in_range(M: Matrix, data: inputs.Table, shift: Vector) -> bool:

@@ -7,7 +7,9 @@ are merged along a binary tree over the block index: any number of threads gives
 
 from __future__ import annotations
 
+import functools
 import itertools
+import math
 import os
 import threading
 from collections.abc import Callable
@@ -50,14 +52,18 @@ def usable_processors() -> int:
         count = len(os.sched_getaffinity(0))
     except AttributeError:
         count = os.cpu_count() or 1
+    return int(min(count, _cgroup_processors()))
+
+
+@functools.cache
+def _cgroup_processors() -> float:
+    """Processors' worth of time that the cgroup grants; read once, as each call of `threads` asks for it."""
     try:
         with open("/sys/fs/cgroup/cpu.max") as file:
             quota, period = file.read().split()
-        if quota != "max":
-            count = min(count, max(1, int(quota) // int(period)))
+        return math.inf if quota == "max" else max(1, int(quota) // int(period))
     except (OSError, ValueError):
-        pass
-    return count
+        return math.inf
 
 
 def set_num_threads(n: int | None) -> None:

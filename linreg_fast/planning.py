@@ -26,6 +26,7 @@ DESCENT_RATE = 6e9  # float64 operations a second of the descent loop on p x p n
 STEP_SECONDS = 40e-6  # Python and dispatch of one descent step on the data
 DESCENT_STEPS = 1000  # assumed number of steps: nobody knows it before
 MEMORY_LIMIT = 4 << 30  # bytes of p x p numbers that no solver is chosen beyond
+TALL_REASON = "more rows than columns: one pass for the moments; qr or svd follow if the conditioning asks for it"
 SECONDS_LIMIT = 600.0  # a closed form is not chosen beyond, unless gd takes longer still
 
 
@@ -189,7 +190,7 @@ def _choose(candidates: list[Candidate], n: int, p: int, k: int, solver: str) ->
         return descent, f"{what}: too much for a closed form"
     if n <= p:
         return closed, f"no more rows ({n}) than columns ({p}): minimum norm"
-    return closed, "more rows than columns: one pass for the moments; qr or svd follow if the conditioning asks for it"
+    return closed, TALL_REASON
 
 
 def plan(

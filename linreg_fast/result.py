@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast import inputs, levels, passes
-from linreg_fast.planning import Plan
+from linreg_fast.planning import Plan, plan_shape
 
 FORMAT = "linreg_fast.LinearFit"
 FORMAT_VERSION = 1
@@ -35,8 +35,8 @@ class LinearFit:
         Every solver that was tried, in order; the last one is `solver`.
     reason : str
         Why this solver, in a sentence.
-    plan : Plan
-        What was known before the data were read.
+    plan_arguments : dict or None
+        The shape and the options that `plan` is made of; None for a fit that was loaded.
     precision : str
         "fast", "auto" or "extended", as asked for.
     digits : float
@@ -69,7 +69,7 @@ class LinearFit:
     solver: str
     solver_path: tuple[str, ...]
     reason: str
-    plan: Plan | None
+    plan_arguments: dict[str, Any] | None
     precision: str
     digits: float
     rank: int
@@ -86,6 +86,11 @@ class LinearFit:
     feature_names: tuple[str, ...] | None
     fit_intercept: bool
     l2: float
+
+    @property
+    def plan(self) -> Plan | None:
+        """What was known before the data were read: solver, cost, every candidate."""
+        return None if self.plan_arguments is None else plan_shape(**self.plan_arguments)
 
     @property
     def slope(self) -> Any:
@@ -167,7 +172,7 @@ class LinearFit:
         """The fit as plain numbers, strings and lists, ready for JSON; the plan is left out."""
         state: dict[str, Any] = {"format": FORMAT, "version": FORMAT_VERSION}
         for name in self.__slots__:
-            if name == "plan":
+            if name == "plan_arguments":
                 continue
             value = getattr(self, name)
             if isinstance(value, (np.ndarray, np.generic)):
@@ -189,7 +194,7 @@ class LinearFit:
         if state.get("version") != FORMAT_VERSION:
             raise ValueError(f"saved by version {state.get('version')} of the format; this one reads {FORMAT_VERSION}")
         try:
-            values = {name: state[name] for name in cls.__slots__ if name != "plan"}
+            values = {name: state[name] for name in cls.__slots__ if name != "plan_arguments"}
             for name in ("coef", "cost_history"):
                 if values[name] is not None:
                     values[name] = np.array(values[name], dtype=np.float64)
@@ -199,7 +204,7 @@ class LinearFit:
             values["solver_path"] = tuple(values["solver_path"])
             if values["feature_names"] is not None:
                 values["feature_names"] = tuple(values["feature_names"])
-            fit = cls(plan=None, **values)
+            fit = cls(plan_arguments=None, **values)
             p, k = fit.n_features, fit.n_targets
             shapes = fit.coef.shape, np.shape(fit.intercept), np.shape(fit.rss)
         except (KeyError, TypeError, ValueError) as error:

@@ -9,8 +9,6 @@
 # z_0 follows b and b0.  So no digit is lost to raw cross products.  g is affine, hence the gradient at
 # the look-ahead point needs no second product: g(z + m d) = g + m (g - g_last).
 
-from libc.math cimport fabs, isfinite
-
 cdef enum:
     DESCENT_RUNNING = 0
     DESCENT_CONVERGED = 1

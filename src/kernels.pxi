@@ -5,6 +5,8 @@ Arguments are trusted: linreg_fast.inputs has checked them.  The NumPy twin of e
 linreg_fast.reference.
 """
 
+from libc.math cimport INFINITY, NAN, fabs, fmax, fmin, isfinite, ldexp, log2, log10, rint, sqrt
+
 include "vec.pxi"
 include "panel.pxi"
 include "moments.pxi"
@@ -13,5 +15,6 @@ include "cost.pxi"
 include "gradient.pxi"
 include "descent.pxi"
 include "refine.pxi"
+include "small.pxi"
 
 lanes = LANES

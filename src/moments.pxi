@@ -6,8 +6,6 @@
 # (registers), PANELS_PER_FLUSH panels (workspace), the row range (out), the row blocks (merged in
 # pairs by the caller).
 
-from libc.math cimport NAN
-
 cdef extern from "tile.h" nogil:
     const int TILE_VECS
     ctypedef struct tile_ahead:
@@ -229,23 +227,34 @@ def moments_f(
         _moments(x, X.shape[0], False, X.shape[1], Y, w, w is not None, lo, hi, &shift[0], &work[0], &out[0])
 
 
-def moments_unpack(const double[::1] out, Py_ssize_t p, Py_ssize_t n_targets, double[:, ::1] M):
-    """The symmetric matrix M of `moments_c`, columns in the order X, 1, Y; 0 where it was not computed."""
-    cdef Py_ssize_t nv = _groups(p), ld = nv * LANES, one = p, n_columns = p + 1 + n_targets
-    cdef Py_ssize_t i, j, sums = _groups(n_columns) * LANES * ld
+cdef void _unpack(const double* out, Py_ssize_t p, Py_ssize_t n_targets, double* M) noexcept nogil:
+    cdef Py_ssize_t ld = _groups(p) * LANES, n = p + 1 + n_targets, sums = _groups(n) * LANES * ld
+    cdef Py_ssize_t i, j
     for i in range(p):
         for j in range(i, p):
-            M[i, j] = M[j, i] = out[i * ld + j]
-        for j in range(p, n_columns):
+            M[i * n + j] = M[j * n + i] = out[i * ld + j]
+        for j in range(p, n):
             # 1 and Y have rows of their own, unless they fit beside the last columns of X
-            M[i, j] = M[j, i] = out[i * ld + j] if j < ld else out[j * ld + i]
-    for i in range(p, n_columns):
-        for j in range(p, n_columns):
-            M[i, j] = 0.0
-    M[one, one] = out[sums]
+            M[i * n + j] = M[j * n + i] = out[i * ld + j] if j < ld else out[j * ld + i]
+    for i in range(p, n):
+        for j in range(p, n):
+            M[i * n + j] = 0.0
+    M[p * n + p] = out[sums]
     for j in range(n_targets):
-        M[one, one + 1 + j] = M[one + 1 + j, one] = out[sums + 1 + j]
-        M[one + 1 + j, one + 1 + j] = out[sums + 1 + n_targets + j]
+        i = p + 1 + j
+        M[p * n + i] = M[i * n + p] = out[sums + 1 + j]
+        M[i * n + i] = out[sums + 1 + n_targets + j]
+
+
+def moments_unpack(
+    const double[::1] out,
+    Py_ssize_t p,
+    Py_ssize_t n_targets,
+    double[:, ::1] M,           # OUT
+):
+    """The symmetric matrix M of `moments_c`, columns in the order X, 1, Y; 0 where it was not computed."""
+    with nogil:
+        _unpack(&out[0], p, n_targets, &M[0, 0])
 
 
 cdef void _shift(

@@ -1,0 +1,268 @@
+# The closed form of one target and few columns without a call into Python or LAPACK: for those a
+# microsecond counts.  The same steps as in linreg_fast/moments.py and closed_form.py, which take over
+# wherever this declines: a column that is constant or out of range, a shift that turns out badly
+# chosen, columns too ill-conditioned for Cholesky.
+
+cdef enum:
+    SMALL = 64                  # columns: p^3 work of 0.1 ms, less than the calls it saves
+
+cdef double EPS = 2.0 ** -53
+cdef double FULL_DIGITS = 15.95
+cdef double RCOND_CHOLESKY = 1e-13      # as in closed_form.py, where they are explained
+cdef double CONSTANT = 4 * 2.0 ** -53
+cdef double SHIFT_LIMIT = 25.0          # as in moments.py
+cdef double LEAST_SQUARE = 2.0 ** -800
+cdef double MOST_SQUARE = 2.0 ** 1000
+
+small_columns = SMALL
+
+
+cdef inline void _axpy(Py_ssize_t lo, Py_ssize_t hi, double a, const double* x, double* y) noexcept nogil:
+    """y += a x over lo to hi."""
+    cdef Py_ssize_t j
+    for j in range(lo, hi):
+        y[j] += a * x[j]
+
+
+cdef double _inverse_norm(const double* R, Py_ssize_t p, Py_ssize_t ld, double* X) noexcept nogil:
+    """1-norm of (R'R)^-1 for an upper triangle R; X is workspace of p rows of ld numbers."""
+    cdef Py_ssize_t i, j, q
+    cdef double norm = 0.0, column
+    cdef vec s
+    for i in range(p * ld):
+        X[i] = 0.0
+    for i in range(p - 1, -1, -1):
+        X[i * ld + i] = 1.0
+        for j in range(i + 1, p):
+            _axpy(j, p, -R[i * ld + j], X + j * ld, X + i * ld)
+        for j in range(i, p):
+            X[i * ld + j] /= R[i * ld + i]
+    for i in range(p):
+        column = 0.0
+        for j in range(p):
+            s = vec_zero()
+            for q from max(i, j) // LANES * LANES <= q < ld by LANES:
+                s += vec_load_f64(X + i * ld + q) * vec_load_f64(X + j * ld + q)
+            column += fabs(vec_sum(s))
+        norm = fmax(norm, column)
+    return norm
+
+
+cdef int _solve_small(
+    const double* M,
+    Py_ssize_t p,
+    bint fit_intercept,
+    double l2,
+    const double* k,
+    double* work,
+    double* res,                # OUT
+) noexcept nogil:
+    """Coefficients and what is known of them from the moments M of [X - k, 1, y - ky]; 1 if declined.
+
+    res     [b_1 .. b_p, b_0, rss, tss, digits, rcond, sum w]
+    """
+    cdef Py_ssize_t ld = _groups(p) * LANES, n = p + 2, y = p + 1, i, j
+    cdef double N = M[p * n + p], rho = 0.0, tss, rss, square, norm, rcond, pivot, most, least, delta
+    cdef double m, m_y, error, b0, lever
+    cdef double* R = work                       # upper triangle, rows of ld numbers
+    cdef double* X = R + p * ld
+    cdef double* e = X + p * ld
+    cdef double* mu = e + ld
+    cdef double* beta = mu + ld
+    cdef double* rhs = beta + ld
+    cdef dd sum0
+    if not (N > 0.0) or not isfinite(N):
+        return 1
+    square = M[y * n + y]
+    if not (square >= LEAST_SQUARE and square <= MOST_SQUARE):
+        return 1
+    tss = square
+    if fit_intercept:
+        tss = square - M[p * n + y] * M[p * n + y] / N
+        if not (M[p * n + y] * M[p * n + y] / N <= SHIFT_LIMIT * tss):
+            return 1
+    for i in range(p):
+        square = M[i * n + i]
+        if not (square >= LEAST_SQUARE and square <= MOST_SQUARE):
+            return 1
+        mu[i] = M[p * n + i] / N if fit_intercept else 0.0
+        square -= M[p * n + i] * mu[i]
+        pivot = CONSTANT * fabs(k[i])
+        if fit_intercept and not (square > N * pivot * pivot and M[p * n + i] * mu[i] <= SHIFT_LIMIT * square):
+            return 1
+        rho = fmax(rho, M[p * n + i] * mu[i] / square)
+        e[i] = ldexp(1.0, -<int> rint(0.5 * log2(square + l2)))
+    norm = 0.0
+    for i in range(p * ld):
+        R[i] = 0.0
+    for i in range(p):
+        for j in range(i, p):
+            R[i * ld + j] = (M[i * n + j] - M[p * n + i] * mu[j]) * e[i] * e[j]
+        R[i * ld + i] += l2 * e[i] * e[i]
+        rhs[i] = (M[i * n + y] - mu[i] * M[p * n + y]) * e[i]
+        beta[i] = rhs[i]
+    for i in range(p):
+        pivot = 0.0
+        for j in range(p):
+            pivot += fabs(R[min(i, j) * ld + max(i, j)])
+        norm = fmax(norm, pivot)
+    if not isfinite(norm):
+        return 1
+    # R'R = A, row by row; R'z = rhs is solved along with it
+    for i in range(p):
+        if not (R[i * ld + i] > 0.0):
+            return 1
+        pivot = sqrt(R[i * ld + i])
+        for j in range(i, p):
+            R[i * ld + j] /= pivot
+        for j in range(i + 1, p):
+            _axpy(j, p, -R[i * ld + j], R + i * ld, R + j * ld)
+        beta[i] /= pivot
+        for j in range(i + 1, p):
+            beta[j] -= R[i * ld + j] * beta[i]
+    rcond = 1.0 / (norm * _inverse_norm(R, p, ld, X)) if p else 1.0
+    if not (rcond >= RCOND_CHOLESKY):
+        return 1
+    rss = tss
+    for i in range(p - 1, -1, -1):
+        for j in range(i + 1, p):
+            beta[i] -= R[i * ld + j] * beta[j]
+        beta[i] /= R[i * ld + i]
+    sum0.hi = vec_set(k[p] if fit_intercept else 0.0)
+    sum0.lo = vec_set(M[p * n + y] / N if fit_intercept else 0.0)
+    most = lever = 0.0
+    least = INFINITY
+    m_y = k[p] + M[p * n + y] / N if fit_intercept else 0.0
+    b0 = m_y
+    error = fabs(m_y)
+    for i in range(p):
+        rss -= beta[i] * rhs[i]
+        res[i] = beta[i] * e[i]
+        most = fmax(most, fabs(beta[i]))
+        if beta[i] != 0.0:
+            least = min(least, fabs(beta[i]))
+        if fit_intercept:
+            m = k[i] + mu[i]
+            _add_product(&sum0, vec_set(-res[i]), vec_set(k[i]), vec_set(mu[i]))
+            b0 -= m * res[i]
+            error += fabs(m * res[i])
+            lever += fabs(m) * e[i]
+    delta = EPS * (1.0 + rho) / rcond
+    res[p] = (vec_sum(sum0.hi) + vec_sum(sum0.lo)) / LANES if fit_intercept else 0.0
+    res[p + 1] = fmax(rss, 0.0)
+    res[p + 2] = tss
+    res[p + 3] = FULL_DIGITS
+    if most > 0.0:
+        res[p + 3] = fmin(res[p + 3], -log10(delta * most / least))
+    if fit_intercept and b0 != 0.0:
+        res[p + 3] = fmin(res[p + 3], -log10((EPS * error + delta * most * lever) / fabs(b0)))
+    res[p + 3] = fmax(res[p + 3], 0.0)
+    res[p + 4] = sqrt(rcond)
+    res[p + 5] = N
+    return 0 if isfinite(res[p]) and isfinite(most) else 1
+
+
+cdef inline Py_ssize_t _solve_size(Py_ssize_t p) noexcept nogil:
+    return (2 * p + 4) * _groups(p) * LANES
+
+
+def small_sizes(Py_ssize_t p, Py_ssize_t n_rows):
+    """Lengths of the float64 buffers of `small_c`, `small_f` and `small_solve`: (work, res)."""
+    work, out = moments_sizes(p, 1, n_rows)
+    return work + out + (p + 2) * (p + 2) + _solve_size(p) + p + 1, p + 6
+
+
+def small_solve(
+    const double[::1] out,
+    Py_ssize_t p,
+    bint fit_intercept,
+    double l2,
+    const double[::1] shift,
+    double[::1] work,
+    double[::1] res,            # OUT
+):
+    """The closed form from what `moments_c` summed up for one target; False if it declines.
+
+    res     [b_1 .. b_p, b_0, rss, tss, digits, rcond, sum w]
+    """
+    cdef int status
+    cdef double* M = &work[0]
+    with nogil:
+        _unpack(&out[0], p, 1, M)
+        status = _solve_small(M, p, fit_intercept, l2, &shift[0], M + (p + 2) * (p + 2), &res[0])
+    return status == 0
+
+
+cdef int _small(
+    const floating* x,
+    Py_ssize_t row_step,
+    Py_ssize_t column_step,
+    Py_ssize_t n,
+    Py_ssize_t p,
+    const double[:, :] Y,
+    const double[:] w,
+    bint weighted,
+    Py_ssize_t shift_rows,
+    bint fit_intercept,
+    double l2,
+    double* work,
+    double* res,                # OUT
+) noexcept nogil:
+    cdef Py_ssize_t i, size = _groups(p + 2) * _groups(p) * LANES * LANES + 3
+    cdef double* out = work
+    cdef double* M = out + size
+    cdef double* shift = M + (p + 2) * (p + 2)
+    cdef double* rest = shift + p + 1
+    for i in range(size):
+        out[i] = 0.0
+    for i in range(p + 1):
+        shift[i] = 0.0
+    if fit_intercept:
+        _shift(x, row_step, column_step, p, Y, w, weighted, shift_rows, shift)
+    _moments(x, max(row_step, column_step), column_step == 1, p, Y, w, weighted, 0, n, shift, rest, out)
+    _unpack(out, p, 1, M)
+    return _solve_small(M, p, fit_intercept, l2, shift, rest, res)
+
+
+def small_c(
+    const floating[:, ::1] X,
+    const double[:, :] Y,
+    const double[:] w,
+    Py_ssize_t shift_rows,
+    bint fit_intercept,
+    double l2,
+    double[::1] work,
+    double[::1] res,            # OUT
+):
+    """Shift, moments and closed form of one target in one call, X in C order; False if it declines.
+
+    shift_rows  leading rows whose mean is the shift
+    res         as in `small_solve`
+    """
+    cdef int status
+    with nogil:
+        status = _small(
+            &X[0, 0], X.shape[1], 1, X.shape[0], X.shape[1], Y, w, w is not None, shift_rows, fit_intercept, l2,
+            &work[0], &res[0],
+        )
+    return status == 0
+
+
+def small_f(
+    const floating[::1, :] X,
+    const double[:, :] Y,
+    const double[:] w,
+    Py_ssize_t shift_rows,
+    bint fit_intercept,
+    double l2,
+    double[::1] work,
+    double[::1] res,            # OUT
+):
+    """`small_c` for X in F order."""
+    cdef int status
+    with nogil:
+        status = _small(
+            &X[0, 0], 1, X.shape[0], X.shape[0], X.shape[1], Y, w, w is not None, shift_rows, fit_intercept, l2,
+            &work[0], &res[0],
+        )
+    return status == 0
