@@ -88,6 +88,7 @@ class Centred:
     ey: NDArray[np.int64]
     mu: Vector
     rho: float
+    l2: float
 
 
 def centre(M: Moments, fit_intercept: bool, l2: float) -> Centred:
@@ -111,7 +112,7 @@ def centre(M: Moments, fit_intercept: bool, l2: float) -> Centred:
     scale = np.ldexp(1.0, e)
     A = A * scale * scale[:, None]
     exponents = e + np.frexp(M.d[live])[1] - 1
-    return Centred(live, A, c[live] * scale[:, None], S_yy, exponents, np.frexp(M.dy)[1] - 1, mu, rho)
+    return Centred(live, A, c[live] * scale[:, None], S_yy, exponents, np.frexp(M.dy)[1] - 1, mu, rho, l2)
 
 
 def solve(
@@ -120,7 +121,6 @@ def solve(
     C: Centred,
     solver: str,
     fit_intercept: bool,
-    l2: float,
     path: tuple[str, ...] = (),
 ) -> Solution:
     """Solve by `solver`, or by cholesky -> qr -> svd as the conditioning asks for with "auto".
@@ -161,7 +161,7 @@ def solve(
             if beta is None
             else f"rcond {math.sqrt(gram_rcond):.1e} of the columns is too small for cholesky"
         )
-    R = _qr_rows(data, M, C, l2)
+    R = _qr_rows(data, M, C)
     rcond = _triangle_rcond(R[:p, :p])
     if solver == "qr" or (solver == "auto" and "qr" not in path):
         path += ("qr",)
@@ -293,7 +293,7 @@ def _cholesky(C: Centred) -> tuple[Matrix | None, Matrix, float]:
     return beta, R, float(rcond)
 
 
-def _qr_rows(data: inputs.Table, M: Moments, C: Centred, l2: float) -> Matrix:
+def _qr_rows(data: inputs.Table, M: Moments, C: Centred) -> Matrix:
     """R of the QR factorisation of [(W - mu) e, V - t/N], sqrt(w) times each row, and the rows of l2.
 
     Row blocks are factorised one after the other in the calling thread and their R merged in pairs.
@@ -324,9 +324,9 @@ def _qr_rows(data: inputs.Table, M: Moments, C: Centred, l2: float) -> Matrix:
         return R
 
     R: Matrix = passes.fold(data.n_rows, n_blocks, factor, merge, 1)
-    if l2:
+    if C.l2:
         penalty = np.zeros((p, width))
-        penalty[:, :p] = np.diag(math.sqrt(l2) * np.ldexp(1.0, C.e))
+        penalty[:, :p] = np.diag(math.sqrt(C.l2) * np.ldexp(1.0, C.e))
         R = merge(R, penalty)
     if len(R) < width:
         R = np.vstack([R, np.zeros((width - len(R), width))])
@@ -383,8 +383,9 @@ def _finish(
 ) -> Solution:
     """From beta to the coefficients in the user's units, the intercept, the residual and the digits."""
     coef = in_user_units(data, C, beta)
-    # S_yy - beta'c loses what cancels, which the caller makes good with a cost pass where it matters
-    rss = np.maximum(C.S_yy - np.einsum("jt,jt->t", beta, C.c), 0.0)
+    # S_yy - beta'c - l2 b'b loses what cancels, which the caller makes good with a cost pass where it matters
+    penalty = C.l2 * np.einsum("jt,jt->t", *[np.ldexp(beta, C.e[:, None])] * 2) if C.l2 else 0.0
+    rss = np.maximum(C.S_yy - np.einsum("jt,jt->t", beta, C.c) - penalty, 0.0)
     back = np.ldexp(1.0, -C.ey)
     mu, mu_y = C.mu / M.d, M.t / M.N * back
     intercept = np.zeros(data.n_targets)

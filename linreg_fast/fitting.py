@@ -134,11 +134,11 @@ def fit(
     else:
         M = moments.of_table(data, fit_intercept, workers, report)
         C = closed_form.centre(M, fit_intercept, l2)
-        solution = closed_form.solve(data, M, C, solver, fit_intercept, l2)
+        solution = closed_form.solve(data, M, C, solver, fit_intercept)
         n_samples, sum_weight = M.n_rows, M.N
         if precision == "extended" or (precision == "auto" and solution.digits < AUTO_DIGITS):
             full = precision == "extended"
-            solution = refinement.refine(data, M, C, solution, solver, fit_intercept, l2, full, workers)
+            solution = refinement.refine(data, M, C, solution, solver, fit_intercept, full, workers)
         elif precision == "auto":
             _sum_residuals(data, solution, workers)
     one = data.one_target
@@ -265,8 +265,13 @@ def _descend(
     M = moments.of_table(data, fit_intercept, workers, report) if plan.passes == "moments" or small else None
     done = descent.descend(data, M, fit_intercept, l2, chosen, plan.passes, workers)
     n_samples, sum_weight = _present(data)
-    rss = 2 * descent.pass_cost(data, done.coef, done.intercept, workers)
-    tss = float(closed_form.centre(M, fit_intercept, 0.0).S_yy[0] / M.dy[0] ** 2) if M else _tss(data, fit_intercept)
+    if M is None:
+        tss = _tss(data, fit_intercept)
+    else:
+        tss = float(closed_form.centre(M, fit_intercept, 0.0).S_yy[0] / M.dy[0] ** 2)
+    rss = 2 * sum_weight * float(done.history[-1]) - l2 * float(done.coef @ done.coef)
+    if rss <= CANCELLED * tss:
+        rss = 2 * descent.pass_cost(data, done.coef, done.intercept, workers)
     return LinearFit(
         coef=done.coef,
         intercept=done.intercept,

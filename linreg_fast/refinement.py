@@ -82,7 +82,6 @@ def refine(
     solution: Solution,
     solver: str,
     fit_intercept: bool,
-    l2: float,
     full: bool,
     n_threads: int,
 ) -> Solution:
@@ -99,10 +98,10 @@ def refine(
         )
         return solution
     while True:
-        done = [_refine_target(data, M, C, solution, t, fit_intercept, l2, full, n_threads) for t in range(data.n_targets)]
+        done = [_refine_target(data, M, C, solution, t, fit_intercept, full, n_threads) for t in range(data.n_targets)]
         if all(one is not None for one in done) or solver != "auto" or solution.path[-1] == "svd":
             break
-        solution = closed_form.solve(data, M, C, "auto", fit_intercept, l2, solution.path)
+        solution = closed_form.solve(data, M, C, "auto", fit_intercept, solution.path)
     digits = FULL_DIGITS
     for t, one in enumerate(done):
         if one is None:
@@ -121,7 +120,6 @@ def _refine_target(
     solution: Solution,
     t: int,
     fit_intercept: bool,
-    l2: float,
     full: bool,
     n_threads: int,
 ) -> tuple[Vector, float, float, float, float] | None:
@@ -133,7 +131,7 @@ def _refine_target(
     scale[live], scale[-1] = np.ldexp(1.0, C.e), to_y
     unit = np.ldexp(1.0, C.e)
     m = _pairs(*two_sum(M.k[live] * unit, C.mu[live] / M.d[live] * unit)) if fit_intercept else np.zeros((p, 2))
-    penalty = l2 * np.ldexp(1.0, C.e) ** 2
+    penalty = C.l2 * np.ldexp(1.0, C.e) ** 2
     beta = _pairs(solution.beta[:, t] if solution.beta is not None else np.zeros(0))
     b0 = _pairs(np.array([solution.intercept[t] * to_y]))
     b = np.zeros((data.n_features + 1, 2))
@@ -147,12 +145,12 @@ def _refine_target(
         h = g
         if fit_intercept:
             h = _add(h, -_multiply(m, np.repeat(g0, p, axis=0)))
-        if l2:
+        if C.l2:
             h = _add(h, -_multiply(_pairs(penalty), beta))
         d = factor.solve(h[:, 0]) if factor else np.zeros(0)
         d0 = float(g0[0, 0] / M.N - m[:, 0] @ d) if fit_intercept else 0.0
-        # what this correction takes off the residual sum of squares
-        gained = float(d @ h[:, 0]) + (g0[0, 0] ** 2 / M.N if fit_intercept else 0.0)
+        # what this correction takes off the residual sum of squares, which matters where that is nearly 0
+        gained = float(d @ h[:, 0]) + (g0[0, 0] ** 2 / M.N if fit_intercept else 0.0) if not C.l2 else 0.0
         beta, b0 = _add(beta, _pairs(d)), _add(b0, _pairs(np.array([d0])))
         before, size = size, float(np.abs(d).max(initial=0.0))
         most = float(np.abs(beta[:, 0]).max(initial=0.0))

@@ -8,10 +8,11 @@
 
 cdef extern from "tile.h" nogil:
     const int TILE_VECS
+    const int TILE_STEP
     ctypedef struct tile_ahead:
         const char* at
         Py_ssize_t step
-        Py_ssize_t stride
+        Py_ssize_t jump
     void tile(
         const double* a,
         const double* b,
@@ -47,7 +48,7 @@ cdef inline Py_ssize_t _groups(Py_ssize_t columns) noexcept nogil:
 
 cdef inline Py_ssize_t _panel_rows(Py_ssize_t n_columns, Py_ssize_t n_rows) noexcept nogil:
     cdef Py_ssize_t rows = ROWS_NARROW if n_columns <= NARROW else ROWS_WIDE
-    return min(rows, _groups(n_rows) * LANES if LANES > 1 else n_rows + n_rows % 2)
+    return min(rows, (n_rows + TILE_STEP - 1) // TILE_STEP * TILE_STEP)
 
 
 def moments_sizes(Py_ssize_t p, Py_ssize_t n_targets, Py_ssize_t n_rows):
@@ -79,7 +80,7 @@ cdef void _cross(
     cdef tile_ahead nowhere
     nowhere.at = <const char*> a
     nowhere.step = 0
-    nowhere.stride = 0
+    nowhere.jump = 0
     for v from 0 <= v < nv by TILE_VECS:
         width = min(<Py_ssize_t> TILE_VECS, nv - v)
         last = v + width - 2        # here the corner takes the last two row tiles
@@ -131,58 +132,63 @@ cdef void _moments(
     cdef double* wv = b + nv * stride
     cdef double* v = wv + rows
     cdef double* part = v + rows
+    cdef double* one = a + p // LANES * stride + p % LANES
     cdef double* sums = part + size - 1 - 2 * n_targets
     cdef const floating* row
-    cdef Py_ssize_t i, t, q, m, even, panels = 0
+    cdef Py_ssize_t i, t, q, m, whole, panels = 0
     cdef Py_ssize_t line_step, lines = 0
     cdef tile_ahead ahead
     if c_order:
         ahead.step = ld * sizeof(floating)
-        ahead.stride = 8 * ahead.step
+        ahead.jump = 0
         line_step = LINE
         if n_columns <= NARROW:
             lines = (p * sizeof(floating) + LINE - 1) // LINE
     else:
         ahead.step = ld * sizeof(floating)
-        ahead.stride = LINE
-        line_step = 8 * ahead.step
+        ahead.jump = LINE - TILE_STEP * ahead.step
+        line_step = TILE_STEP * ahead.step
         if n_columns <= NARROW:
-            lines = (p + 7) // 8
+            lines = (p + TILE_STEP - 1) // TILE_STEP
     for t in range(nq * stride):
         a[t] = 0.0
     for t in range(rows):
-        wv[t] = 0.0
+        wv[t] = 0.0 if weighted else 1.0
         v[t] = 0.0
+        one[t * LANES] = 1.0
     for t in range(size):
         part[t] = 0.0
     for i from lo <= i < hi by rows:
         m = min(rows, hi - i)
         if m < rows:
-            for t in range(rows):
+            for t in range(m, rows):
                 wv[t] = 0.0
                 v[t] = 0.0
-        for t in range(m):
-            wv[t] = w[i + t] if weighted else 1.0
-            if wv[t] < 0.0:
-                sums[0] = NAN           # the caller looks for the row at fault
+        if weighted:
+            for t in range(m):
+                wv[t] = w[i + t]
+                one[t * LANES] = 1.0
+                if wv[t] < 0.0:
+                    sums[0] = NAN       # the caller looks for the row at fault
         if c_order:
             row = x + i * ld
-            _pack_x_c(row, p, m, stride, k, a)
+            _pack_x_c(row, p, m, stride, n_columns <= NARROW, k, a)
             ahead.at = <const char*> (row + rows * ld)
         else:
             row = x + i
             _pack_x_f(row, ld, p, m, stride, k, a)
             ahead.at = <const char*> (row + rows)
-        _pack_y(Y, i, p, m, stride, k + p, wv, v, a, sums)
+        _pack_y(Y, i, p, m, stride, k + p, wv, weighted, v, a, sums)
         if weighted:
             _weigh(wv, m, stride, nq, nv, a, b)
-        even = m + m % 2
-        if m < even:
+        whole = (m + TILE_STEP - 1) // TILE_STEP * TILE_STEP
+        for t in range(m, whole):
+            # only at the end of the range: rows of zeros
             for q in range(nq):
-                vec_store(a + q * stride + m * LANES, vec_zero())
+                vec_store(a + q * stride + t * LANES, vec_zero())
             for q in range(nv):
-                vec_store(b + q * stride + m * LANES, vec_zero())
-        _cross(a, b if weighted else a, stride, even, n_columns, nv, part, ahead, lines, line_step)
+                vec_store(b + q * stride + t * LANES, vec_zero())
+        _cross(a, b if weighted else a, stride, whole, n_columns, nv, part, ahead, lines, line_step)
         panels += 1
         if panels == PANELS_PER_FLUSH or i + rows >= hi:
             for t in range(size):

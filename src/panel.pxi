@@ -10,13 +10,28 @@ cdef inline void _pack_x_c(
     Py_ssize_t p,
     Py_ssize_t m,
     Py_ssize_t stride,
+    bint narrow,
     const double* k,
     double* a,                  # OUT
 ) noexcept nogil:
-    """Rows of X - k into the panel, C order: m rows of p numbers from x on."""
+    """Rows of X - k into the panel, C order: m rows of p numbers from x on.
+
+    Narrow rows lie in L1 already and are taken a column group at a time, whose inner loop is three
+    instructions; wide ones in the order of memory.
+    """
     cdef Py_ssize_t t, q, j
     cdef Py_ssize_t groups = p // LANES
     cdef double* tail = a + groups * stride
+    cdef vec kv
+    if narrow:
+        for q in range(groups):
+            kv = vec_load_f64(k + q * LANES)
+            for t in range(m):
+                vec_store(a + q * stride + t * LANES, vec_load(x + t * p + q * LANES) - kv)
+        for j in range(groups * LANES, p):
+            for t in range(m):
+                tail[t * LANES + j - groups * LANES] = <double> x[t * p + j] - k[j]
+        return
     for t in range(m):
         for q in range(groups):
             vec_store(a + q * stride + t * LANES, vec_load(x + q * LANES) - vec_load_f64(k + q * LANES))
@@ -59,11 +74,12 @@ cdef inline void _pack_y(
     Py_ssize_t stride,
     const double* ky,
     const double* w,
+    bint weighted,
     double* v,
     double* a,                  # OUT
     double* sums,               # OUT
 ) noexcept nogil:
-    """Columns 1 and Y - ky of the panel, and the sums that need no product with X.
+    """Columns Y - ky of the panel, and the sums that need no product with X.
 
     w       the weights of the m rows, 0 beyond them up to a multiple of LANES
     v       workspace of as many numbers, 0 beyond the m rows
@@ -71,20 +87,28 @@ cdef inline void _pack_y(
     """
     cdef Py_ssize_t t, c, j
     cdef Py_ssize_t n_targets = Y.shape[1]
-    cdef double* column = a + (p // LANES) * stride + p % LANES
+    cdef double* column
+    cdef double k
     cdef vec wv, s0 = vec_zero(), s1, s2
-    for t in range(m):
-        column[t * LANES] = 1.0
-    for t from 0 <= t < m by LANES:
-        s0 += vec_load_f64(w + t)
-    sums[0] += vec_sum(s0)
+    if weighted:
+        for t from 0 <= t < m by LANES:
+            s0 += vec_load_f64(w + t)
+        sums[0] += vec_sum(s0)
+    else:
+        sums[0] += m
     for j in range(n_targets):
         c = p + 1 + j
         column = a + (c // LANES) * stride + c % LANES
-        for t in range(m):
-            # a row of weight 0 is not there, whatever it holds
-            v[t] = Y[lo + t, j] - ky[j] if w[t] != 0.0 else 0.0
-            column[t * LANES] = v[t]
+        k = ky[j]
+        if weighted:
+            for t in range(m):
+                # a row of weight 0 is not there, whatever it holds
+                v[t] = Y[lo + t, j] - k if w[t] != 0.0 else 0.0
+                column[t * LANES] = v[t]
+        else:
+            for t in range(m):
+                v[t] = Y[lo + t, j] - k
+                column[t * LANES] = v[t]
         s1 = vec_zero()
         s2 = vec_zero()
         for t from 0 <= t < m by LANES:
@@ -106,9 +130,16 @@ cdef inline void _weigh(
 ) noexcept nogil:
     """b = w * a over the first n_cols column groups; rows of weight 0 are cleared in both."""
     cdef Py_ssize_t t, q
-    for q in range(n_rows):
+    cdef double* column
+    cdef bint absent = False
+    for t in range(m):
+        absent |= w[t] == 0.0
+    if absent:
+        for q in range(n_rows):
+            for t in range(m):
+                if w[t] == 0.0:
+                    vec_store(a + q * stride + t * LANES, vec_zero())
+    for q in range(n_cols):
+        column = a + q * stride
         for t in range(m):
-            if w[t] == 0.0:
-                vec_store(a + q * stride + t * LANES, vec_zero())
-            if q < n_cols:
-                vec_store(b + q * stride + t * LANES, w[t] * vec_load_f64(a + q * stride + t * LANES))
+            vec_store(b + q * stride + t * LANES, w[t] * vec_load_f64(column + t * LANES))

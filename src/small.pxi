@@ -136,8 +136,8 @@ cdef int _solve_small(
     b0 = m_y
     error = fabs(m_y)
     for i in range(p):
-        rss -= beta[i] * rhs[i]
         res[i] = beta[i] * e[i]
+        rss -= beta[i] * rhs[i] + l2 * res[i] * res[i]
         most = fmax(most, fabs(beta[i]))
         if beta[i] != 0.0:
             least = min(least, fabs(beta[i]))

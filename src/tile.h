@@ -13,78 +13,110 @@
  * baseline has 16 registers, no FMA and needs a temporary for each product: 2 x 4. */
 enum { TILE_VECS = LINREG_FAST_LANES >= 4 ? 3 : 4 };
 
-/* Where the next panel lies: its lines are asked for while this one is multiplied, one line a row,
- * so that memory and arithmetic overlap (10,000,000 x 8 on two threads: 36 ms without, 27 ms with).
- * Line t is at  at + (t % 8) * step + (t / 8) * stride. */
+/* Rows of a panel are a multiple of this: the loops below are unrolled so far. */
+enum { TILE_STEP = 8 };
+
+/* Where the next panel lies: its lines are asked for while this one is multiplied, one line a row, so
+ * that memory and arithmetic overlap (10,000,000 x 8 on two threads: 36 ms without, 27 ms with).
+ * Lines follow each other by `step`, and after every TILE_STEP of them by `jump` more. */
 typedef struct {
     const char *at;
-    ptrdiff_t step, stride;
+    ptrdiff_t step, jump;
 } tile_ahead;
 
-VEC_INLINE void tile_prefetch(tile_ahead ahead, ptrdiff_t t)
-{
-    vec_prefetch(ahead.at + (t & 7) * ahead.step + (t >> 3) * ahead.stride);
-}
+#if defined(__GNUC__) && !defined(__clang__)
+#define TILE_UNROLL _Pragma("GCC unroll 8")
+#else
+#define TILE_UNROLL
+#endif
 
-/* out[r, c] += sum_t a[t, r] * b[c, t]      r < rows, c < vecs vectors
+/* tile_R_V:  out[r, c] += sum_t a[t, r] * b[c, t]      r < R rows, c < V vectors
  *
  * a        n x LANES, row t at a + t * LANES: broadcast from memory, cheaper than a shuffle
  * b        vector c of row t at b + c * stride + t * LANES
- * depth    independent sums over t; 2 where rows * vecs is too small to hide the latency of an FMA;
- *          n must be a multiple of it
- */
-VEC_INLINE void tile_body(const double *a, const double *b, ptrdiff_t stride, ptrdiff_t n, double *out,
-                          ptrdiff_t ld, tile_ahead ahead, const int rows, const int vecs, const int depth)
-{
-    vec acc[2 * LINREG_FAST_LANES * TILE_VECS];
-    for (int i = 0; i < depth * rows * vecs; i++)
-        acc[i] = vec_zero();
-    for (ptrdiff_t t = 0; t < n; t += depth)
-        for (int u = 0; u < depth; u++) {
-            vec bv[TILE_VECS];
-            tile_prefetch(ahead, t + u);
-            for (int c = 0; c < vecs; c++)
-                bv[c] = vec_load_f64(b + c * stride + (t + u) * LANES);
-            for (int r = 0; r < rows; r++)
-                for (int c = 0; c < vecs; c++)
-                    acc[(u * rows + r) * vecs + c] += a[(t + u) * LANES + r] * bv[c];
-        }
-    for (int r = 0; r < rows; r++)
-        for (int c = 0; c < vecs; c++) {
-            double *o = out + r * ld + c * LANES;
-            vec sum = acc[r * vecs + c];
-            for (int u = 1; u < depth; u++)
-                sum += acc[(u * rows + r) * vecs + c];
-            vec_store(o, vec_load_f64(o) + sum);
-        }
-}
+ * DEPTH    independent sums over t; 2 where R * V is too small to hide the latency of an FMA
+ *
+ * A macro, as an array of accumulators becomes registers only if its length is a constant. */
+#define TILE(R, V, DEPTH)                                                                                     \
+    static void tile_##R##_##V(const double *a, const double *b, ptrdiff_t stride, ptrdiff_t n, double *out,  \
+                               ptrdiff_t ld, tile_ahead ahead)                                                \
+    {                                                                                                         \
+        vec acc[DEPTH][R][V];                                                                                 \
+        for (int u = 0; u < DEPTH; u++)                                                                       \
+            for (int r = 0; r < R; r++)                                                                       \
+                for (int c = 0; c < V; c++)                                                                   \
+                    acc[u][r][c] = vec_zero();                                                                \
+        for (ptrdiff_t t = 0; t < n; t += TILE_STEP) {                                                        \
+            TILE_UNROLL for (int u = 0; u < TILE_STEP; u++)                                                   \
+            {                                                                                                 \
+                vec bv[V];                                                                                    \
+                vec_prefetch(ahead.at);                                                                       \
+                ahead.at += ahead.step;                                                                       \
+                for (int c = 0; c < V; c++)                                                                   \
+                    bv[c] = vec_load_f64(b + c * stride + u * LANES);                                         \
+                for (int r = 0; r < R; r++)                                                                   \
+                    for (int c = 0; c < V; c++)                                                               \
+                        acc[u % DEPTH][r][c] += a[u * LANES + r] * bv[c];                                     \
+            }                                                                                                 \
+            ahead.at += ahead.jump;                                                                           \
+            a += TILE_STEP * LANES;                                                                           \
+            b += TILE_STEP * LANES;                                                                           \
+        }                                                                                                     \
+        for (int r = 0; r < R; r++)                                                                           \
+            for (int c = 0; c < V; c++) {                                                                     \
+                double *o = out + r * ld + c * LANES;                                                         \
+                vec sum = acc[0][r][c];                                                                       \
+                for (int u = 1; u < DEPTH; u++)                                                               \
+                    sum += acc[u][r][c];                                                                      \
+                vec_store(o, vec_load_f64(o) + sum);                                                          \
+            }                                                                                                 \
+    }
 
-/* The tile for 1 <= vecs <= TILE_VECS and at most LANES rows (rounded up to 2, LANES / 2 or LANES). */
+#define TILE_CASES(R)                                                                                         \
+    switch (vecs) {                                                                                           \
+    case 1: tile_##R##_1(a, b, stride, n, out, ld, ahead); return;                                            \
+    case 2: tile_##R##_2(a, b, stride, n, out, ld, ahead); return;                                            \
+    case 3: tile_##R##_3(a, b, stride, n, out, ld, ahead); return;                                            \
+    default: TILE_CASE_4(R) return;                                                                           \
+    }
+
+#if LINREG_FAST_LANES >= 4
+TILE(2, 1, 2) TILE(2, 2, 2) TILE(2, 3, 2)
+TILE(4, 1, 2)
+#define TILE_CASE_4(R)
+#endif
+#if LINREG_FAST_LANES == 8
+TILE(4, 2, 2) TILE(4, 3, 1)
+TILE(8, 1, 1) TILE(8, 2, 1) TILE(8, 3, 1)
+#elif LINREG_FAST_LANES == 4
+TILE(4, 2, 1) TILE(4, 3, 1)
+#else
+#define TILE_CASE_4(R) tile_##R##_4(a, b, stride, n, out, ld, ahead);
+#if LINREG_FAST_LANES == 2
+TILE(2, 1, 2) TILE(2, 2, 2) TILE(2, 3, 1) TILE(2, 4, 1)
+#else
+TILE(1, 1, 2) TILE(1, 2, 2) TILE(1, 3, 2) TILE(1, 4, 2)
+#endif
+#endif
+
+/* The tile for 1 <= vecs <= TILE_VECS and at most LANES rows (rounded up to 2, 4 or LANES). */
 static void tile(const double *a, const double *b, ptrdiff_t stride, ptrdiff_t n, double *out, ptrdiff_t ld,
                  ptrdiff_t rows, ptrdiff_t vecs, tile_ahead ahead)
 {
-#define TILE_CASES(ROWS, DEPTH1, DEPTH2, DEPTH3)                                              \
-    switch (vecs) {                                                                           \
-    case 1: tile_body(a, b, stride, n, out, ld, ahead, ROWS, 1, DEPTH1); return;              \
-    case 2: tile_body(a, b, stride, n, out, ld, ahead, ROWS, 2, DEPTH2); return;              \
-    case 3: tile_body(a, b, stride, n, out, ld, ahead, ROWS, 3, DEPTH3); return;              \
-    default: tile_body(a, b, stride, n, out, ld, ahead, ROWS, TILE_VECS, 1); return;          \
-    }
-#if LINREG_FAST_LANES == 8
-    if (rows <= 2)
-        TILE_CASES(2, 2, 2, 2)
-    if (rows <= 4)
-        TILE_CASES(4, 2, 2, 1)
-    TILE_CASES(8, 1, 1, 1)
-#elif LINREG_FAST_LANES == 4
-    if (rows <= 2)
-        TILE_CASES(2, 2, 2, 2)
-    TILE_CASES(4, 2, 1, 1)
-#else
     (void)rows;
-    TILE_CASES(LANES, 2, 2, 1)
+#if LINREG_FAST_LANES >= 4
+    if (rows <= 2)
+        TILE_CASES(2)
+    if (rows <= 4)
+        TILE_CASES(4)
 #endif
-#undef TILE_CASES
+#if LINREG_FAST_LANES == 8
+    TILE_CASES(8)
+#elif LINREG_FAST_LANES == 2
+    TILE_CASES(2)
+#elif LINREG_FAST_LANES == 1
+    TILE_CASES(1)
+#endif
 }
 
 /* The last two row tiles on the diagonal in one: rows 0 .. LANES-1 with both vectors and rows
@@ -95,23 +127,30 @@ static void tile(const double *a, const double *b, ptrdiff_t stride, ptrdiff_t n
 static void tile_corner(const double *a, const double *b, ptrdiff_t stride, ptrdiff_t n, double *out,
                         ptrdiff_t ld, tile_ahead ahead)
 {
-    vec acc[3 * LINREG_FAST_LANES];
-    for (int i = 0; i < 3 * LANES; i++)
-        acc[i] = vec_zero();
-    for (ptrdiff_t t = 0; t < n; t++) {
-        vec b0 = vec_load_f64(b + t * LANES), b1 = vec_load_f64(b + stride + t * LANES);
-        tile_prefetch(ahead, t);
-        for (int r = 0; r < LANES; r++) {
-            acc[2 * r] += a[t * LANES + r] * b0;
-            acc[2 * r + 1] += a[t * LANES + r] * b1;
-            acc[2 * LANES + r] += a[stride + t * LANES + r] * b1;
+    vec first[LANES][2], second[LANES];
+    for (int r = 0; r < LANES; r++)
+        first[r][0] = first[r][1] = second[r] = vec_zero();
+    for (ptrdiff_t t = 0; t < n; t += TILE_STEP) {
+        TILE_UNROLL for (int u = 0; u < TILE_STEP; u++)
+        {
+            vec b0 = vec_load_f64(b + u * LANES), b1 = vec_load_f64(b + stride + u * LANES);
+            vec_prefetch(ahead.at);
+            ahead.at += ahead.step;
+            for (int r = 0; r < LANES; r++) {
+                first[r][0] += a[u * LANES + r] * b0;
+                first[r][1] += a[u * LANES + r] * b1;
+                second[r] += a[stride + u * LANES + r] * b1;
+            }
         }
+        ahead.at += ahead.jump;
+        a += TILE_STEP * LANES;
+        b += TILE_STEP * LANES;
     }
     for (int r = 0; r < LANES; r++) {
         double *o = out + r * ld, *o2 = out + (LANES + r) * ld + LANES;
-        vec_store(o, vec_load_f64(o) + acc[2 * r]);
-        vec_store(o + LANES, vec_load_f64(o + LANES) + acc[2 * r + 1]);
-        vec_store(o2, vec_load_f64(o2) + acc[2 * LANES + r]);
+        vec_store(o, vec_load_f64(o) + first[r][0]);
+        vec_store(o + LANES, vec_load_f64(o + LANES) + first[r][1]);
+        vec_store(o2, vec_load_f64(o2) + second[r]);
     }
 }
 
