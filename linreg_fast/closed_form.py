@@ -48,6 +48,7 @@ class Solution:
     digits: float
     path: tuple[str, ...]
     reason: str = ""
+    ess: Vector | None = None  # tss - rss where it is known better than their difference
     beta: Matrix | None = None  # coefficients of the columns of `Centred`, and what solves for corrections
     factor: Factor | None = None
 
@@ -100,7 +101,8 @@ def centre(M: Moments, fit_intercept: bool, l2: float) -> Centred:
     spread = np.maximum(np.diagonal(S), 0.0)
     # |W| <= 4 eps |k| in every row makes the sum of squares at most that; the reverse holds but for
     # columns that vary in few rows only, and those the exact rank decision further down must see.
-    floor = M.N * (CONSTANT * np.abs(M.k) * M.d) ** 2 if fit_intercept else np.zeros_like(spread)
+    with np.errstate(over="ignore"):
+        floor = M.N * (CONSTANT * np.abs(M.k) * M.d) ** 2 if fit_intercept else np.zeros_like(spread)
     live = np.flatnonzero((np.diagonal(M.G) > 0) & ((spread > floor) | (M.N < 2)) & (spread > 0))
     rho = 0.0
     if fit_intercept and live.size:
@@ -108,10 +110,12 @@ def centre(M: Moments, fit_intercept: bool, l2: float) -> Centred:
     A = S[np.ix_(live, live)]
     if l2:
         A[np.diag_indices_from(A)] += l2 * M.d[live] ** 2
-    e = -np.round(0.5 * np.log2(np.diagonal(A))).astype(np.int64)
+    d_exponent = np.frexp(M.d[live])[1] - 1
+    # e d must be a float64 itself, which bounds it for subnormal columns
+    e = np.minimum(-np.round(0.5 * np.log2(np.diagonal(A))).astype(np.int64), 1023 - d_exponent)
     scale = np.ldexp(1.0, e)
     A = A * scale * scale[:, None]
-    exponents = e + np.frexp(M.d[live])[1] - 1
+    exponents = e + d_exponent
     return Centred(live, A, c[live] * scale[:, None], S_yy, exponents, np.frexp(M.dy)[1] - 1, mu, rho, l2)
 
 
@@ -140,6 +144,8 @@ def solve(
     if solver == "cholesky" or (solver == "auto" and not path):
         path = ("cholesky",)
         beta, R, gram_rcond = _cholesky(C)
+        if gram_rcond < p * EPS:
+            beta = None  # whether potrf got through is an accident of rounding
         if beta is not None and (gram_rcond >= RCOND_CHOLESKY or solver == "cholesky"):
             if gram_rcond < RCOND_CHOLESKY:
                 warnings.warn(
@@ -392,7 +398,7 @@ def _finish(
     if fit_intercept:
         intercept = _intercepts(coef, M.k, mu, M.ky, mu_y)
     m, m_y = M.k + mu, M.ky + mu_y
-    lever = np.abs(m[C.live]) @ np.ldexp(1.0, C.e) * np.abs(beta).max(axis=0, initial=0.0) * back
+    lever = np.ldexp(np.abs(m[C.live]), C.e).sum() * np.abs(beta).max(axis=0, initial=0.0) * back
     return Solution(
         coef=coef,
         intercept=intercept,
@@ -481,4 +487,6 @@ def _warn_rank(data: inputs.Table, live: NDArray[np.intp], null: Matrix | None, 
         part = np.flatnonzero(np.abs(null).max(axis=0) > 1e-6)  # components of rounding are below
         shown = [data.names[j] if data.names else int(j) for j in live[part[:10]]]
         which = f"the columns {shown}{' and others' if len(part) > 10 else ''} depend on each other"
-    warnings.warn(f"rank {rank} of {len(live)}: {which}; the solution of minimum norm was taken", RankWarning, stacklevel=4)
+    warnings.warn(
+        f"rank {rank} of {len(live)}: {which}; the solution of minimum norm was taken", RankWarning, stacklevel=4
+    )

@@ -197,7 +197,7 @@ def descend(
             f"gradient descent did not converge in {steps} steps: the largest component of the gradient is "
             f"{gradient:.3g}, {tol:.3g} was asked for; raise max_iter, use momentum='nesterov' or a closed form",
             ConvergenceWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     done = Descended(coef, intercept, steps, converged, history, gradient)
     if M is not None:
@@ -221,11 +221,12 @@ def _problem(
         c[C.live] = C.c[:, 0] / M.N * D[C.live]
         factor = np.zeros(p)
         factor[C.live] = np.ldexp(D[C.live], C.e)
-        A[np.diag_indices(p)] += l2 / M.N * factor**2
+        if l2:  # factor**2 may overflow, and 0 * inf would be NaN
+            A[np.diag_indices(p)] += l2 / M.N * factor**2
         back = 1 / M.dy[0]
         mean, mean_y = M.k + C.mu / M.d, float(M.ky[0] + (M.t[0] / M.N * back if fit_intercept else 0.0))
         # in the units of y, as a learning rate is meant for J of y itself
-        return _Problem(A, c * back, C.S_yy[0] / (2 * M.N) * back**2, np.zeros(0), factor, mean, mean_y)
+        return _Problem(A, c * back, C.S_yy[0] / (2 * M.N) * back * back, np.zeros(0), factor, mean, mean_y)
     if not ((M.d == 1).all() and (M.dy == 1).all()):
         raise ValueError("squares of X or y leave the range of float64: scale the columns, or use scale=True")
     A = M.G / M.N
@@ -250,7 +251,7 @@ def _problem_of_columns(data: inputs.Table, fit_intercept: bool, scale: bool) ->
         w = np.ones(to - at) if data.w is None else np.asarray(data.w[at:to], dtype=np.float64)
         Z, w = Z[w != 0], w[w != 0]
         if first is None and len(Z):
-            first = Z[0] if fit_intercept else np.zeros(p + 1)
+            first = Z[0].copy() if fit_intercept else np.zeros(p + 1)
         if len(Z):
             Z -= first
         N += w.sum()
@@ -377,7 +378,8 @@ class _Evaluator:
         if not len(self.problem.shift) and not self.problem.mean.any() and self.problem.mean_y == 0.0:
             b0 = 0.0
         out = pass_gradient(self.data, b, b0, self.n_threads)
-        cost = (out[0] + 0.5 * self.l2 * (b @ b)) / self.N
+        # b'b may overflow, and 0 * inf would be NaN
+        cost = (out[0] + (0.5 * self.l2 * (b @ b) if self.l2 else 0.0)) / self.N
         g = (out[1:-1] + self.l2 * b) / self.N
         g0 = out[-1] / self.N
         if len(self.problem.shift):

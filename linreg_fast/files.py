@@ -7,6 +7,7 @@ array is made; row numbers count the rows of the file from 0.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +78,8 @@ def read(
         if not _is_number(types[name]):
             raise TypeError(f"column {name!r} is not of numbers: its type is {types[name]}")
     wanted = [name for name in wanted if _is_number(types[name])]
-    left_out = {f.name: str(types.get(f.name, f.type)) for f in schema if f.name not in (*asked, *wanted)}
+    used = {*asked, *wanted}
+    left_out = {f.name: str(types.get(f.name, f.type)) for f in schema if f.name not in used}
     if not wanted:
         raise ValueError(f"{path} has no column of numbers beside {', '.join(asked)}")
     table = table.select([*asked, *wanted])
@@ -245,18 +247,17 @@ def _ipc(path: Path, fields: list[int] | None = None) -> Any:
 def _is_number(kind: Any) -> bool:
     from pyarrow import types
 
-    return bool(
-        types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_decimal(kind)
-    )
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_decimal(kind))
 
 
 def _check_names(path: Path, known: Sequence[str], names: Sequence[str]) -> None:
+    counts, asked = Counter(known), Counter(names)
     for name in names:
-        if name not in known:
+        if name not in counts:
             raise ValueError(f"{path} has no column {name!r}; its columns are {', '.join(known)}")
-        if known.count(name) > 1:
-            raise ValueError(f"{path} has {known.count(name)} columns named {name!r}")
-        if names.count(name) > 1:
+        if counts[name] > 1:
+            raise ValueError(f"{path} has {counts[name]} columns named {name!r}")
+        if asked[name] > 1:
             raise ValueError(f"column {name!r} is asked for twice: among target, weight and features it may stand once")
 
 

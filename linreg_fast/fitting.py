@@ -14,6 +14,7 @@ from linreg_fast.refinement import AUTO_DIGITS
 from linreg_fast.result import LinearFit
 
 PRECISIONS = ("fast", "auto", "extended")
+SMALL_COLUMNS: int = levels.kernels.small_columns
 CANCELLED = 1e-6  # share of tss that rss may fall to before it is summed from the residuals themselves
 
 
@@ -108,6 +109,8 @@ def fit(
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
     l2 = inputs.number(l2, "l2", least=0.0) if l2 else 0.0
     data = inputs.table(X, y, sample_weight, feature_names)
+    if n_threads is not None:
+        n_threads = passes.threads(n_threads)
     if solver == "auto" and not solver_options and precision != "extended" and progress is False:
         done = _fit_lean(data, bool(fit_intercept), precision, l2, n_threads)
         if done is not None:
@@ -142,6 +145,7 @@ def fit(
         elif precision == "auto":
             _sum_residuals(data, solution, workers)
     one = data.one_target
+    ess = solution.tss - solution.rss if solution.ess is None else solution.ess
     return LinearFit(
         coef=solution.coef[0] if one else solution.coef,
         intercept=float(solution.intercept[0]) if one else solution.intercept,
@@ -157,6 +161,7 @@ def fit(
         n_iter=0,
         cost_history=None,
         rss=float(solution.rss[0]) if one else solution.rss,
+        ess=float(ess[0]) if one else ess,
         tss=float(solution.tss[0]) if one else solution.tss,
         sum_weight=sum_weight,
         n_samples=n_samples,
@@ -175,31 +180,31 @@ def _fit_lean(
 
     None where the kernel declines or the digits ask for more: the general path then starts again.
     """
-    n, p = data.X.shape
-    if not data.order or data.Y.shape[1] != 1 or not 0 < p <= levels.kernels.small_columns or n <= p:
+    X, Y, w, order, dtype = data.X, data.Y, data.w, data.order, data.dtype
+    n, p = X.shape
+    if not order or Y.shape[1] != 1 or not 0 < p <= SMALL_COLUMNS or n <= p:
         return None
-    seconds = passes.row_seconds(data.X.dtype.itemsize * p + 8, p * (p + 3))
-    layout = data.order, data.dtype
     work_size, res_size = levels.kernels.small_sizes(p, n)
     work, res = np.empty(work_size), np.empty(res_size)
     workers = 1
-    if n * seconds < passes.THREADED_SECONDS:
-        if not levels.small[layout](data.X, data.Y, data.w, moments.SHIFT_ROWS, fit_intercept, l2, work, res):
+    if n * passes.row_seconds(X.itemsize * p + 8, p * (p + 3)) < passes.THREADED_SECONDS:
+        if not levels.small[order, dtype](X, Y, w, moments.SHIFT_ROWS, fit_intercept, l2, work, res):
             return None
     else:
         workers = passes.threads(n_threads)
         shift = np.zeros(p + 1)
         if fit_intercept:
-            levels.shift[layout](data.X, data.Y, data.w, moments.SHIFT_ROWS, shift)
+            levels.shift[order, dtype](X, Y, w, moments.SHIFT_ROWS, shift)
         out = moments.sum_moments(data, shift, workers)
         if not levels.kernels.small_solve(out, p, fit_intercept, l2, shift, work, res):
             return None
-    digits, rss, tss = float(res[p + 3]), float(res[p + 1]), float(res[p + 2])
-    if precision == "auto" and digits < AUTO_DIGITS:
-        return None
-    coef, intercept = res[:p], float(res[p])
-    if precision == "auto" and rss <= CANCELLED * tss:
-        rss = 2 * descent.pass_cost(data, coef, intercept, workers)
+    coef = res[:p]
+    intercept, rss, tss, digits, rcond, sum_weight = res[p:].tolist()
+    if precision == "auto":
+        if digits < AUTO_DIGITS:
+            return None
+        if rss <= CANCELLED * tss:
+            rss = 2 * descent.pass_cost(data, coef, intercept, workers)
     one = data.one_target
     return LinearFit(
         coef if one else coef[None, :],
@@ -211,14 +216,15 @@ def _fit_lean(
         precision,
         digits,
         p,
-        float(res[p + 4]),
+        rcond,
         True,
         0,
         None,
         rss if one else np.array([rss]),
+        tss - rss if one else np.array([tss - rss]),
         tss if one else np.array([tss]),
-        float(res[p + 5]),
-        n if data.w is None else int(np.count_nonzero(data.w)),
+        sum_weight,
+        n if w is None else int(np.count_nonzero(w)),
         p,
         1,
         None if data.names is None else tuple(data.names),
@@ -228,13 +234,14 @@ def _fit_lean(
 
 
 def _plan_arguments(data: inputs.Table, solver: str, l2: float, workers: int) -> dict[str, Any]:
+    n, p = data.X.shape
     return {
-        "n_rows": data.X.shape[0],
-        "n_features": data.X.shape[1],
+        "n_rows": n,
+        "n_features": p,
         "n_targets": data.Y.shape[1],
         "solver": solver,
         "l2": l2,
-        "itemsize": data.X.dtype.itemsize,
+        "itemsize": data.X.itemsize,
         "order": data.order,
         "weighted": data.w is not None,
         "n_threads": workers,
@@ -268,8 +275,8 @@ def _descend(
     if M is None:
         tss = _tss(data, fit_intercept)
     else:
-        tss = float(closed_form.centre(M, fit_intercept, 0.0).S_yy[0] / M.dy[0] ** 2)
-    rss = 2 * sum_weight * float(done.history[-1]) - l2 * float(done.coef @ done.coef)
+        tss = float(closed_form.centre(M, fit_intercept, 0.0).S_yy[0] / M.dy[0] / M.dy[0])
+    rss = 2 * sum_weight * float(done.history[-1]) - (l2 * float(done.coef @ done.coef) if l2 else 0.0)
     if rss <= CANCELLED * tss:
         rss = 2 * descent.pass_cost(data, done.coef, done.intercept, workers)
     return LinearFit(
@@ -287,6 +294,7 @@ def _descend(
         n_iter=done.n_iter,
         cost_history=done.history,
         rss=rss,
+        ess=tss - rss,
         tss=tss,
         sum_weight=sum_weight,
         n_samples=n_samples,

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Float = np.dtype(np.float64)
-IN_PLACE = (np.dtype(np.float64), np.dtype(np.float32))
+IN_PLACE = (np.dtype(np.float64), np.dtype(np.float32))  # in native byte order
+NOTHING: list[str] = []
 CONVERT_BYTES = 1 << 20  # of one converted piece of rows: a share of L2
-EXACT_INT = 2**53  # integers beyond are not all float64
 
 
 @dataclass(slots=True)
@@ -167,18 +167,19 @@ def _shape(y: NDArray[Any], one: bool) -> tuple[int, ...]:
 
 def _layout(X: NDArray[Any], Y: NDArray[Any], w: NDArray[Any] | None) -> tuple[str, str, list[str]]:
     """(order, dtype of X in the kernels, what is converted): order is "" if anything is."""
-    converted = []
-    order = ""
-    if X.dtype in IN_PLACE and X.flags.aligned and X.dtype.isnative:
-        order = "C" if X.flags.c_contiguous else "F" if X.flags.f_contiguous else ""
-    if not order:
-        converted.append(f"X ({X.dtype}, strides {X.strides})")
+    flags = X.flags
+    if X.dtype in IN_PLACE and flags.aligned:
+        order = "C" if flags.c_contiguous else "F" if flags.f_contiguous else ""
+    else:
+        order = ""
+    dtype = "float32" if X.dtype == IN_PLACE[1] else "float64"
+    if order and Y.dtype is Float and Y.flags.aligned and (w is None or (w.dtype is Float and w.flags.aligned)):
+        return order, dtype, NOTHING
+    converted = [] if order else [f"X ({X.dtype}, strides {X.strides})"]
     for name, a in (("y", Y), ("sample_weight", w)):
-        if a is not None and not (a.dtype == Float and a.dtype.isnative and a.flags.aligned):
+        if a is not None and not (a.dtype is Float and a.flags.aligned):
             converted.append(f"{name} ({a.dtype})")
-            order = ""
-    dtype = "float32" if X.dtype == np.float32 else "float64"
-    return order, dtype, converted
+    return "", dtype, converted
 
 
 def _weights(sample_weight: Any, n: int) -> NDArray[Any]:
@@ -217,12 +218,16 @@ def _array(value: Any, name: str) -> tuple[NDArray[Any], list[str] | None]:
 
 def _from_objects(array: NDArray[Any], name: str) -> NDArray[Any]:
     try:
+        if any(isinstance(item, (str, bytes)) for item in array.flat):
+            raise TypeError("text")  # NumPy would parse it
         return array.astype(np.float64)
     except (TypeError, ValueError) as error:
         flat = array.reshape(len(array), -1) if array.ndim else array.reshape(1, 1)
         for row, values in enumerate(flat):
             for column, item in enumerate(values):
                 try:
+                    if isinstance(item, (str, bytes)):
+                        raise TypeError
                     float(item)
                 except (TypeError, ValueError):
                     raise TypeError(

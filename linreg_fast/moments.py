@@ -66,14 +66,18 @@ def of_table(
     p, n_targets = data.n_features, data.n_targets
     shift = np.zeros(p + n_targets)
     if fit_intercept:
-        for X, Y, w, _, hi in data.pieces(0, min(data.n_rows, SHIFT_ROWS)):
-            levels.shift[data.order or "C", data.dtype](X, Y, w, min(hi, SHIFT_ROWS), shift)
-            break
+        X, Y, w = data.X, data.Y, data.w
+        if not data.order:
+            rows = slice(0, SHIFT_ROWS) if w is None else np.flatnonzero(w)[:SHIFT_ROWS]
+            X, Y, w = np.array(X[rows], dtype=data.dtype, order="C"), np.array(Y[rows], dtype=np.float64), None
+        levels.shift[data.order or "C", data.dtype](X, Y, w, SHIFT_ROWS, shift)
     scale = np.ones(p + n_targets)
     # A shift that is not finite comes from NaN or infinity in the leading rows: one pass would only confirm it.
     M = _pass(data, shift, scale, n_threads, progress) if np.isfinite(shift).all() else np.full((1, 1), np.nan)
     if not _in_range(M, data, shift):
         M, scale, shift = _rescaled(data, shift, fit_intercept, n_threads, progress)
+    if not M[p, p] > 0:
+        raise ValueError("sample_weight has no positive weight: no row is left to fit")
     if fit_intercept:
         N, s = M[p, p], np.delete(M[p], p)
         squares = np.delete(np.diagonal(M), p)
@@ -125,6 +129,7 @@ def sum_moments(
     scaled = scale is not None and not (scale == 1.0).all()
     kernel = levels.moments["C" if scaled else data.order or "C", "float64" if scaled else data.dtype]
     zero = np.zeros(p + n_targets)
+    down, up = (zero, zero) if scale is None else (np.minimum(scale, 1.0), np.maximum(scale, 1.0))
 
     def rows(lo: int, hi: int, work: Vector, out: Vector) -> None:
         for X, Y, w, first, last in data.pieces(lo, hi):
@@ -133,8 +138,9 @@ def sum_moments(
                 continue
             for at in range(first, last, data.piece_rows()):
                 to = min(at + data.piece_rows(), last)
-                W = (X[at:to].astype(np.float64) - shift[:p]) * scale[:p]
-                V = (Y[at:to] - shift[p:]) * scale[p:]
+                # scaled down first: the difference of two finite numbers may overflow
+                W = (X[at:to].astype(np.float64) * down[:p] - (shift * down)[:p]) * up[:p]
+                V = (Y[at:to] * down[p:] - (shift * down)[p:]) * up[p:]
                 kernel(np.ascontiguousarray(W), V, None if w is None else w[at:to], 0, to - at, zero, work, out)
 
     item = data.X.dtype.itemsize

@@ -95,7 +95,7 @@ def threads(requested: int | None = None) -> int:
         return _threads_set
     for variable in ("LINREG_FAST_NUM_THREADS", "OMP_NUM_THREADS"):
         text = os.environ.get(variable, "").split(",")[0].strip()
-        if text.isdigit() and int(text) > 0:
+        if text.isdecimal() and int(text) > 0:
             return int(text)
     if threading.current_thread().name.startswith("Dask"):
         return 1

@@ -135,16 +135,16 @@ def plan_shape(
         solver: str, kind: str, flops: float, reads: float, memory: float, seconds: float, possible: bool = True
     ) -> Candidate:
         extra = (f"centred float64 copy of X, {memory:.3g} bytes",) if kind == "rows" else ()
-        return Candidate(
-            solver, kind, flops, reads * size, notes + extra, memory, CALL_SECONDS + seconds, possible
-        )
+        return Candidate(solver, kind, flops, reads * size, notes + extra, memory, CALL_SECONDS + seconds, possible)
 
     qr_flops = 2.0 * n * (p + k) ** 2
     wide_flops = 4.0 * n * n * p + 8.0 * n**3
     steps_moments = 2.0 * p * p * max_iter
     candidates = [
         candidate("cholesky", "one", product + solve, 1, 4 * square, moments + solve / LAPACK_RATE, n > p or l2 > 0),
-        candidate("qr", "two", product + qr_flops, 2, 4 * square, moments + read(1) + qr_flops / QR_RATE, n > p or l2 > 0),
+        candidate(
+            "qr", "two", product + qr_flops, 2, 4 * square, moments + read(1) + qr_flops / QR_RATE, n > p or l2 > 0
+        ),
     ]
     if n <= p:
         candidates.append(candidate("svd", "rows", wide_flops, 1, 24.0 * n * p, wide_flops / SVD_RATE))
@@ -239,18 +239,26 @@ def plan(
     from linreg_fast.passes import threads
 
     check_solver(solver)
+    l2 = inputs.number(l2, "l2", least=0.0)
+    if passes not in (None, "moments", "data"):
+        raise ValueError(f"passes must be one of moments, data; got {passes!r}")
+    if max_iter < 1:
+        raise ValueError(f"max_iter must be at least 1, got {max_iter}")
     if isinstance(X_or_shape, tuple) and all(isinstance(i, (int, np.integer)) for i in X_or_shape):
-        if len(X_or_shape) not in (2, 3) or X_or_shape[0] < 1 or min(X_or_shape) < 0:
+        rest = X_or_shape[1:]
+        if len(rest) not in (1, 2) or X_or_shape[0] < 1 or min(rest) < 0 or rest[1:] == (0,):
             raise ValueError(f"a shape is (rows, columns) or (rows, columns, targets), with rows > 0; got {X_or_shape}")
         n, p, k = (*X_or_shape, 1)[:3]
         if order not in ("C", "F"):
             raise ValueError(f'order must be "C" or "F", got {order!r}')
+        if np.dtype(dtype).kind not in "fiub":
+            raise TypeError(f"X has dtype {np.dtype(dtype)}, which is not a real number")
         size, copies = np.dtype(dtype).itemsize, []
         if np.dtype(dtype) not in inputs.IN_PLACE:
             order, copies = "", [f"X ({np.dtype(dtype)})"]
     else:
-        rows = len(X_or_shape)
-        data = inputs.table(X_or_shape, np.zeros(rows) if y is None else y)
+        rows = len(X_or_shape) if hasattr(X_or_shape, "__len__") else 1
+        data = inputs.table(X_or_shape, np.broadcast_to(0.0, rows) if y is None else y)
         n, p, k, order, copies = data.n_rows, data.n_features, data.n_targets, data.order, data.copies
         size = data.X.dtype.itemsize
     return plan_shape(

@@ -6,6 +6,7 @@ Written to be obviously right, not fast. Nothing in the package imports it.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,34 @@ def descent(
         iterates.append(b)
         costs.append(J(b))
     return np.array(iterates), np.array(costs)
+
+
+def refine(X: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None, scale: Array, coef: Array) -> list[Fraction]:
+    """[g_1 .. g_p, g_0, rss] in rational numbers, exactly; rss = sum w r^2, g_0 = sum w r, g_j = sum w x_j r.
+
+    x_j and y are multiplied by `scale`, of length p + 1; the rows of `coef` are pairs hi, lo that stand for
+    hi + lo, the intercept last; r_i = y_i - b_0 - x_i b.
+    """
+    X, y, w = _present(X, y, w)
+    b = [Fraction(float(hi)) + Fraction(float(lo)) for hi, lo in coef]
+    unit = [Fraction(float(s)) for s in scale]
+    sums = [Fraction(0)] * (len(b) + 1)
+    for row, target, weight in zip(X, y, w, strict=True):
+        x = [Fraction(float(v)) * s for v, s in zip(row, unit, strict=False)] + [Fraction(1)]
+        r = Fraction(float(target)) * unit[-1] - sum(u * v for u, v in zip(x, b, strict=True))
+        terms = [u * r for u in x] + [r * r]
+        sums = [total + Fraction(float(weight)) * term for total, term in zip(sums, terms, strict=True)]
+    return sums
+
+
+def small(X: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None, fit_intercept: bool, l2: float) -> Array:
+    """[b_1 .. b_p, b_0, rss, tss]: (Z'WZ + l2 I) b = Z'Wv with Z and v centred about their weighted means."""
+    X, y, w = _present(X, y, w)
+    m = np.average(X, axis=0, weights=w) if fit_intercept else np.zeros(X.shape[1])
+    m_y = np.average(y, weights=w) if fit_intercept else 0.0
+    Z, v = X - m, y - m_y
+    b = np.linalg.solve(Z.T @ (w[:, None] * Z) + l2 * np.eye(len(m)), Z.T @ (w * v))
+    return np.concatenate([b, [m_y - m @ b, w @ (v - Z @ b) ** 2, w @ v**2]])
 
 
 def normal_equations(X: NDArray[Any], y: NDArray[Any]) -> tuple[Array, float]:

@@ -56,9 +56,7 @@ def _add_in_place(left: Vector, right: Vector) -> None:
     left[:] = _add(left.reshape(-1, 2), right.reshape(-1, 2)).ravel()
 
 
-def _pass(
-    data: inputs.Table, target: int, scale: Vector, b: Matrix, n_threads: int, *, columns: bool = True
-) -> Matrix:
+def _pass(data: inputs.Table, target: int, scale: Vector, b: Matrix, n_threads: int, *, columns: bool = True) -> Matrix:
     """[g_1 .. g_p, g_0, rss] as pairs, in one pass; without the columns of X for `columns` False."""
     p = data.n_features if columns else 0
     kernel = levels.refine[data.order or "C", data.dtype]
@@ -102,14 +100,14 @@ def refine(
         if all(one is not None for one in done) or solver != "auto" or solution.path[-1] == "svd":
             break
         solution = closed_form.solve(data, M, C, "auto", fit_intercept, solution.path)
-    digits = FULL_DIGITS
+    digits, ess = FULL_DIGITS, solution.tss - solution.rss
     for t, one in enumerate(done):
         if one is None:
             digits = min(digits, solution.digits)
             continue
-        solution.coef[t], solution.intercept[t], solution.rss[t], solution.tss[t] = one[:4]
-        digits = min(digits, one[4])
-    solution.digits = digits
+        solution.coef[t], solution.intercept[t], solution.rss[t], solution.tss[t], ess[t] = one[:5]
+        digits = min(digits, one[5])
+    solution.digits, solution.ess = digits, ess
     return solution
 
 
@@ -122,8 +120,8 @@ def _refine_target(
     fit_intercept: bool,
     full: bool,
     n_threads: int,
-) -> tuple[Vector, float, float, float, float] | None:
-    """(coef, intercept, rss, tss, digits) of one target, or None where corrections do not contract."""
+) -> tuple[Vector, float, float, float, float, float] | None:
+    """(coef, intercept, rss, tss, ess, digits) of one target, or None where corrections do not contract."""
     live, factor = C.live, solution.factor
     p = len(live)
     to_y = float(np.ldexp(1.0, C.ey[t]))
@@ -131,7 +129,7 @@ def _refine_target(
     scale[live], scale[-1] = np.ldexp(1.0, C.e), to_y
     unit = np.ldexp(1.0, C.e)
     m = _pairs(*two_sum(M.k[live] * unit, C.mu[live] / M.d[live] * unit)) if fit_intercept else np.zeros((p, 2))
-    penalty = C.l2 * np.ldexp(1.0, C.e) ** 2
+    penalty = C.l2 * np.ldexp(1.0, C.e) ** 2 if C.l2 else np.zeros(p)  # 0 * inf would be NaN
     beta = _pairs(solution.beta[:, t] if solution.beta is not None else np.zeros(0))
     b0 = _pairs(np.array([solution.intercept[t] * to_y]))
     b = np.zeros((data.n_features + 1, 2))
@@ -172,14 +170,19 @@ def _refine_target(
         if not full and count == 1 and digits >= 15.0:
             break
     coef = closed_form.in_user_units(data, C, np.repeat(beta[:, :1], data.n_targets, axis=1))[t]
-    tss = M.u[t] if not fit_intercept else C.S_yy[t]
+    squares = _pairs(np.array([M.u[t] if not fit_intercept else C.S_yy[t]]))
     if full:
         y_shift = np.array([[M.ky[t] * to_y if fit_intercept else 0.0, 0.0]])
         sums = _pass(data, t, scale[-1:], y_shift, n_threads, columns=False)
-        tss = sums[1, 0] - (sums[0, 0] ** 2 / M.N if fit_intercept else 0.0)
+        squares = sums[1:]
+        if fit_intercept:
+            squares = _add(squares, -_multiply(sums[:1], sums[:1]) / M.N)
+    rest = _add(rss[None], _pairs(np.array([-gained])))
+    if rest[0, 0] < 0:
+        rest = np.zeros((1, 2))
     back = 1 / to_y
-    rss_value = max(float(rss[0]) - gained, 0.0)
-    return coef, float(b0[0, 0]) * back, rss_value * back * back, float(tss) * back * back, digits
+    found = [float(pair[0, 0]) * back * back for pair in (rest, squares, _add(squares, -rest))]
+    return coef, float(b0[0, 0]) * back, *found, digits
 
 
 def _digits(d: Vector, d0: float, beta: Matrix, b0: float, most: float, floor0: float, theta: float) -> float:

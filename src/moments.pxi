@@ -265,8 +265,8 @@ def moments_unpack(
 
 cdef void _shift(
     const floating* x,
-    Py_ssize_t row_step,
-    Py_ssize_t column_step,
+    Py_ssize_t ld,
+    bint c_order,
     Py_ssize_t p,
     const double[:, :] Y,
     const double[:] w,
@@ -275,29 +275,45 @@ cdef void _shift(
     double* shift,              # OUT
 ) noexcept nogil:
     """k_j = x_1j + mean(x_ij - x_1j) over the first n_rows rows of non-zero weight; ky likewise."""
-    cdef Py_ssize_t i, j, first = -1, count = 0, n_targets = Y.shape[1]
+    cdef Py_ssize_t i, j, t, n = Y.shape[0], n_targets = Y.shape[1], first = 0, count = 0
+    cdef Py_ssize_t row_step = ld if c_order else 1, column_step = 1 if c_order else ld
     cdef const floating* row
+    cdef const floating* start
+    cdef double s
+    while weighted and first < n and w[first] == 0.0:
+        first += 1
     for j in range(p + n_targets):
         shift[j] = 0.0
-    for i in range(Y.shape[0]):
-        if weighted and w[i] == 0.0:
-            continue
-        if first < 0:
-            first = i
-        row = x + i * row_step
-        for j in range(p):
-            shift[j] += <double> row[j * column_step] - <double> x[first * row_step + j * column_step]
-        for j in range(n_targets):
-            shift[p + j] += Y[i, j] - Y[first, j]
-        count += 1
+    start = x + first * row_step
+    for i in range(first, n):
         if count == n_rows:
             break
-    if first < 0:
+        if weighted and w[i] == 0.0:
+            continue
+        count += 1
+        row = x + i * row_step
+        if c_order:
+            for j in range(p):
+                shift[j] += <double> row[j] - <double> start[j]
+        for t in range(n_targets):
+            shift[p + t] += Y[i, t] - Y[first, t]
+    if count == 0:
         return
+    if not c_order:
+        for j in range(p):
+            s = 0.0
+            t = 0
+            i = first
+            while t < count:
+                if not weighted or w[i] != 0.0:
+                    s += <double> x[j * ld + i] - <double> x[j * ld + first]
+                    t += 1
+                i += 1
+            shift[j] = s
     for j in range(p):
-        shift[j] = <double> x[first * row_step + j * column_step] + shift[j] / count
-    for j in range(n_targets):
-        shift[p + j] = Y[first, j] + shift[p + j] / count
+        shift[j] = <double> start[j * column_step] + shift[j] / count
+    for t in range(n_targets):
+        shift[p + t] = Y[first, t] + shift[p + t] / count
 
 
 def shift_c(
@@ -313,7 +329,7 @@ def shift_c(
     """
     cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
     with nogil:
-        _shift(x, X.shape[1], 1, X.shape[1], Y, w, w is not None, n_rows, &shift[0])
+        _shift(x, X.shape[1], True, X.shape[1], Y, w, w is not None, n_rows, &shift[0])
 
 
 def shift_f(
@@ -326,4 +342,4 @@ def shift_f(
     """`shift_c` for X in F order."""
     cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
     with nogil:
-        _shift(x, 1, X.shape[0], X.shape[1], Y, w, w is not None, n_rows, &shift[0])
+        _shift(x, X.shape[0], False, X.shape[1], Y, w, w is not None, n_rows, &shift[0])

@@ -195,8 +195,8 @@ def small_solve(
 
 cdef int _small(
     const floating* x,
-    Py_ssize_t row_step,
-    Py_ssize_t column_step,
+    Py_ssize_t ld,
+    bint c_order,
     Py_ssize_t n,
     Py_ssize_t p,
     const double[:, :] Y,
@@ -218,8 +218,8 @@ cdef int _small(
     for i in range(p + 1):
         shift[i] = 0.0
     if fit_intercept:
-        _shift(x, row_step, column_step, p, Y, w, weighted, shift_rows, shift)
-    _moments(x, max(row_step, column_step), column_step == 1, p, Y, w, weighted, 0, n, shift, rest, out)
+        _shift(x, ld, c_order, p, Y, w, weighted, shift_rows, shift)
+    _moments(x, ld, c_order, p, Y, w, weighted, 0, n, shift, rest, out)
     _unpack(out, p, 1, M)
     return _solve_small(M, p, fit_intercept, l2, shift, rest, res)
 
@@ -242,7 +242,7 @@ def small_c(
     cdef int status
     with nogil:
         status = _small(
-            &X[0, 0], X.shape[1], 1, X.shape[0], X.shape[1], Y, w, w is not None, shift_rows, fit_intercept, l2,
+            &X[0, 0], X.shape[1], True, X.shape[0], X.shape[1], Y, w, w is not None, shift_rows, fit_intercept, l2,
             &work[0], &res[0],
         )
     return status == 0
@@ -262,7 +262,7 @@ def small_f(
     cdef int status
     with nogil:
         status = _small(
-            &X[0, 0], 1, X.shape[0], X.shape[0], X.shape[1], Y, w, w is not None, shift_rows, fit_intercept, l2,
+            &X[0, 0], X.shape[0], False, X.shape[0], X.shape[1], Y, w, w is not None, shift_rows, fit_intercept, l2,
             &work[0], &res[0],
         )
     return status == 0

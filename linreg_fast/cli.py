@@ -1,0 +1,322 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The command line: linreg-fast fit | predict | plan | info | demo.
+
+typer, rich and pyarrow are an extra and are imported when a command needs them. The annotations of the
+commands are text until typer reads them, so that this module can be imported without it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import io
+import json
+import math
+import sys
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import linreg_fast
+
+if TYPE_CHECKING:
+    from linreg_fast.files import Frame
+
+NEEDED = ("typer", "rich", "pyarrow")
+WARNINGS = (linreg_fast.ConditionWarning, linreg_fast.ConvergenceWarning, linreg_fast.RankWarning)
+BAR_SECONDS = 1.0  # a fit that is over sooner shows no progress bar
+PIPE_WIDTH = 1000  # columns of a table where no terminal limits them
+
+
+def main() -> None:
+    """Run the command line; the entry point of `linreg-fast`."""
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        print(f'linreg-fast needs {", ".join(missing)}: pip install "linreg_fast[cli]"', file=sys.stderr)
+        raise SystemExit(1)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a name that the terminal cannot show is no error
+    application()()
+
+
+def application() -> Any:
+    """The commands as a typer application."""
+    import typer
+
+    app = typer.Typer(
+        help="Linear regression by closed form and by gradient descent, on tables in files.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for function in (fit, predict, plan, info, demo):
+        app.command()(_reporting(function))
+    return app
+
+
+def _argument(help: str, **settings: Any) -> Any:
+    import typer
+
+    return typer.Argument(help=help, show_default=False, **settings)
+
+
+def _option(help: str, *names: str, **settings: Any) -> Any:
+    import typer
+
+    return typer.Option(*names, help=help, **settings)
+
+
+def _reporting(function: Callable[..., None]) -> Callable[..., None]:
+    """The command, with errors and warnings as one line each on stderr, and exit code 1 for an error."""
+    import typer
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> None:
+        with warnings.catch_warnings():
+            for category in WARNINGS:
+                warnings.simplefilter("always", category)
+            warnings.showwarning = lambda message, *_, **__: _warn(message)
+            try:
+                function(*args, **kwargs)
+            except BrokenPipeError:  # the reader of our output has seen enough
+                raise
+            except (ValueError, TypeError, OSError, NotImplementedError, MemoryError) as error:
+                typer.echo(f"error: {error}", err=True)
+                raise typer.Exit(1) from None
+
+    return run
+
+
+def fit(
+    file: Annotated[Path, _argument("Table: .csv, .csv.gz, .tsv, .parquet, .arrow, .feather or .ipc.")],
+    target: Annotated[str, _option("Column to explain.")],
+    features: Annotated[str, _option("Columns to explain it by, a,b,c; without it all columns of numbers.")] = "",
+    weight: Annotated[str, _option("Column of weights.")] = "",
+    solver: Annotated[str, _option("auto, cholesky, qr, svd or gd.")] = "auto",
+    l2: Annotated[float, _option("Penalty on the squares of the coefficients.")] = 0.0,
+    no_intercept: Annotated[bool, _option("Fit through the origin.", "--no-intercept")] = False,
+    drop_missing: Annotated[bool, _option("Leave out rows with missing values.", "--drop-missing")] = False,
+    as_json: Annotated[bool, _option("Print one JSON object.", "--json")] = False,
+    save: Annotated[Path | None, _option("File to keep the fit in, for predict.")] = None,
+    threads: Annotated[int | None, _option("At most so many threads of the fit, -1 for all.")] = None,
+) -> None:
+    """Fit a column of a table by its other columns."""
+    from rich.console import Console
+
+    from linreg_fast import files
+
+    importlib.import_module("scipy.linalg")  # its import is no part of the seconds below
+    start = time.perf_counter()
+    frame = files.read(file, target, features.split(",") if features else None, weight or None, drop_missing)
+    read_seconds = time.perf_counter() - start
+    start = time.perf_counter()
+    try:
+        with _Bar(Console(stderr=True)) as bar:
+            result = linreg_fast.fit(
+                frame.X,
+                frame.y,
+                sample_weight=frame.weight,
+                fit_intercept=not no_intercept,
+                solver=solver,
+                l2=l2,
+                feature_names=frame.features,
+                n_threads=threads,
+                progress=bar,
+            )
+    except ValueError:
+        fault = files.fault(frame)
+        if fault is None:
+            raise
+        raise ValueError(fault) from None
+    times = {"seconds": time.perf_counter() - start, "read_seconds": read_seconds}
+    if save is not None:
+        result.save(save)
+    if as_json:
+        _print_json(_fit_state(result, frame) | times)
+    else:
+        _print_fit(result, frame, times)
+
+
+def predict(
+    file: Annotated[Path, _argument("Table with the columns of the fit.")],
+    model: Annotated[Path, _option("What fit --save wrote.")],
+    output: Annotated[Path | None, _option("Where to write: .csv or .parquet; else CSV is printed.")] = None,
+) -> None:
+    """Predict by a saved fit: one row for each row of the table, nan where a value is missing."""
+    import typer
+
+    from linreg_fast import files
+
+    if output is not None:
+        files.check_output(output)
+    saved = linreg_fast.LinearFit.load(model)
+    if saved.feature_names is None:
+        raise ValueError(f"{model} holds no column names: fit with feature_names, or from a table that has some")
+    X = files.read_features(file, saved.feature_names)
+    predictions = saved.predict(X)
+    missing = int((predictions != predictions).reshape(len(X), -1).any(axis=1).sum())
+    if missing:
+        _warn(f"{missing} of {len(X)} rows have missing values: nan is predicted for them")
+    text = files.write(predictions, output)
+    if output is None:
+        typer.echo(text, nl=False)
+
+
+def plan(
+    rows: Annotated[int, _argument("Number of rows.")],
+    columns: Annotated[int, _argument("Number of columns.")],
+    targets: Annotated[int, _option("Number of targets.")] = 1,
+    dtype: Annotated[str, _option("NumPy's name of the type of the numbers.")] = "float64",
+    order: Annotated[str, _option("C or F: by rows or by columns.")] = "C",
+    threads: Annotated[int | None, _option("Number of threads, -1 for all.")] = None,
+    as_json: Annotated[bool, _option("Print one JSON object.", "--json")] = False,
+) -> None:
+    """Say which solver a problem of this size gets, why, and what each would cost."""
+    chosen = linreg_fast.plan((rows, columns, targets), dtype=dtype, order=order, n_threads=threads)
+    if as_json:
+        _print_json(asdict(chosen))
+        return
+    heads = ["solver", "passes", "operations", "bytes read", "memory", "seconds", ""]
+    table = []
+    for one in chosen.candidates:
+        mark = "chosen" if (one.solver, one.passes) == (chosen.solver, chosen.passes) else ""
+        numbers = [f"{value:.3g}" for value in (one.flops, one.bytes_read, one.memory, one.seconds)]
+        table.append((one.solver, one.passes, *numbers, mark if one.possible else "not possible"))
+    _print_table(heads, table, right=(2, 3, 4, 5))
+    facts = {"solver": chosen.solver, "why": chosen.reason, "threads": str(chosen.n_threads)}
+    _print_facts(facts | {"copies": "; ".join(chosen.copies) or "none"})
+
+
+def info(as_json: Annotated[bool, _option("Print one JSON object.", "--json")] = False) -> None:
+    """Say which version, level, threads and BLAS are in use."""
+    config = linreg_fast.show_config()
+    if as_json:
+        _print_json(config)
+        return
+    _print_facts({name: ", ".join(value) if isinstance(value, list) else str(value) for name, value in config.items()})
+
+
+def demo(
+    rows: Annotated[int, _option("Rows of the generated table.", min=100)] = 2_000_000,
+    picture: Annotated[Path, _option("Where to draw, if matplotlib is there.")] = Path("linreg-fast-demo.png"),
+) -> None:
+    """Fit a real table of 31 trees and a generated one of 10 columns, against plain NumPy."""
+    from linreg_fast import demo
+
+    demo.trees(_console(), picture)
+    demo.against_numpy(_console(), rows)
+
+
+def _fit_state(result: linreg_fast.LinearFit, frame: Frame) -> dict[str, Any]:
+    return result.to_dict() | {
+        "r2": result.r2,
+        "residual_std": result.residual_std,
+        "target": frame.target,
+        "left_out": list(frame.left_out),
+        "dropped_rows": frame.dropped,
+        "plan": {name: getattr(result.plan, name) for name in ("solver", "reason", "seconds")},
+    }
+
+
+def _print_fit(result: linreg_fast.LinearFit, frame: Frame, times: dict[str, float]) -> None:
+    coefficients = [("intercept", f"{result.intercept:.10g}")] if result.fit_intercept else []
+    coefficients += [(name, f"{b:.10g}") for name, b in zip(frame.features, result.coef, strict=True)]
+    _print_table(["column", f"coefficient for {frame.target}"], coefficients, right=(1,))
+    dropped = f", {frame.dropped} with missing values dropped" if frame.dropped else ""
+    facts = {
+        "R2": f"{result.r2:.6g}",
+        "residual standard deviation": f"{result.residual_std:.6g}",
+        "rows": f"{result.n_samples}{dropped}",
+        "solver": " -> ".join(result.solver_path),
+        "why": result.reason,
+        "digits": f"{result.digits:.1f}",
+        "rcond": f"{result.rcond:.3g}",
+        "rank": f"{result.rank} of {result.n_features}",
+        "seconds": f"{times['seconds']:.3g} to fit, {times['read_seconds']:.3g} to read the file",
+    }
+    if result.solver == "gd":
+        facts["steps"] = f"{result.n_iter}, {'converged' if result.converged else 'not converged'}"
+    if frame.left_out:
+        facts["left out"] = ", ".join(f"{name} ({kind})" for name, kind in frame.left_out.items())
+    _print_facts(facts)
+
+
+class _Bar:
+    """Progress in rows, from BAR_SECONDS after the start on, and only on a terminal."""
+
+    def __init__(self, console: Any) -> None:
+        from rich.progress import Progress
+
+        self.progress = Progress(console=console, transient=True)
+        self.task = self.progress.add_task("rows", total=None)
+        self.shown_from = time.perf_counter() + BAR_SECONDS
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __call__(self, done: int, total: int) -> None:
+        if not self.progress.console.is_interactive or time.perf_counter() < self.shown_from:
+            return
+        self.progress.start()
+        self.progress.update(self.task, completed=done, total=total)
+
+    def __exit__(self, *_: object) -> None:
+        if self.progress.live.is_started:
+            self.progress.stop()
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    console = Console(markup=False, highlight=False, emoji=False)
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
+    return console
+
+
+def _print_table(heads: list[str], rows: Sequence[tuple[str, ...]], right: tuple[int, ...] = ()) -> None:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for i, head in enumerate(heads):
+        table.add_column(head, justify="right" if i in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    _console().print(table)
+
+
+def _print_facts(facts: dict[str, str]) -> None:
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    for _ in range(2):
+        table.add_column(overflow="fold")
+    for name, value in facts.items():
+        table.add_row(f" {name}", value)
+    _console().print(table)
+
+
+def _print_json(value: Any) -> None:
+    """One JSON object on stdout; JSON has no NaN or infinity, so they become null."""
+    print(json.dumps(_finite(value), allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _warn(message: object) -> None:
+    print(f"warning: {message}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

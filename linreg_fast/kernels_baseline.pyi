@@ -1,0 +1,159 @@
+# The public functions of src/kernels.pxi, the same at every level.
+from collections.abc import Callable
+from typing import Literal, ParamSpec, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Floating = NDArray[np.float32] | NDArray[np.float64]
+_Double = NDArray[np.float64]
+_Args = ParamSpec("_Args")
+_Result = TypeVar("_Result", covariant=True)
+
+class _Fused(Protocol[_Args, _Result]):
+    """A kernel for float32 and float64 X: called as it is, or specialised once by the C type."""
+
+    def __call__(self, *args: _Args.args, **kwargs: _Args.kwargs) -> _Result: ...
+    def __getitem__(self, c_type: Literal["float", "double"]) -> Callable[_Args, _Result]: ...
+
+def _fused(kernel: Callable[_Args, _Result]) -> _Fused[_Args, _Result]: ...
+
+lanes: int
+small_columns: int
+
+def moments_sizes(p: int, n_targets: int, n_rows: int) -> tuple[int, int]: ...
+@_fused
+def moments_c(
+    X: _Floating, Y: _Double, w: _Double | None, lo: int, hi: int, shift: _Double, work: _Double, out: _Double
+) -> None: ...
+@_fused
+def moments_f(
+    X: _Floating, Y: _Double, w: _Double | None, lo: int, hi: int, shift: _Double, work: _Double, out: _Double
+) -> None: ...
+def moments_unpack(out: _Double, p: int, n_targets: int, M: _Double) -> None: ...
+@_fused
+def shift_c(X: _Floating, Y: _Double, w: _Double | None, n_rows: int, shift: _Double) -> None: ...
+@_fused
+def shift_f(X: _Floating, Y: _Double, w: _Double | None, n_rows: int, shift: _Double) -> None: ...
+def row_work_size(p: int) -> int: ...
+@_fused
+def predict_c(
+    X: _Floating, lo: int, hi: int, coef: _Double, intercept: _Double, work: _Double, out: _Double
+) -> None: ...
+@_fused
+def predict_f(
+    X: _Floating, lo: int, hi: int, coef: _Double, intercept: _Double, work: _Double, out: _Double
+) -> None: ...
+@_fused
+def cost_c(
+    X: _Floating,
+    y: _Double,
+    w: _Double | None,
+    lo: int,
+    hi: int,
+    coef: _Double,
+    intercept: float,
+    work: _Double,
+    out: _Double,
+) -> None: ...
+@_fused
+def cost_f(
+    X: _Floating,
+    y: _Double,
+    w: _Double | None,
+    lo: int,
+    hi: int,
+    coef: _Double,
+    intercept: float,
+    work: _Double,
+    out: _Double,
+) -> None: ...
+@_fused
+def gradient_c(
+    X: _Floating,
+    y: _Double,
+    w: _Double | None,
+    lo: int,
+    hi: int,
+    coef: _Double,
+    intercept: float,
+    work: _Double,
+    out: _Double,
+) -> None: ...
+@_fused
+def gradient_f(
+    X: _Floating,
+    y: _Double,
+    w: _Double | None,
+    lo: int,
+    hi: int,
+    coef: _Double,
+    intercept: float,
+    work: _Double,
+    out: _Double,
+) -> None: ...
+def descent(
+    A: _Double,
+    c: _Double,
+    J0: float,
+    shift: _Double,
+    rate: float,
+    nesterov: bool,
+    tol: float,
+    first: int,
+    last: int,
+    state: _Double,
+    history: _Double,
+) -> tuple[int, int]: ...
+def refine_work_size(p: int) -> int: ...
+@_fused
+def refine_c(
+    X: _Floating,
+    y: _Double,
+    w: _Double | None,
+    lo: int,
+    hi: int,
+    scale: _Double,
+    coef: _Double,
+    work: _Double,
+    out: _Double,
+) -> None: ...
+@_fused
+def refine_f(
+    X: _Floating,
+    y: _Double,
+    w: _Double | None,
+    lo: int,
+    hi: int,
+    scale: _Double,
+    coef: _Double,
+    work: _Double,
+    out: _Double,
+) -> None: ...
+def double_double_works(a: float, b: float) -> bool: ...
+def small_sizes(p: int, n_rows: int) -> tuple[int, int]: ...
+def small_solve(
+    out: _Double, p: int, fit_intercept: bool, l2: float, shift: _Double, work: _Double, res: _Double
+) -> bool: ...
+@_fused
+def small_c(
+    X: _Floating,
+    Y: _Double,
+    w: _Double | None,
+    shift_rows: int,
+    fit_intercept: bool,
+    l2: float,
+    work: _Double,
+    res: _Double,
+) -> bool: ...
+@_fused
+def small_f(
+    X: _Floating,
+    Y: _Double,
+    w: _Double | None,
+    shift_rows: int,
+    fit_intercept: bool,
+    l2: float,
+    work: _Double,
+    res: _Double,
+) -> bool: ...

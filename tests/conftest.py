@@ -1,0 +1,110 @@
+"""What several test files share: tolerances, exact oracles, levels."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from linreg_fast import cpu, levels, passes
+
+EPS = 2.0**-53
+
+# Distance of a kernel from its NumPy twin, relative to the same sum over absolute values. Both widen to
+# float64 before any arithmetic, so float32 input deserves no more; what is allowed is the order of sums, and
+# NumPy's own was seen to lose 50 eps over 1000 rows.
+KERNEL_TOLERANCE = {"float64": 128 * EPS, "float32": 128 * EPS}
+# Distance of well-conditioned coefficients from float64 data in C order. Other orders only sum differently;
+# the same numbers stored as float32 are the same numbers.
+FIT_TOLERANCE = {"float64": 1e-12, "float32": 1e-12}
+
+# The certified data live beside the checkout, not in it.
+STRD = Path(__file__).resolve().parents[2] / "shared" / "data" / "strd"
+
+
+def lre(value: float, exact: Fraction) -> float:
+    """Log relative error: correct decimal digits of a value, at most 17 (identical)."""
+    error = abs(Fraction(float(value)) - exact)
+    if exact:
+        error /= abs(exact)
+    return min(17.0, 17.0 if not error else _minus_log10(error))
+
+
+def _minus_log10(x: Fraction) -> float:
+    """Of a fraction that may be too small or too large for a float."""
+    return math.log10(x.denominator) - math.log10(x.numerator)
+
+
+def worst_lre(values, exact) -> float:
+    """The least LRE of several coefficients."""
+    return min(lre(value, Fraction(true)) for value, true in zip(values, exact, strict=True))
+
+
+def exact_fit(X, y, fit_intercept=True, w=None) -> list[Fraction] | None:
+    """Least squares in rational numbers: slopes, then the intercept; None below full rank."""
+    A = [[Fraction(float(v)) for v in row] + [Fraction(1)] * fit_intercept for row in np.asarray(X)]
+    b = [Fraction(float(v)) for v in y]
+    w = [Fraction(1)] * len(A) if w is None else [Fraction(float(v)) for v in w]
+    size = len(A[0])
+    rows = [
+        [sum(wi * row[i] * row[j] for wi, row in zip(w, A, strict=True)) for j in range(size)]
+        + [sum(wi * row[i] * bi for wi, row, bi in zip(w, A, b, strict=True))]
+        for i in range(size)
+    ]
+    for i in range(size):
+        pivot = next((r for r in range(i, size) if rows[r][i] != 0), None)
+        if pivot is None:
+            return None
+        rows[i], rows[pivot] = rows[pivot], rows[i]
+        rows[i] = [v / rows[i][i] for v in rows[i]]
+        for r in range(size):
+            if r != i and rows[r][i]:
+                rows[r] = [v - rows[r][i] * u for v, u in zip(rows[r], rows[i], strict=True)]
+    return [row[-1] for row in rows]
+
+
+def bits(fit) -> bytes:
+    """What must be equal to the last bit between two runs."""
+    parts = [np.asarray(value, dtype=np.float64).tobytes() for value in (fit.coef, fit.intercept, fit.rss, fit.tss)]
+    return b"".join([*parts, repr((fit.solver_path, fit.rank, fit.rcond, fit.digits)).encode()])
+
+
+def problem(n, p, seed=0, *, noise=0.1, offset=0.0, dtype=np.float64):
+    """A well-conditioned problem: X, y, true slopes and intercept."""
+    rng = np.random.default_rng([seed, n, p])
+    X = (rng.standard_normal((n, p)) + offset).astype(dtype)
+    coef, intercept = rng.standard_normal(p) + np.sign(rng.standard_normal(p)), 1.5
+    return X, X.astype(np.float64) @ coef + intercept + noise * rng.standard_normal(n), coef, intercept
+
+
+@pytest.fixture(params=levels.LEVELS)
+def kernels(request):
+    """The kernels of each level; the reason is shown where one cannot run here."""
+    level = request.param
+    if level not in levels.built:
+        pytest.skip(f"level {level} was not built: the compiler does not take its flags")
+    if level not in cpu.levels():
+        pytest.skip(f"this processor runs {', '.join(cpu.levels())}, not {level}")
+    return importlib.import_module(f"linreg_fast.kernels_{level}")
+
+
+@pytest.fixture
+def many_blocks(monkeypatch):
+    """Passes over moderate tables take many row blocks and many kernel calls, and use threads."""
+    monkeypatch.setattr(passes, "BLOCK_SECONDS", 1e-7)
+    monkeypatch.setattr(passes, "MERGE_SHARE", 1e9)
+    monkeypatch.setattr(passes, "THREADED_SECONDS", 0.0)
+    monkeypatch.setattr(passes, "CALL_SECONDS", 1e-9)
+
+
+@pytest.fixture(autouse=True)
+def default_threads(monkeypatch):
+    """Each test starts from the defaults, whatever the environment says."""
+    monkeypatch.delenv("LINREG_FAST_NUM_THREADS", raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    yield
+    passes.set_num_threads(None)

@@ -1,0 +1,251 @@
+"""The linear data sets of the NIST Statistical Reference Datasets, and other problems with exact solutions."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from conftest import STRD, exact_fit, lre, worst_lre
+
+import linreg_fast
+
+# Least log relative error of the worst coefficient against the exact solution of the float64 problem.
+SETS = (
+    "Norris", "Pontius", "NoInt1", "NoInt2", "Filip", "Longley",
+    "Wampler1", "Wampler2", "Wampler3", "Wampler4", "Wampler5",
+)  # fmt: skip
+FLOORS = {
+    "fast": (11.5, 10.5, 14.5, 14.5, 7.0, 11.0, 6.0, 9.0, 6.0, 6.0, 6.0),
+    "auto": (11.5, 10.5, 14.5, 14.5, 15.0, 15.0, 15.0, 15.0, 15.0, 15.0, 15.0),
+    "extended": (15.0,) * 11,
+    "qr": (12.0, 11.5, 14.5, 14.5, 7.0, 11.0, 8.5, 12.0, 8.5, 7.5, 5.5),  # by name, as the next
+    "svd": (12.0, 11.5, 14.5, 14.5, 7.0, 11.0, 8.5, 12.0, 8.0, 7.5, 5.5),
+}
+# Against the certified values, precision="extended". These are the limits of the float64 problem, as its exact
+# solution has no more digits of the decimal one.
+CERTIFIED = (14.0, 13.4, 14.6, 15.0, 7.5, 14.5, 15.0, 13.1, 15.0, 15.0, 15.0)
+HONEST = 1.5  # digits that the estimate may promise too many
+
+sets = pytest.mark.parametrize("name", SETS)
+
+
+def load(name):
+    """X, y and the record; powers are correctly rounded, which x**k of a C library need not be."""
+    if not STRD.is_dir():
+        pytest.skip(f"the reference data are not at {STRD}: they are not part of the project")
+    with open(STRD / f"{name}.json") as file:
+        record = json.load(file)
+    if record["kind"] == "poly":
+        x = [float(v) for v in record["x"]]
+        X = np.array([[float(Fraction(v) ** k) for k in range(1, record["degree"] + 1)] for v in x])
+    else:
+        X = np.array(record.get("X", record.get("x")), dtype=float)
+        X = X.reshape(len(X), -1)
+    y = np.array([float(v) for v in record["y"]])
+    assert X.shape == (record["n"], record["p"] - record["intercept"])
+    assert y.shape == (record["n"],)
+    return X, y, record
+
+
+def coefficients(fit, record):
+    """From the intercept upwards, as the records have them."""
+    return [fit.intercept, *fit.coef] if record["intercept"] else list(fit.coef)
+
+
+def assert_digits(fit, record, floor, case):
+    """Digits reached, against the floor and against what the fit says of itself."""
+    exact = record["exact_float64_design_40"]
+    reached = worst_lre(coefficients(fit, record), exact["coef"])
+    assert reached >= floor, f"{case}: {reached:.2f} digits, path {fit.solver_path}"
+    assert reached >= fit.digits - HONEST, f"{case}: {fit.digits:.2f} digits promised, {reached:.2f} reached"
+    return reached
+
+
+def floor(kind, name):
+    return FLOORS[kind][SETS.index(name)]
+
+
+@sets
+@pytest.mark.parametrize("precision", ["fast", "auto", "extended"])
+@pytest.mark.parametrize("layout", ["C", "F"])
+def test_strd(name, layout, precision):
+    X, y, record = load(name)
+    X = np.asarray(X, order=layout)
+    fit = linreg_fast.fit(X, y, fit_intercept=record["intercept"], precision=precision)
+    assert fit.rank == X.shape[1]
+    assert_digits(fit, record, floor(precision, name), name)
+
+
+@sets
+@pytest.mark.parametrize("solver", ["qr", "svd"])
+@pytest.mark.parametrize("precision", ["fast", "auto", "extended"])
+def test_strd_by_name(name, solver, precision):
+    X, y, record = load(name)
+    fit = linreg_fast.fit(X, y, fit_intercept=record["intercept"], solver=solver, precision=precision)
+    assert fit.solver_path == (solver,)
+    assert_digits(fit, record, floor("extended" if precision == "extended" else solver, name), name)
+
+
+@sets
+def test_strd_against_certified_values(name):
+    X, y, record = load(name)
+    fit = linreg_fast.fit(X, y, fit_intercept=record["intercept"], precision="extended")
+    certified = [Fraction(text) for text in record["certified_text"]["coef"]]
+    reached = min(15.0, worst_lre(coefficients(fit, record), certified))
+    assert reached >= CERTIFIED[SETS.index(name)], f"{reached:.2f} digits"
+
+
+@sets
+def test_strd_extended_residuals(name):
+    """rss and tss are full too."""
+    X, y, record = load(name)
+    fit = linreg_fast.fit(X, y, fit_intercept=record["intercept"], precision="extended")
+    exact = record["exact_float64_design_40"]
+    if float(exact["rss"]) > 0:
+        assert lre(fit.rss, Fraction(exact["rss"])) >= 14.5
+    else:
+        assert fit.rss <= 1e-30 * fit.tss
+    assert lre(fit.tss, Fraction(exact["tss"])) >= 15.0
+
+
+@sets
+def test_strd_extended_r2(name):
+    """Also where r2 is small, hence a difference of two nearly equal sums."""
+    X, y, record = load(name)
+    fit = linreg_fast.fit(X, y, fit_intercept=record["intercept"], precision="extended")
+    assert lre(fit.r2, Fraction(record["exact_float64_design_40"]["r2"])) >= 15.0
+
+
+@sets
+def test_strd_residuals(name):
+    """Residual sum of squares and R2: as many digits as the coefficients deserve, absolute where rss is rounding."""
+    X, y, record = load(name)
+    fit = linreg_fast.fit(X, y, fit_intercept=record["intercept"])
+    exact = record["exact_float64_design_40"]
+    if record["intercept"]:
+        assert fit.r2 == pytest.approx(float(exact["r2"]), abs=1e-9)
+        assert lre(fit.tss, Fraction(exact["tss"])) > 13
+    assert float(exact["rss"]) * (1 - 1e-9) <= fit.rss <= float(exact["rss"]) + 1e-9 * fit.tss
+
+
+def test_longley_by_auto():
+    X, y, record = load("Longley")
+    fit = linreg_fast.fit(X, y)
+    assert worst_lre(coefficients(fit, record), record["exact_float64_design_40"]["coef"]) >= 8
+
+
+@pytest.mark.parametrize("name", ["Norris", "Pontius", "Longley", "Wampler5"])
+def test_strd_does_not_depend_on_units(name):
+    """Columns and y scaled by powers of two scale the coefficients, to the last bit."""
+    X, y, _ = load(name)
+    fit = linreg_fast.fit(X, y, precision="fast")
+    D = np.ldexp(1.0, np.arange(X.shape[1]) * 7 - 11)
+    scaled = linreg_fast.fit(X * D, y * 1024, precision="fast")
+    assert (scaled.coef * D / 1024 == fit.coef).all()
+    assert scaled.intercept / 1024 == fit.intercept
+
+
+# offsets: the gate of every method that squares
+
+OFFSETS = [(0, 0), (1e3, 0), (1e5, 0), (1e6, 0), (1e7, 0), (1e8, 0), (0, 1e9), (1e6, 1e9)]
+
+
+def offset_problem(off, y_off, seed=0, n=300, p=4):
+    rng = np.random.default_rng(seed)
+    X = off + rng.standard_normal((n, p))
+    return X, 3 + X.sum(axis=1) + 0.1 * rng.standard_normal(n) + y_off
+
+
+@pytest.mark.parametrize(("off", "y_off"), OFFSETS)
+@pytest.mark.parametrize("precision", ["fast", "auto"])
+def test_offsets(off, y_off, precision):
+    for seed in range(3):
+        X, y = offset_problem(off, y_off, seed)
+        exact = exact_fit(X, y)
+        fit = linreg_fast.fit(X, y, precision=precision)
+        slopes = worst_lre(fit.coef, exact[:-1])
+        assert slopes >= 13.5, f"{slopes:.2f} digits of the slopes"
+        every = min(slopes, lre(fit.intercept, exact[-1]))
+        assert every >= fit.digits - HONEST, f"{fit.digits:.2f} digits promised, {every:.2f} reached"
+
+
+@pytest.mark.parametrize(("off", "y_off"), OFFSETS)
+def test_offsets_extended(off, y_off):
+    X, y = offset_problem(off, y_off)
+    fit = linreg_fast.fit(X, y, precision="extended")
+    assert worst_lre([*fit.coef, fit.intercept], exact_fit(X, y)) >= 15.0
+
+
+@pytest.mark.parametrize("solver", ["qr", "svd"])
+@pytest.mark.parametrize(("off", "y_off"), [(1e8, 0), (1e6, 1e9)])
+def test_offsets_by_name(solver, off, y_off):
+    X, y = offset_problem(off, y_off)
+    exact = exact_fit(X, y)
+    fit = linreg_fast.fit(X, y, solver=solver)
+    assert worst_lre(fit.coef, exact[:-1]) >= 13.5
+    assert min(worst_lre(fit.coef, exact[:-1]), lre(fit.intercept, exact[-1])) >= fit.digits - HONEST
+
+
+def test_leading_rows_far_from_the_rest():
+    """A shift that represents only the first rows is taken again."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((600, 3))
+    X[:256] += 1e6
+    X[256:] -= 1e6
+    X[:, 2] = rng.standard_normal(600)
+    X[:300, 2] += 50.0 * (np.arange(300) < 256)
+    y = X @ [1.0, 2.0, 3.0] + 0.1 * rng.standard_normal(600)
+    exact = exact_fit(X, y)
+    fit = linreg_fast.fit(X, y, precision="fast")
+    reached = min(worst_lre(fit.coef, exact[:-1]), lre(fit.intercept, exact[-1]))
+    assert reached >= fit.digits - HONEST
+
+
+def test_time_stamps():
+    """Seconds since 1970 and nanoseconds in int64 give the slope of the same times counted from the first."""
+    seconds = np.arange(300)
+    y = 1e-3 * seconds + np.sin(seconds)
+    expected = exact_fit(seconds[:, None], y)
+    fit = linreg_fast.fit(1_700_000_000 + seconds, y)
+    assert lre(fit.slope, expected[0]) >= 13
+    fit = linreg_fast.fit((1_700_000_000 + seconds) * 1_000_000_000, y)  # nanoseconds: 2^60
+    nanoseconds = ((1_700_000_000 + seconds) * 1_000_000_000).astype(float)
+    assert lre(fit.slope, exact_fit(nanoseconds[:, None], y)[0]) >= 13
+
+
+def test_float32_input_keeps_float64_digits():
+    rng = np.random.default_rng(0)
+    X = (100 + rng.standard_normal((3000, 3))).astype(np.float32)
+    y = (X.astype(float) @ [1.0, -2.0, 3.0] + rng.standard_normal(3000)).astype(np.float32)
+    exact = exact_fit(X.astype(float), y.astype(float))
+    for order in "CF":
+        fit = linreg_fast.fit(np.asarray(X, order=order), y)
+        assert worst_lre(fit.coef, exact[:-1]) >= 14
+
+
+@pytest.mark.parametrize("n", [8, 10])
+def test_hilbert(n):
+    """Ill-conditioned on purpose: the promise is honesty, not digits."""
+    X = np.array([[1 / (i + j + 1) for j in range(n - 2)] for i in range(n)])
+    y = X.sum(axis=1) + np.arange(n) % 2 * 1e-3
+    exact = exact_fit(X, y, fit_intercept=False)
+    fit = linreg_fast.fit(X, y, fit_intercept=False)
+    if fit.rank == X.shape[1]:
+        assert worst_lre(fit.coef, exact) >= fit.digits - HONEST
+    else:
+        assert fit.solver_path[-1] == "svd"
+
+
+@pytest.mark.parametrize("epsilon", [1e-3, 1e-5, 1e-7, 1e-8])
+def test_laeuchli(epsilon):
+    """Cross products round epsilon away; QR sees it."""
+    X = np.vstack([np.ones(3), epsilon * np.eye(3)])
+    y = np.array([3.0, epsilon, epsilon, epsilon * 2])
+    exact = exact_fit(X, y, fit_intercept=False)
+    fit = linreg_fast.fit(X, y, fit_intercept=False)
+    assert fit.rank == 3
+    reached = worst_lre(fit.coef, exact)
+    assert reached >= 7
+    assert reached >= fit.digits - HONEST

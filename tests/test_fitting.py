@@ -1,0 +1,640 @@
+"""fit, cost and gradient against NumPy, scikit-learn and exact solutions; properties of least squares."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+
+import numpy as np
+import pytest
+from conftest import bits, exact_fit, lre, problem, worst_lre
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.linear_model import LinearRegression, Ridge
+
+import linreg_fast
+from linreg_fast import RankWarning, reference
+
+CLOSED = ("auto", "cholesky", "qr", "svd")
+
+solvers = pytest.mark.parametrize("solver", CLOSED)
+intercepts = pytest.mark.parametrize("fit_intercept", [True, False])
+some = settings(max_examples=60, deadline=None)
+
+
+# against peers
+
+
+@solvers
+@intercepts
+@pytest.mark.parametrize("shape", [(3, 1), (20, 1), (20, 5), (300, 17), (1000, 64)])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_against_lstsq(solver, fit_intercept, shape, weighted):
+    X, y, _, _ = problem(*shape, offset=1.0)
+    w = np.random.default_rng(0).random(shape[0]) + 0.1 if weighted else None
+    root = np.ones(shape[0]) if w is None else np.sqrt(w)
+    A = np.column_stack([X, np.ones(shape[0])]) if fit_intercept else X
+    b, _, rank, _ = np.linalg.lstsq(A * root[:, None], y * root)
+    fit = linreg_fast.fit(X, y, sample_weight=w, fit_intercept=fit_intercept, solver=solver)
+    p = shape[1]
+    np.testing.assert_allclose(fit.coef, b[:p], rtol=1e-10, atol=1e-11)
+    assert fit.intercept == pytest.approx(b[p], rel=1e-10, abs=1e-11) if fit_intercept else fit.intercept == 0.0
+    residual = (y - A @ b) * root
+    mean = np.average(y, weights=w) if fit_intercept else 0.0
+    assert fit.rss == pytest.approx(residual @ residual, rel=1e-9, abs=1e-11)
+    assert fit.tss == pytest.approx(((y - mean) * root) @ ((y - mean) * root), rel=1e-12)
+    assert fit.r2 == pytest.approx(1 - (residual @ residual) / fit.tss, abs=1e-12)
+    assert fit.rank == rank - fit_intercept
+    assert fit.cost == pytest.approx(fit.rss / 2 / (shape[0] if w is None else w.sum()), rel=1e-13)
+    assert fit.solver_path[-1] == (solver if solver != "auto" else "cholesky")
+    np.testing.assert_allclose(fit.predict(X), A @ b, rtol=1e-10, atol=1e-11)
+
+
+@intercepts
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n_targets", [1, 3])
+def test_against_scikit_learn(fit_intercept, weighted, n_targets):
+    X, y, _, _ = problem(200, 6, offset=3.0)
+    Y = np.column_stack([y, y**2, np.cos(y)])[:, :n_targets]
+    w = np.random.default_rng(0).random(200) if weighted else None
+    peer = LinearRegression(fit_intercept=fit_intercept, tol=1e-15).fit(X, Y, sample_weight=w)
+    fit = linreg_fast.fit(X, Y, sample_weight=w, fit_intercept=fit_intercept)
+    np.testing.assert_allclose(fit.coef, peer.coef_, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(fit.intercept, peer.intercept_ if fit_intercept else 0.0, rtol=1e-9, atol=1e-11)
+    assert np.shape(fit.intercept) == np.shape(fit.r2) == np.shape(fit.cost) == (n_targets,)
+    for t in range(n_targets):
+        one = linreg_fast.fit(X, Y[:, t], sample_weight=w, fit_intercept=fit_intercept)
+        np.testing.assert_allclose(one.coef, fit.coef[t], rtol=1e-13, atol=1e-14)
+        assert one.rss == pytest.approx(fit.rss[t], rel=1e-10)
+        assert one.r2 == pytest.approx(
+            peer.score(X, Y, sample_weight=w) if n_targets == 1 and fit_intercept else fit.r2[t], rel=1e-10
+        )
+
+
+@solvers
+@intercepts
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("shape", [(60, 5), (5, 9), (9, 9), (3, 1)])
+@pytest.mark.parametrize("l2", [1e-3, 1.0, 1e4])
+@pytest.mark.parametrize("n_targets", [1, 2])  # one target takes another way
+def test_ridge(solver, fit_intercept, weighted, shape, l2, n_targets):
+    """scikit-learn's alpha: the weighted rss plus l2 times the squared slopes; the intercept is free."""
+    X, y, _, _ = problem(*shape, offset=2.0)
+    Y = np.column_stack([y, -(y**2)])[:, :n_targets]
+    w = np.random.default_rng(0).random(shape[0]) + 0.1 if weighted else None
+    peer = Ridge(alpha=l2, fit_intercept=fit_intercept, solver="svd" if not weighted else "cholesky", tol=1e-14)
+    peer.fit(X, Y, sample_weight=w)
+    fit = linreg_fast.fit(X, Y, sample_weight=w, fit_intercept=fit_intercept, solver=solver, l2=l2)
+    np.testing.assert_allclose(fit.coef, peer.coef_.reshape(n_targets, -1), rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(fit.intercept, peer.intercept_ if fit_intercept else 0.0, rtol=1e-8, atol=1e-10)
+    weights = np.ones(shape[0]) if w is None else w
+    np.testing.assert_allclose(fit.rss, weights @ (Y - fit.predict(X)) ** 2, rtol=1e-7, atol=1e-10)
+    assert fit.l2 == l2
+
+
+def test_ridge_without_weight_in_units():
+    """A column in another unit is penalised otherwise: the penalty is on the raw slopes."""
+    X, y, _, _ = problem(50, 3)
+    X = X * [1e-6, 1.0, 1e6]
+    fit = linreg_fast.fit(X, y, l2=0.5)
+    gram = (X - X.mean(0)).T @ (X - X.mean(0)) + 0.5 * np.eye(3)
+    np.testing.assert_allclose(gram @ fit.coef, (X - X.mean(0)).T @ y, rtol=1e-9)
+
+
+@pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf])
+def test_penalty_out_of_range(bad):
+    with pytest.raises(ValueError, match="l2 must be finite and at least 0"):
+        linreg_fast.fit(np.ones((3, 1)), np.ones(3), l2=bad)
+    with pytest.raises(TypeError, match="l2 must be"):
+        linreg_fast.fit(np.ones((3, 1)), np.ones(3), l2="1")
+
+
+# simple regression, shapes, degenerate problems
+
+
+@solvers
+def test_simple_regression(solver):
+    x = np.array([0.0, 1.0, 2.0, 3.0, 4.0])
+    line = linreg_fast.fit(x, [1.0, 3.0, 5.0, 7.0, 9.0], solver=solver)
+    assert line.slope == pytest.approx(2.0, rel=1e-15)
+    assert line.intercept == pytest.approx(1.0, rel=1e-15)
+    assert line.coef.shape == (1,)
+    assert line.rss == pytest.approx(0.0, abs=1e-28)
+    assert line.r2 == pytest.approx(1.0)
+    x, y = np.array([2.0, 3.0, 5.0]), np.array([1.0, 5.0, 3.0])
+    dx, dy = x - x.mean(), y - y.mean()
+    line = linreg_fast.fit(x, y, solver=solver)
+    assert line.slope == pytest.approx(dx @ dy / (dx @ dx), rel=1e-15)
+    assert line.intercept == pytest.approx(y.mean() - line.slope * x.mean(), rel=1e-14)
+    np.testing.assert_array_equal(line.predict(x), line.predict(x[:, None]))
+
+
+@intercepts
+def test_one_row(fit_intercept):
+    fit = linreg_fast.fit(np.array([[2.0, 4.0]]), [10.0]) if fit_intercept else None
+    if fit_intercept:
+        assert (fit.coef == 0).all()
+        assert fit.intercept == 10.0
+        assert (fit.rank, fit.rss, fit.tss) == (0, 0.0, 0.0)
+        simple = linreg_fast.fit([2.0], [10.0])
+        assert (simple.slope, simple.intercept) == (0.0, 10.0)
+    else:
+        with pytest.warns(RankWarning):
+            fit = linreg_fast.fit(np.array([[2.0, 4.0]]), [10.0], fit_intercept=False)
+        assert fit.rank == 1
+        assert fit.predict([[2.0, 4.0]])[0] == pytest.approx(10.0, rel=1e-15)
+
+
+def test_no_columns_is_the_mean():
+    y = np.array([1.0, 2.0, 6.0])
+    fit = linreg_fast.fit(np.empty((3, 0)), y)
+    assert fit.solver == "mean"
+    assert fit.intercept == 3.0
+    assert fit.coef.shape == (0,)
+    assert fit.rss == pytest.approx(14.0, rel=1e-15)
+    assert fit.r2 == 0.0
+    np.testing.assert_array_equal(fit.predict(np.empty((2, 0))), [3.0, 3.0])
+    weighted = linreg_fast.fit(np.empty((3, 0)), y, sample_weight=[1, 1, 0])
+    assert weighted.intercept == 1.5
+    assert linreg_fast.fit(np.empty((3, 0)), y, fit_intercept=False).intercept == 0.0
+
+
+@intercepts
+@pytest.mark.parametrize("shape", [(2, 2), (5, 5), (4, 9), (3, 100), (2, 1000)])
+def test_no_more_rows_than_columns(fit_intercept, shape):
+    """The minimum-norm solution in columns of equal norm: it interpolates, and says so."""
+    X, y, _, _ = problem(*shape)
+    rank = shape[0] - fit_intercept
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fit = linreg_fast.fit(X, y, fit_intercept=fit_intercept)
+    assert [w.category for w in caught] == [RankWarning] * (rank < shape[1])
+    assert fit.rank == rank
+    np.testing.assert_allclose(fit.predict(X), y, rtol=1e-8, atol=1e-8)
+    Z = X - X.mean(axis=0) if fit_intercept else X
+    e = 2.0 ** -np.round(np.log2(np.linalg.norm(Z, axis=0)))
+    beta = np.linalg.lstsq(Z * e, y - y.mean() if fit_intercept else y, rcond=1e-12)[0]
+    norm = np.linalg.norm(beta)
+    assert np.linalg.norm(fit.coef / e) == pytest.approx(norm, rel=0.3)  # e may round the other way
+
+
+def test_digits_of_a_wide_fit_are_honest_about_rank():
+    X, y, _, _ = problem(4, 30)
+    with pytest.warns(RankWarning, match="rank 3 of 30: 4 rows cannot determine 30 columns"):
+        linreg_fast.fit(X, y)
+
+
+@solvers
+@pytest.mark.parametrize("value", [0.0, 0.1, -1e9 / 3, 1e-300, 1e300])
+def test_constant_column(solver, value):
+    """Coefficient 0 beside an intercept, exactly, and no effect on the others."""
+    X, y, _, _ = problem(300, 3)
+    with_constant = np.column_stack([X[:, 0], np.full(300, value), X[:, 1:]])
+    fit = linreg_fast.fit(with_constant, y, solver=solver)
+    other = linreg_fast.fit(X, y, solver=solver)
+    assert fit.coef[1] == 0.0
+    np.testing.assert_allclose(fit.coef[[0, 2, 3]], other.coef, rtol=1e-13)
+    assert fit.intercept == pytest.approx(other.intercept, rel=1e-12)
+    assert fit.rank == 3
+
+
+def test_constant_column_without_intercept_is_the_intercept():
+    X, y, _, _ = problem(300, 3)
+    fit = linreg_fast.fit(np.column_stack([X, np.full(300, 2.0)]), y, fit_intercept=False)
+    other = linreg_fast.fit(X, y)
+    np.testing.assert_allclose(fit.coef, [*other.coef, other.intercept / 2], rtol=1e-12)
+    assert fit.rank == 4
+
+
+def test_all_columns_constant():
+    fit = linreg_fast.fit(np.full((10, 3), 7.0), np.arange(10.0))
+    assert (fit.coef == 0).all()
+    assert fit.intercept == pytest.approx(4.5, rel=1e-15)
+    assert (fit.solver, fit.rank) == ("mean", 0)
+
+
+@solvers
+@pytest.mark.parametrize("value", [0.0, 5.0, 1e9, 0.1])
+def test_constant_y(solver, value):
+    X, _, _, _ = problem(100, 3, offset=1.0)
+    fit = linreg_fast.fit(X, np.full(100, value), solver=solver)
+    assert (fit.coef == 0).all()
+    assert fit.intercept == value
+    assert (fit.rss, fit.tss, fit.r2) == (0.0, 0.0, 1.0)
+
+
+def test_column_that_varies_in_one_row_only():
+    X, y, _, _ = problem(5000, 2)
+    X[:, 1] = 0.0
+    X[4321, 1] = 1e-8
+    fit = linreg_fast.fit(X, y)
+    assert fit.rank == 2
+    assert fit.predict(X[4321:4322])[0] == pytest.approx(y[4321], rel=1e-9)
+
+
+# dependent columns
+
+
+def dependent(kind, n, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, 3)) + 1.0
+    group = rng.integers(0, 4, n)
+    return {
+        "duplicate": (np.column_stack([X, X[:, 1]]), 3, [1, 3]),
+        "scaled": (np.column_stack([X, X[:, 1] * 1e-8 / 3]), 3, [1, 3]),
+        "sum": (np.column_stack([X, X[:, 0] + X[:, 2]]), 3, [0, 2, 3]),
+        "dummies": (np.column_stack([X, group[:, None] == np.arange(4)]), 6, [3, 4, 5, 6]),
+    }[kind]
+
+
+@pytest.mark.parametrize("n", [1000, 200_000])
+@pytest.mark.parametrize("kind", ["duplicate", "scaled", "sum", "dummies"])
+@pytest.mark.parametrize("solver", ["auto", "svd"])
+def test_dependent_columns(kind, n, solver):
+    """The same rank and fitted values whatever the number of rows, and the columns are named."""
+    X, rank, columns = dependent(kind, n)
+    y = X[:, :3] @ [1.0, 2.0, -1.0] + 0.1 * np.random.default_rng(1).standard_normal(n)
+    with pytest.warns(RankWarning) as caught:
+        fit = linreg_fast.fit(X, y, solver=solver)
+    assert len(caught) == 1
+    message = str(caught[0].message)
+    assert f"rank {rank} of {X.shape[1]}" in message
+    assert str(columns) in message
+    assert fit.rank == rank
+    assert fit.solver == "svd"
+    assert str(rank) in fit.reason
+    independent = linreg_fast.fit(X[:, :rank], y)
+    np.testing.assert_allclose(fit.predict(X), independent.predict(X[:, :rank]), rtol=1e-9, atol=1e-9)
+    assert fit.rss == pytest.approx(independent.rss, rel=1e-9)
+
+
+def test_rank_warning_names_columns():
+    X, _, _ = dependent("dummies", 500)
+    names = ["a", "b", "c", "north", "east", "south", "west"]
+    with pytest.warns(RankWarning, match=r"\['north', 'east', 'south', 'west'\] depend on each other"):
+        linreg_fast.fit(X, X[:, 0], feature_names=names)
+
+
+def test_rank_warning_points_at_the_caller():
+    X, _, _ = dependent("duplicate", 500)
+    with pytest.warns(RankWarning) as caught:
+        linreg_fast.fit(X, X[:, 0])
+    assert caught[0].filename == __file__
+
+
+def test_almost_dependent_columns_keep_their_rank():
+    X, y, _, _ = problem(1000, 3)
+    X = np.column_stack([X, X[:, 0] * (1 + 1e-9 * np.random.default_rng(0).standard_normal(1000))])
+    fit = linreg_fast.fit(X, y)
+    assert fit.rank == 4
+    assert "qr" in fit.solver_path
+
+
+@pytest.mark.parametrize("kind", ["duplicate", "sum", "dummies"])
+@pytest.mark.parametrize("solver", ["cholesky", "qr"])
+def test_named_solver_on_dependent_columns_raises(kind, solver):
+    X, rank, _ = dependent(kind, 1000)
+    with pytest.raises(np.linalg.LinAlgError, match="dependent" if solver == "cholesky" else f"rank {rank}, not"):
+        linreg_fast.fit(X, X[:, 0], solver=solver)
+
+
+# weights
+
+
+@solvers
+def test_whole_weights_are_repetitions(solver):
+    X, y, _, _ = problem(80, 4, offset=3.0)
+    w = np.random.default_rng(0).integers(0, 4, 80)
+    fit = linreg_fast.fit(X, y, sample_weight=w, solver=solver)
+    repeated = linreg_fast.fit(np.repeat(X, w, axis=0), np.repeat(y, w), solver=solver)
+    np.testing.assert_allclose(fit.coef, repeated.coef, rtol=1e-12)
+    assert fit.intercept == pytest.approx(repeated.intercept, rel=1e-12)
+    assert fit.rss == pytest.approx(repeated.rss, rel=1e-10)
+    assert fit.tss == pytest.approx(repeated.tss, rel=1e-12)
+    assert fit.sum_weight == repeated.sum_weight == w.sum()
+    assert fit.n_samples == np.count_nonzero(w)
+
+
+@solvers
+@pytest.mark.parametrize("factor", [2.0**-40, 3.7, 1e12, 2.0**300, 2.0**-300])
+def test_scale_of_weights_does_not_matter(solver, factor):
+    X, y, _, _ = problem(80, 4)
+    w = np.random.default_rng(0).random(80)
+    fit = linreg_fast.fit(X, y, sample_weight=w, solver=solver)
+    scaled = linreg_fast.fit(X, y, sample_weight=w * factor, solver=solver)
+    np.testing.assert_allclose(scaled.coef, fit.coef, rtol=1e-12)
+    assert scaled.intercept == pytest.approx(fit.intercept, rel=1e-12)
+    assert scaled.r2 == pytest.approx(fit.r2, rel=1e-12)
+
+
+def test_huge_ratio_of_weights():
+    """Two heavy rows fix the line; the light ones have no say."""
+    fit = linreg_fast.fit([0.0, 1.0, 5.0], [0.0, 2.0, -7.0], sample_weight=[1e12, 1e12, 1e-12])
+    assert fit.slope == pytest.approx(2.0, rel=1e-12)
+    assert fit.intercept == pytest.approx(0.0, abs=1e-12)
+
+
+# range and offsets
+
+
+@solvers
+@pytest.mark.parametrize("precision", ["auto", "extended"])
+@pytest.mark.parametrize("scale", [1e200, 1e-200, 1e300, 1e-300])
+def test_scale_of_x(solver, scale, precision):
+    X, y, _, _ = problem(200, 3, offset=1.0)
+    fit = linreg_fast.fit(X, y, solver=solver, precision=precision)
+    scaled = linreg_fast.fit(X * scale, y, solver=solver, precision=precision)
+    assert scaled.digits > 11
+    np.testing.assert_allclose(scaled.coef * scale, fit.coef, rtol=1e-12)
+    assert scaled.intercept == pytest.approx(fit.intercept, rel=1e-11)
+    assert scaled.rss == pytest.approx(fit.rss, rel=1e-10)
+    np.testing.assert_allclose(scaled.predict(X * scale), fit.predict(X), rtol=1e-11)
+
+
+@solvers
+@pytest.mark.parametrize("precision", ["auto", "extended"])
+@pytest.mark.parametrize("scale", [1e150, 1e-150, 1e-300])
+def test_scale_of_y(solver, scale, precision):
+    X, y, _, _ = problem(200, 3, offset=1.0)
+    fit = linreg_fast.fit(X, y, solver=solver, precision=precision)
+    scaled = linreg_fast.fit(X, y * scale, solver=solver, precision=precision)
+    assert scaled.digits > 11
+    np.testing.assert_allclose(scaled.coef / scale, fit.coef, rtol=1e-12)
+    assert scaled.intercept / scale == pytest.approx(fit.intercept, rel=1e-11)
+    if scale > 1e-200:  # below, rss itself leaves the range of float64
+        assert scaled.r2 == pytest.approx(fit.r2, rel=1e-10)
+
+
+@solvers
+@intercepts
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_columns_of_very_different_scale(solver, fit_intercept, order):
+    X, y, _, _ = problem(200, 3)
+    D = np.array([1e150, 1.0, 1e-150])
+    fit = linreg_fast.fit(X, y, solver=solver, fit_intercept=fit_intercept)
+    scaled = linreg_fast.fit(np.asarray(X * D, order=order), y, solver=solver, fit_intercept=fit_intercept)
+    np.testing.assert_allclose(scaled.coef * D, fit.coef, rtol=1e-12)
+    assert scaled.rank == 3
+
+
+@pytest.mark.parametrize("precision", ["auto", "extended"])
+def test_subnormal_column(precision):
+    """Its numbers have few bits, its slope is large: the fitted values are those of the same column in range."""
+    X, y, _, _ = problem(200, 3)
+    X[:, 1] = np.round(X[:, 1] * 1e3) / 1e3
+    tiny = X.copy()
+    tiny[:, 1] *= 1e-310
+    back = X.copy()
+    back[:, 1] = np.ldexp(tiny[:, 1], 1000) / 2.0**-30  # what is left of the column, in range
+    fit = linreg_fast.fit(tiny, y * 1e-10, precision=precision)
+    expected = linreg_fast.fit(back, y * 1e-10, precision=precision)
+    np.testing.assert_allclose(fit.coef[[0, 2]], expected.coef[[0, 2]], rtol=1e-11)
+    assert fit.rank == 3
+    assert fit.rss == pytest.approx(expected.rss, rel=1e-9)
+
+
+def test_coefficient_out_of_range_names_its_column():
+    X, y, _, _ = problem(200, 2)
+    X[:, 1] *= 1e-310
+    with pytest.raises(ValueError, match=r"coefficient of column 1 \('b'\) of X leaves the range of float64"):
+        linreg_fast.fit(X, y * 1e10, feature_names=["a", "b"])
+
+
+def test_float32_at_the_end_of_its_range():
+    X, y, _, _ = problem(200, 3)
+    fit = linreg_fast.fit((X * 1e37).astype(np.float32), y)
+    expected = linreg_fast.fit((X * 1e37).astype(np.float32).astype(float) / 1e37, y)
+    np.testing.assert_allclose(fit.coef * 1e37, expected.coef, rtol=1e-12)
+
+
+@pytest.mark.parametrize("value", [1.7e308, -1.7e308])
+def test_largest_numbers(value):
+    """Sums of leading rows and differences of finite numbers may overflow."""
+    x = np.linspace(-1.0, 1.0, 300) * value
+    fit = linreg_fast.fit(x, np.linspace(-1.0, 1.0, 300))
+    assert fit.slope * value == pytest.approx(1.0, rel=1e-12)
+
+
+# options
+
+
+def test_unknown_names():
+    X, y, _, _ = problem(20, 2)
+    with pytest.raises(ValueError, match=r"solver must be one of auto, cholesky, qr, svd, gd; got 'lu'"):
+        linreg_fast.fit(X, y, solver="lu")
+    with pytest.raises(ValueError, match=r"precision must be one of fast, auto, extended; got 'high'"):
+        linreg_fast.fit(X, y, precision="high")
+    with pytest.raises(TypeError, match="solver 'qr' takes no options, got max_iter"):
+        linreg_fast.fit(X, y, solver="qr", max_iter=3)
+    with pytest.raises(TypeError, match="options max_iter need solver='gd'"):
+        linreg_fast.fit(X, y, max_iter=3)
+    with pytest.raises(ValueError, match="solver must be one of"):
+        linreg_fast.fit(X, y, solver=None)
+    with pytest.raises(ValueError, match="precision must be one of"):
+        linreg_fast.fit(X, y, precision=None)
+
+
+def test_floating_point_errors_of_the_caller_do_not_matter():
+    X, y, _, _ = problem(200, 3)
+    for scale in (1.0, 1e200, 1e-200):
+        with np.errstate(all="raise"):
+            fit = linreg_fast.fit(X * scale, y)
+        assert fit.rank == 3
+
+
+# cost and gradient
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_cost_and_gradient(dtype, order, weighted):
+    X, y, coef, b0 = problem(500, 4, offset=1.0)
+    X = np.asarray(X, dtype=dtype, order=order)
+    w = np.random.default_rng(0).integers(0, 3, 500).astype(float) if weighted else None
+    total = 500 if w is None else w.sum()
+    twin = reference.gradient(X, y, w, coef * 2, b0) / total
+    cost, slopes, intercept = linreg_fast.gradient(X, y, coef * 2, b0, sample_weight=w)
+    np.testing.assert_allclose([cost, *slopes, intercept], twin, rtol=1e-12)
+    assert linreg_fast.cost(X, y, coef * 2, b0, sample_weight=w) == pytest.approx(twin[0], rel=1e-13)
+    assert isinstance(cost, float)
+    assert isinstance(intercept, float)
+    fit = linreg_fast.fit(X, y, sample_weight=w)
+    at_fit = linreg_fast.gradient(X, y, fit.coef, fit.intercept, sample_weight=w)
+    assert at_fit[0] == pytest.approx(fit.cost, rel=1e-9)
+    np.testing.assert_allclose([*at_fit[1], at_fit[2]], 0.0, atol=1e-12)
+
+
+def test_cost_and_gradient_check_their_arguments():
+    X, y, coef, b0 = problem(50, 3)
+    for function in (linreg_fast.cost, linreg_fast.gradient):
+        with pytest.raises(ValueError, match=r"coef must have shape \(3,\), got \(2,\)"):
+            function(X, y, coef[:2], b0)
+        with pytest.raises(ValueError, match="y must have one target"):
+            function(X, np.column_stack([y, y]), coef, b0)
+        with pytest.raises(TypeError, match="intercept must be a number"):
+            function(X, y, coef, "zero")
+        with pytest.raises(TypeError, match="coef"):
+            function(X, y, ["a", "b", "c"], b0)
+
+
+@some
+@given(st.integers(0, 2**31), st.integers(1, 6), st.booleans())
+def test_gradient_is_that_of_the_cost(seed, p, weighted):
+    """Central differences of a quadratic are exact but for rounding."""
+    rng = np.random.default_rng(seed)
+    X, y, b = rng.standard_normal((40, p)), rng.standard_normal(40), rng.standard_normal(p + 1)
+    w = rng.random(40) if weighted else None
+
+    def J(b):
+        return linreg_fast.cost(X, y, b[:p], b[p], sample_weight=w)
+
+    _, slopes, intercept = linreg_fast.gradient(X, y, b[:p], b[p], sample_weight=w)
+    for j, found in enumerate([*slopes, intercept]):
+        h = np.zeros(p + 1)
+        h[j] = 0.5
+        assert found == pytest.approx(J(b + h) - J(b - h), abs=1e-12 * (1 + J(b)), rel=1e-11)
+
+
+# properties
+
+whole = st.integers(-20, 20).map(float)
+
+
+@st.composite
+def small_problems(draw, full_rank=True):
+    """Whole numbers, so that an exact solution is cheap."""
+    p = draw(st.integers(1, 4))
+    n = draw(st.integers(p + 2, 12))
+    X = draw(arrays(float, (n, p), elements=whole))
+    y = draw(arrays(float, n, elements=whole))
+    if full_rank:
+        assume(np.linalg.matrix_rank(np.column_stack([X, np.ones(n)])) == p + 1)
+    return X, y
+
+
+@settings(max_examples=200, deadline=None)
+@given(small_problems(), st.booleans(), st.sampled_from(["fast", "auto"]), st.sampled_from(CLOSED))
+def test_digits_are_honest(data, fit_intercept, precision, solver):
+    """The digits promised are there; a coefficient of exactly 0 does not count, but is not far off."""
+    X, y = data
+    exact = exact_fit(X, y, fit_intercept)
+    fit = linreg_fast.fit(X, y, fit_intercept=fit_intercept, precision=precision, solver=solver)
+    found = [*fit.coef, fit.intercept] if fit_intercept else list(fit.coef)
+    assert fit.rank == X.shape[1]
+    for value, true in zip(found, exact, strict=True):
+        if true != 0:
+            assert lre(value, true) >= fit.digits - 1.5
+        else:
+            assert abs(value) <= 1e-9
+    tolerance = 1e-11 * max(1.0, max(abs(float(v)) for v in exact))
+    np.testing.assert_allclose(found, [float(v) for v in exact], rtol=1e-9, atol=tolerance)
+
+
+@some
+@given(small_problems(), st.booleans())
+def test_exact_rank_of_dependent_columns(data, fit_intercept):
+    X, y = data
+    X = np.column_stack([X, X[:, 0] - 2 * X[:, -1]])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fit = linreg_fast.fit(X, y, fit_intercept=fit_intercept)
+    centred = X - X.mean(axis=0) if fit_intercept else X
+    assert fit.rank == np.linalg.matrix_rank(centred) == X.shape[1] - 1
+    # a last column of zeros is constant, not dependent
+    assert [w.category for w in caught] == [RankWarning] * bool(np.ptp(X[:, -1]) if fit_intercept else X[:, -1].any())
+    exact = [float(v) for v in exact_fit(X[:, :-1], y, fit_intercept)]
+    expected = X[:, :-1] @ exact[: X.shape[1] - 1] + (exact[-1] if fit_intercept else 0.0)
+    np.testing.assert_allclose(fit.predict(X), expected, rtol=1e-8, atol=1e-8 * (1 + abs(y).max()))
+
+
+@some
+@given(small_problems(), st.randoms())
+def test_order_of_rows_does_not_matter(data, random):
+    X, y = data
+    order = list(range(len(y)))
+    random.shuffle(order)
+    a, b = linreg_fast.fit(X, y), linreg_fast.fit(X[order], y[order])
+    np.testing.assert_allclose(b.coef, a.coef, rtol=1e-9, atol=1e-11 * (1 + abs(a.coef).max()))
+
+
+@some
+@given(small_problems(), st.integers(-30, 30).filter(bool), st.integers(-100, 100))
+def test_affine_y(data, a, c):
+    X, y = data
+    fit, moved = linreg_fast.fit(X, y), linreg_fast.fit(X, a * y + c)
+    scale = abs(a) * (1 + abs(fit.coef).max() + abs(fit.intercept)) + abs(c)
+    np.testing.assert_allclose(moved.coef, a * fit.coef, rtol=1e-9, atol=1e-11 * scale)
+    assert moved.intercept == pytest.approx(a * fit.intercept + c, rel=1e-9, abs=1e-10 * scale)
+
+
+@some
+@given(small_problems(), st.lists(st.integers(-60, 60), min_size=4, max_size=4), st.sampled_from(CLOSED))
+def test_columns_scaled_by_powers_of_two(data, exponents, solver):
+    """fit(X D) = D^-1 fit(X), to the last bit."""
+    X, y = data
+    D = np.ldexp(1.0, exponents[: X.shape[1]])
+    fit = linreg_fast.fit(X, y, solver=solver, precision="fast")
+    scaled = linreg_fast.fit(X * D, y, solver=solver, precision="fast")
+    assert (scaled.coef * D == fit.coef).all()
+    assert scaled.intercept == fit.intercept
+    assert scaled.rss == fit.rss
+
+
+@some
+@given(small_problems(), st.integers(1, 5))
+def test_duplication_is_weight(data, times):
+    X, y = data
+    stacked = linreg_fast.fit(np.tile(X, (times, 1)), np.tile(y, times))
+    weighted = linreg_fast.fit(X, y, sample_weight=np.full(len(y), float(times)))
+    fit = linreg_fast.fit(X, y)
+    assert stacked.rank == weighted.rank == fit.rank
+    scale = 1e-11 * (1 + abs(fit.coef).max())
+    np.testing.assert_allclose(stacked.coef, fit.coef, rtol=1e-9, atol=scale)
+    np.testing.assert_allclose(weighted.coef, fit.coef, rtol=1e-9, atol=scale)
+
+
+@some
+@given(small_problems(), st.integers(1, 70), st.sampled_from([np.nan, np.inf, 1e300, 0.0]))
+def test_appended_rows_of_weight_zero(data, count, value):
+    X, y = data
+    w = np.concatenate([np.ones(len(y)), np.zeros(count)])
+    longer = np.vstack([X, np.full((count, X.shape[1]), value)]), np.concatenate([y, np.full(count, value)])
+    fit, more = linreg_fast.fit(X, y, sample_weight=w[: len(y)]), linreg_fast.fit(*longer, sample_weight=w)
+    assert bits(fit) == bits(more)
+    assert fit.n_samples == more.n_samples == len(y)
+
+
+@some
+@given(small_problems(full_rank=False))
+def test_another_column_never_raises_rss(data):
+    X, y = data
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RankWarning)
+        rss = [linreg_fast.fit(X[:, :p], y).rss for p in range(X.shape[1] + 1)]
+    assert all(b <= a + 1e-9 * (1 + rss[0]) for a, b in itertools.pairwise(rss))
+
+
+@some
+@given(small_problems())
+def test_residuals_are_orthogonal_to_the_columns(data):
+    X, y = data
+    fit = linreg_fast.fit(X, y)
+    r = y - fit.predict(X)
+    scale = 1e-11 * (1 + abs(y).max()) * (1 + abs(X).max()) * (1 + abs(fit.coef).max())
+    np.testing.assert_allclose(X.T @ r, 0.0, atol=scale * len(y))
+    assert r.sum() == pytest.approx(0.0, abs=scale * len(y))
+
+
+@some
+@given(small_problems(), st.booleans())
+def test_weighted_fit_is_exact_too(data, fit_intercept):
+    X, y = data
+    w = 1.0 + np.arange(len(y)) % 5
+    exact = exact_fit(X, y, fit_intercept, w)
+    fit = linreg_fast.fit(X, y, sample_weight=w, fit_intercept=fit_intercept)
+    found = [*fit.coef, fit.intercept] if fit_intercept else list(fit.coef)
+    nonzero = [(value, true) for value, true in zip(found, exact, strict=True) if true]
+    if nonzero:
+        assert worst_lre(*zip(*nonzero, strict=True)) >= fit.digits - 1.5

@@ -1,0 +1,610 @@
+"""Every kernel of every level against its NumPy twin."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+import textwrap
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from conftest import EPS, KERNEL_TOLERANCE
+
+from linreg_fast import reference
+
+P = (*range(1, 18), 24, 25, 31, 63, 64, 65, 70, 130)  # around vectors of 2, 4, 8 and the change of panel height
+N = (1, 2, 3, 63, 64, 65, 255, 256, 257, 1000)  # around panels of 64 and 256 rows
+C_TYPE = {"float64": "double", "float32": "float"}
+WEIGHTS = ("none", "random", "absent rows")
+GUARD = -7.25e77
+
+layouts = pytest.mark.parametrize("order", ["C", "F"])
+dtypes = pytest.mark.parametrize("dtype", ["float64", "float32"])
+
+
+def kernel(kernels, name, order, dtype):
+    return getattr(kernels, f"{name}_{order.lower()}")[C_TYPE[dtype]]
+
+
+def guarded(size, fill, offset=0):
+    """A buffer of `size` numbers and a check that nothing around them was written; every alignment to 8 bytes."""
+    whole = np.full(size + 40, GUARD)
+    part = whole[16 + offset : 16 + offset + size]
+    part[:] = fill
+
+    def untouched(case):
+        assert (whole[: 16 + offset] == GUARD).all(), f"written before the buffer: {case}"
+        assert (whole[16 + offset + size :] == GUARD).all(), f"written past the buffer: {case}"
+
+    return part, untouched
+
+
+def table(n, p, n_targets, order, dtype, weights, *, whole_numbers, seed=0):
+    """X, Y, w and shift; small whole numbers make every sum exact, in any order."""
+    rng = np.random.default_rng([seed, n, p, n_targets])
+    if whole_numbers:
+        X, Y = rng.integers(-8, 9, (n, p)), rng.integers(-8, 9, (n, n_targets))
+        w, shift = rng.integers(1, 5, n), rng.integers(-3, 4, p + n_targets)
+    else:
+        X, Y = rng.standard_normal((n, p)) + 3, rng.standard_normal((n, n_targets)) - 2
+        w, shift = rng.random(n) + 0.1, rng.standard_normal(p + n_targets)
+    X, Y, w = np.array(X, dtype=dtype, order=order), Y.astype(np.float64), w.astype(np.float64)
+    if weights == "absent rows":
+        absent = rng.random(n) < 0.4
+        absent[:: max(1, n - 1)] = True  # the first and the last row, where there are more than one
+        absent &= n > 1
+        w[absent] = 0.0
+        X[absent], Y[absent] = np.nan, np.inf
+    return X, Y, None if weights == "none" else w, shift.astype(np.float64)
+
+
+def strided(Y, kind):
+    """The same targets, otherwise in memory."""
+    if kind == "reversed":
+        return np.ascontiguousarray(Y[::-1])[::-1]
+    wide = np.full((2 * len(Y), 3 * Y.shape[1]), np.nan)
+    wide[::2, ::3] = Y
+    return wide[::2, ::3]
+
+
+def run_moments(kernels, X, Y, w, lo, hi, shift, order, dtype, *, before=None, offset=0):
+    """M of one kernel call, with buffers that show every wrong read or write."""
+    p, n_targets = X.shape[1], Y.shape[1]
+    work_size, size = kernels.moments_sizes(p, n_targets, hi - lo)
+    work, work_untouched = guarded(work_size, np.nan, offset)
+    out, out_untouched = guarded(size, 0.0, offset % 3)
+    if before is not None:
+        out[:] = before
+    kernel(kernels, "moments", order, dtype)(X, Y, w, lo, hi, shift, work, out)
+    case = (X.shape, n_targets, lo, hi, order, dtype)
+    work_untouched(case)
+    out_untouched(case)
+    M = np.full((p + 1 + n_targets,) * 2, np.nan)
+    kernels.moments_unpack(out, p, n_targets, M)
+    return M, out
+
+
+@layouts
+@dtypes
+def test_moments_whole_numbers(kernels, order, dtype):
+    """Bitwise: a row or column that is missed, taken twice or misplaced shows, whatever the shape."""
+    for i, p in enumerate(P):
+        for j, n in enumerate(N):
+            for weights in WEIGHTS if p < 18 or n < 100 else WEIGHTS[(i + j) % 3 :][:1]:
+                n_targets = (1, 3)[(i + j) % 2]
+                X, Y, w, shift = table(n, p, n_targets, order, dtype, weights, whole_numbers=True)
+                M, _ = run_moments(kernels, X, Y, w, 0, n, shift, order, dtype, offset=(i + j) % 8)
+                np.testing.assert_array_equal(
+                    M, reference.moments(X, Y, w, shift), err_msg=f"n={n} p={p} targets={n_targets} weights={weights}"
+                )
+
+
+@layouts
+@dtypes
+def test_moments_real_numbers(kernels, order, dtype):
+    for p in (1, 2, 3, 5, 8, 13, 17, 63, 65, 130):
+        for n in (1, 3, 64, 257, 1000):
+            for weights in WEIGHTS:
+                X, Y, w, shift = table(n, p, 3, order, dtype, weights, whole_numbers=False)
+                M, _ = run_moments(kernels, X, Y, w, 0, n, shift, order, dtype)
+                there = np.ones(n, bool) if w is None else w != 0
+                Z = np.hstack([X[there].astype(float) - shift[:p], np.ones((there.sum(), 1)), Y[there] - shift[p:]])
+                size = abs(Z).T @ (abs(Z) if w is None else w[there][:, None] * abs(Z))
+                wrong = abs(M - reference.moments(X, Y, w, shift)) > KERNEL_TOLERANCE[dtype] * size
+                assert not wrong.any(), f"n={n} p={p} weights={weights}: {np.argwhere(wrong)[:4]}"
+
+
+@layouts
+@dtypes
+def test_moments_row_ranges_add_up(kernels, order, dtype):
+    """Any range of rows, and added to what `out` already holds: ranges together make the whole."""
+    for p in (1, 4, 7, 8, 9, 31, 64, 70):
+        for weights in WEIGHTS:
+            n = 700
+            X, Y, w, shift = table(n, p, 1, order, dtype, weights, whole_numbers=True)
+            out = None
+            for lo, hi in ((0, 1), (1, 64), (64, 67), (67, 67), (67, 400), (400, n)):
+                M, _ = run_moments(kernels, X, Y, w, lo, hi, shift, order, dtype)
+                part = slice(lo, hi)
+                twin = reference.moments(X[part], Y[part], None if w is None else w[part], shift)
+                np.testing.assert_array_equal(M, twin, err_msg=f"p={p} weights={weights} rows {lo} to {hi}")
+                M, out = run_moments(kernels, X, Y, w, lo, hi, shift, order, dtype, before=out)
+            np.testing.assert_array_equal(M, reference.moments(X, Y, w, shift), err_msg=f"p={p} weights={weights}")
+
+
+@layouts
+@dtypes
+def test_sums_of_many_rows_stay_accurate(kernels, order, dtype):
+    """Chains of additions are short: no growth with the number of rows that a plain running sum would show."""
+    n = 200_000
+    X = np.array(np.random.default_rng(0).random((n, 1)) + 0.1, dtype=dtype, order=order)
+    x = X[:, 0].astype(float)
+    M, _ = run_moments(kernels, X, X.astype(float), None, 0, n, np.zeros(2), order, dtype)
+    for found, exact in ((M[0, 0], math.fsum(x * x)), (M[0, 1], math.fsum(x)), (M[1, 2], math.fsum(x))):
+        assert abs(found - exact) <= 24 * EPS * exact
+    out = run_rows(kernels, "gradient", X, np.zeros(n), None, 0, n, np.ones(1), 0.0, order, dtype)
+    for found, exact in zip(out, (math.fsum(x * x) / 2, math.fsum(x * x), math.fsum(x)), strict=True):
+        assert abs(found - exact) <= 24 * EPS * exact
+
+
+def test_moments_many_panels(kernels):
+    """More rows than are flushed at once, and a workspace sized for more rows than the call has."""
+    n, p = 64 * 64 * 2 + 65, 3
+    X, Y, w, shift = table(n, p, 1, "C", "float64", "random", whole_numbers=True)
+    M, _ = run_moments(kernels, X, Y, w, 0, n, shift, "C", "float64")
+    np.testing.assert_array_equal(M, reference.moments(X, Y, w, shift))
+    work_size, size = kernels.moments_sizes(p, 1, n)
+    for hi in (1, 2, 63, 65):
+        out = np.zeros(size)
+        kernels.moments_c["double"](X, Y, w, 0, hi, shift, np.full(work_size, np.nan), out)
+        kernels.moments_unpack(out, p, 1, M)
+        np.testing.assert_array_equal(M, reference.moments(X[:hi], Y[:hi], w[:hi], shift))
+
+
+@layouts
+@pytest.mark.parametrize("kind", ["reversed", "strided"])
+def test_moments_of_strided_targets_and_weights(kernels, order, kind):
+    for n_targets in (1, 3):
+        X, Y, w, shift = table(300, 5, n_targets, order, "float64", "absent rows", whole_numbers=True)
+        M, _ = run_moments(
+            kernels, X, strided(Y, kind), strided(w[:, None], kind)[:, 0], 3, 290, shift, order, "float64"
+        )
+        np.testing.assert_array_equal(M, reference.moments(X[3:290], Y[3:290], w[3:290], shift))
+
+
+@layouts
+def test_moments_without_columns_or_targets(kernels, order):
+    for p, n_targets in ((0, 1), (0, 3), (3, 0)):
+        X, Y, w, shift = table(70, p, n_targets, order, "float64", "random", whole_numbers=True)
+        M, _ = run_moments(kernels, X, Y, w, 0, 70, shift, order, "float64")
+        np.testing.assert_array_equal(M, reference.moments(X, Y, w, shift))
+
+
+@layouts
+@dtypes
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_moments_show_what_is_not_finite(kernels, order, dtype, bad):
+    """Whichever number of X, y or w is not finite, M is not either; a negative weight makes sum w NaN."""
+    for p in (1, 3, 8, 9, 70):
+        for n in (1, 64, 65, 257):
+            for row, column in ((0, 0), (n - 1, p - 1), (n // 2, p // 2)):
+                for where in ("X", "y", "w"):
+                    X, Y, w, shift = table(n, p, 1, order, dtype, "random", whole_numbers=True)
+                    {"X": X, "y": Y, "w": w[:, None]}[where][row, column if where == "X" else 0] = bad
+                    M, _ = run_moments(kernels, X, Y, w, 0, n, shift, order, dtype)
+                    assert not np.isfinite(M).all(), f"n={n} p={p}: {bad} in {where} at {row}, {column}"
+    X, Y, w, shift = table(65, 3, 1, order, dtype, "random", whole_numbers=True)
+    w[40] = -1.0
+    M, _ = run_moments(kernels, X, Y, w, 0, 65, shift, order, dtype)
+    assert np.isnan(M[3, 3])
+
+
+@layouts
+@dtypes
+def test_shift(kernels, order, dtype):
+    for p in (1, 3, 8, 17):
+        for n in (1, 5, 300):
+            for weights in WEIGHTS:
+                X, Y, w, _ = table(n, p, 2, order, dtype, weights, whole_numbers=False)
+                for rows in (1, 4, 256):
+                    out, untouched = guarded(p + 2, np.nan)
+                    kernel(kernels, "shift", order, dtype)(X, Y, w, rows, out)
+                    case = f"n={n} p={p} weights={weights} rows={rows}"
+                    untouched(case)
+                    np.testing.assert_allclose(out, reference.shift(X, Y, w, rows), rtol=1e-13, atol=0, err_msg=case)
+
+
+@layouts
+@dtypes
+def test_shift_of_constant_columns_is_exact(kernels, order, dtype):
+    X = np.full((300, 3), 0.1, dtype=dtype, order=order)
+    out = np.empty(4)
+    kernel(kernels, "shift", order, dtype)(X, np.full((300, 1), 1e9 / 3), None, 256, out)
+    assert (out == [*[float(X[0, 0])] * 3, 1e9 / 3]).all()
+
+
+def test_shift_without_a_row(kernels):
+    out = np.full(3, np.nan)
+    kernels.shift_c["double"](np.ones((4, 2)), np.ones((4, 1)), np.zeros(4), 256, out)
+    assert (out == 0).all()
+
+
+@layouts
+@dtypes
+def test_predict(kernels, order, dtype):
+    for p in P:
+        for n in N:
+            X, _, _, _ = table(n, p, 1, order, dtype, "none", whole_numbers=True)
+            for n_targets in (1, 3):
+                rng = np.random.default_rng([n, p])
+                coef = rng.integers(-8, 9, (n_targets, p)).astype(float)
+                intercept = rng.integers(-8, 9, n_targets).astype(float)
+                work, work_untouched = guarded(kernels.row_work_size(p), np.nan)
+                whole = np.full((n + 2, n_targets + 1), GUARD)
+                kernel(kernels, "predict", order, dtype)(X, 0, n, coef, intercept, work, whole[1:-1, :-1])
+                case = f"n={n} p={p} targets={n_targets}"
+                work_untouched(case)
+                np.testing.assert_array_equal(whole[1:-1, :-1], reference.predict(X, coef, intercept), err_msg=case)
+                whole[1:-1, :-1] = GUARD
+                assert (whole == GUARD).all(), case
+                lo, hi = n // 3, n - n // 4
+                kernel(kernels, "predict", order, dtype)(X, lo, hi, coef, intercept, work, whole[n:0:-1, :-1])
+                expected = np.full_like(whole, GUARD)
+                expected[n - lo : n - hi : -1, :-1] = reference.predict(X[lo:hi], coef, intercept)
+                np.testing.assert_array_equal(whole, expected, err_msg=f"{case} rows {lo} to {hi}")
+
+
+def run_rows(kernels, name, X, y, w, lo, hi, coef, intercept, order, dtype, *, before=0.0, offset=0):
+    """What the cost or the gradient kernel adds to `before`."""
+    p = X.shape[1]
+    work, work_untouched = guarded(kernels.row_work_size(p), np.nan, offset)
+    out, out_untouched = guarded(1 if name == "cost" else p + 2, before)
+    kernel(kernels, name, order, dtype)(X, y, w, lo, hi, coef, intercept, work, out)
+    work_untouched((name, X.shape, lo, hi))
+    out_untouched((name, X.shape, lo, hi))
+    return out
+
+
+@layouts
+@dtypes
+def test_cost_and_gradient_whole_numbers(kernels, order, dtype):
+    for i, p in enumerate(P):
+        for j, n in enumerate(N):
+            for weights in WEIGHTS:
+                X, Y, w, shift = table(n, p, 1, order, dtype, weights, whole_numbers=True)
+                y, coef, case = Y[:, 0], shift[:p], f"n={n} p={p} weights={weights}"
+                twin = reference.gradient(X, y, w, coef, 2.0)
+                out = run_rows(kernels, "gradient", X, y, w, 0, n, coef, 2.0, order, dtype, offset=(i + j) % 8)
+                np.testing.assert_array_equal(out, twin, err_msg=case)
+                out = run_rows(kernels, "cost", X, y, w, 0, n, coef, 2.0, order, dtype)
+                assert out[0] == reference.cost(X, y, w, coef, 2.0) == twin[0], case
+                lo, hi = n // 3, n - n // 4
+                part = slice(lo, hi)
+                twin = reference.gradient(X[part], y[part], None if w is None else w[part], coef, 2.0)
+                y_odd, w_odd = strided(Y, "strided")[:, 0], None if w is None else strided(w[:, None], "reversed")[:, 0]
+                out = run_rows(kernels, "gradient", X, y_odd, w_odd, lo, hi, coef, 2.0, order, dtype, before=5.0)
+                np.testing.assert_array_equal(out, 5.0 + twin, err_msg=f"{case} rows {lo} to {hi}")
+                out = run_rows(kernels, "cost", X, y_odd, w_odd, lo, hi, coef, 2.0, order, dtype, before=5.0)
+                assert out[0] == 5.0 + twin[0], f"{case} rows {lo} to {hi}"
+
+
+@layouts
+@dtypes
+def test_cost_and_gradient_real_numbers(kernels, order, dtype):
+    for p in (1, 2, 3, 8, 13, 65, 2100):  # the last: fewer rows to a chunk than a vector register file holds
+        for n in (1, 7, 257, 1000 if p < 100 else 70):
+            for weights in WEIGHTS:
+                X, Y, w, shift = table(n, p, 1, order, dtype, weights, whole_numbers=False)
+                y, coef, case = Y[:, 0], shift[:p], f"n={n} p={p} weights={weights}"
+                there = slice(None) if w is None else w != 0
+                size_r = abs(X[there].astype(float)) @ abs(coef) + 2.0 + abs(y[there])
+                wr = size_r if w is None else w[there] * size_r
+                bound = np.concatenate([[wr @ size_r], wr @ abs(X[there].astype(float)), [wr.sum()]])
+                out = run_rows(kernels, "gradient", X, y, w, 0, n, coef, 2.0, order, dtype)
+                error = abs(out - reference.gradient(X, y, w, coef, 2.0))
+                assert (error <= KERNEL_TOLERANCE[dtype] * bound).all(), case
+                cost = run_rows(kernels, "cost", X, y, w, 0, n, coef, 2.0, order, dtype)[0]
+                assert abs(cost - reference.cost(X, y, w, coef, 2.0)) <= KERNEL_TOLERANCE[dtype] * bound[0], case
+
+
+@layouts
+def test_cost_and_gradient_over_many_chunks(kernels, order):
+    """More chunks of rows than are flushed at once."""
+    X, Y, w, _ = table(70_000, 2, 1, order, "float64", "absent rows", whole_numbers=True)
+    coef = np.array([1.0, -2.0])
+    out = run_rows(kernels, "gradient", X, Y[:, 0], w, 0, 70_000, coef, 1.0, order, "float64")
+    np.testing.assert_array_equal(out, reference.gradient(X, Y[:, 0], w, coef, 1.0))
+    assert run_rows(kernels, "cost", X, Y[:, 0], w, 0, 70_000, coef, 1.0, order, "float64")[0] == out[0]
+
+
+@layouts
+def test_row_kernels_without_columns(kernels, order):
+    X, Y, w, _ = table(70, 0, 1, order, "float64", "random", whole_numbers=True)
+    y, none = Y[:, 0], np.empty(0)
+    out = run_rows(kernels, "gradient", X, y, w, 0, 70, none, 3.0, order, "float64")
+    np.testing.assert_array_equal(out, reference.gradient(X, y, w, none, 3.0))
+    assert run_rows(kernels, "cost", X, y, w, 0, 70, none, 3.0, order, "float64")[0] == out[0]
+    predicted = np.empty((70, 1))
+    kernel(kernels, "predict", order, "float64")(
+        X, 0, 70, np.empty((1, 0)), np.array([3.0]), np.empty(kernels.row_work_size(0)), predicted
+    )
+    assert (predicted == 3.0).all()
+
+
+def run_descent(kernels, X, y, w, shift, rate, n_steps, nesterov, fit_intercept, *, l2=0.0, stride=None, start=None):
+    """The descent kernel on moments that the twin made; iterates from one call for each `stride` steps."""
+    p = X.shape[1]
+    M = reference.moments(X, y[:, None], w, shift)
+    M, N = M / M[p, p], M[p, p]
+    size = p + fit_intercept
+    A, c = M[:size, :size].copy(), M[:size, p + 1].copy()
+    A[np.diag_indices(p)] += l2 / N
+    state = np.zeros((6, size))
+    if start is not None:
+        state[0] = state[1] = start
+    if fit_intercept:
+        state[1, p] = state[0, p] + shift[:p] @ state[0, :p] - shift[p]
+    history = np.full(n_steps + 1, np.nan)
+    iterates, steps = [state[0].copy()], 0
+    for last in range(stride or n_steps, n_steps + 1, stride or n_steps):
+        status, steps = kernels.descent(
+            A, c, M[p + 1, p + 1] / 2, shift if fit_intercept else np.empty(0), rate, nesterov, -1.0, steps, last,
+            state, history,
+        )  # fmt: skip
+        assert (status, steps) == (0, last)
+        iterates.append(state[0].copy())
+    return np.array(iterates), history
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_descent(kernels, nesterov, fit_intercept):
+    """Step for step the textbook's iteration on the raw columns, though the moments are shifted."""
+    for p in (1, 2, 3, 7, 8, 9, 17, 33):
+        for weights in WEIGHTS:
+            X, Y, w, shift = table(200, p, 1, "C", "float64", weights, whole_numbers=False)
+            X /= 4
+            shift *= fit_intercept
+            rate, start = 0.5 / (1 + p), np.arange(p + fit_intercept) / 10
+            twin, costs = reference.descent(
+                X, Y[:, 0], rate, 60, w=w, fit_intercept=fit_intercept, nesterov=nesterov, l2=3.0, start=start
+            )
+            case = f"p={p} weights={weights}"
+            for stride in (1, 20):
+                iterates, history = run_descent(
+                    kernels, X, Y[:, 0], w, shift, rate, 60, nesterov, fit_intercept, l2=3.0, stride=stride, start=start
+                )
+                np.testing.assert_allclose(
+                    iterates, twin[::stride], rtol=1e-10, atol=1e-10 * abs(twin).max(), err_msg=case
+                )
+                np.testing.assert_allclose(history, costs, rtol=1e-10, err_msg=case)
+
+
+def test_descent_status(kernels):
+    A, c, none = np.diag([1.0, 4.0]), np.array([1.0, 4.0]), np.empty(0)
+    history, state = np.full(101, np.nan), np.zeros((6, 2))
+    status, steps = kernels.descent(A, c, 2.5, none, 0.4, False, 1e-6, 0, 100, state, history)
+    assert status == 1
+    assert steps < 100
+    np.testing.assert_allclose(state[0], 1.0, atol=1e-5)
+    assert np.isfinite(history[: steps + 1]).all()
+    assert np.isnan(history[steps + 1 :]).all()
+    state[:] = 0
+    status, steps = kernels.descent(A, c, 2.5, none, 0.51, False, 1e-6, 0, 100, state, history)
+    assert (status, steps <= 40) == (2, True)  # 4 * 0.51 > 2
+    state[:] = 0
+    status, steps = kernels.descent(A, np.array([1.0, np.nan]), 2.5, none, 0.1, False, 1e-6, 0, 100, state, history)
+    assert (status, steps) == (2, 0)
+
+
+def run_refine(kernels, X, y, w, lo, hi, scale, coef, order, dtype, *, before=None):
+    p = X.shape[1]
+    work, work_untouched = guarded(kernels.refine_work_size(p), np.nan)
+    out, out_untouched = guarded(2 * (p + 2), 0.0)
+    out = out.reshape(p + 2, 2)
+    if before is not None:
+        out[:] = before
+    kernel(kernels, "refine", order, dtype)(X, y, w, lo, hi, scale, coef, work, out)
+    work_untouched((X.shape, lo, hi))
+    out_untouched((X.shape, lo, hi))
+    return out
+
+
+@layouts
+@dtypes
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_refine(kernels, order, dtype, weights):
+    """Against rational arithmetic: some 100 bits, where residuals cancel all that float64 has."""
+    for p in (0, 1, 2, 3, 7, 8, 9):
+        for n in (1, 2, 7, 8, 9, 63, 70):
+            X, Y, w, _ = table(n, p, 1, order, dtype, weights, whole_numbers=False)
+            y, rng = Y[:, 0], np.random.default_rng([n, p])
+            scale = np.ldexp(1.0, rng.integers(-3, 4, p + 1))
+            b = rng.standard_normal(p + 1)
+            coef = np.column_stack([b, b * 2.0**-55 * rng.random(p + 1)])
+            there = slice(None) if w is None else w != 0
+            y[there] = ((X[there].astype(float) * scale[:p]) @ b[:p] + b[p]) / scale[p]  # residuals of rounding
+            exact = reference.refine(X, y, w, scale, coef)
+            x = np.column_stack([abs(X[there].astype(float)) * scale[:p], np.ones(len(y[there]))])
+            size_r = abs(y[there]) * scale[p] + x @ abs(b)
+            wr = size_r if w is None else w[there] * size_r
+            size = [*(wr @ x), wr @ size_r]
+            case = f"n={n} p={p} weights={weights}"
+            out = run_refine(kernels, X, y, w, 0, n, scale, coef, order, dtype)
+            for pair, true, bound in zip(out, exact, size, strict=True):
+                assert abs(Fraction(pair[0]) + Fraction(pair[1]) - true) <= Fraction(bound) / 2**98, case
+            lo = n // 3
+            parts = run_refine(kernels, X, y, w, 0, lo, scale, coef, order, dtype)
+            parts = run_refine(kernels, X, y, w, lo, n, scale, coef, order, dtype, before=parts)
+            for pair, true, bound in zip(parts, exact, size, strict=True):
+                assert abs(Fraction(pair[0]) + Fraction(pair[1]) - true) <= Fraction(bound) / 2**98, f"{case} parts"
+
+
+def test_double_double_works(kernels):
+    assert kernels.double_double_works(1 + 2.0**-30, 1 + 2.0**-30)
+    assert not kernels.double_double_works(1.0, 1.0)
+
+
+def run_small(kernels, X, y, w, fit_intercept, l2, order, dtype, *, shift_rows=256, offset=0):
+    """(delivered, res) of one call, with guarded buffers; the same from moments by `small_solve`."""
+    n, p = X.shape
+    work_size, size = kernels.small_sizes(p, n)
+    work, work_untouched = guarded(work_size, np.nan, offset)
+    res, res_untouched = guarded(size, np.nan, offset)
+    done = kernel(kernels, "small", order, dtype)(X, y[:, None], w, shift_rows, fit_intercept, l2, work, res)
+    work_untouched(X.shape)
+    res_untouched(X.shape)
+    shift = reference.shift(X, y[:, None], w, shift_rows) * fit_intercept
+    M_work, out_size = kernels.moments_sizes(p, 1, n)
+    out, work[:] = np.zeros(out_size), np.nan
+    kernel(kernels, "moments", order, dtype)(X, y[:, None], w, 0, n, shift, np.empty(M_work), out)
+    again, again_untouched = guarded(size, np.nan)
+    assert kernels.small_solve(out, p, fit_intercept, l2, shift, work, again) == done
+    work_untouched(X.shape)
+    again_untouched(X.shape)
+    if done:
+        np.testing.assert_allclose(again, res, rtol=1e-9, atol=1e-11 * abs(res).max())
+    return done, res
+
+
+@layouts
+@dtypes
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_small(kernels, order, dtype, fit_intercept):
+    for p in (*range(1, 10), 15, 16, 17, 31, 33, 63, 64):
+        for weights in WEIGHTS:
+            for n in (2 * p + 6, 4 * p + 65):
+                X, Y, w, _ = table(n, p, 1, order, dtype, weights, whole_numbers=False)
+                if weights == "absent rows" and np.count_nonzero(w) < 1.4 * p + 3:
+                    continue  # hardly more rows than columns: not a well-conditioned problem
+                for l2 in (0.0, 2.5):
+                    done, res = run_small(kernels, X, Y[:, 0], w, fit_intercept, l2, order, dtype, offset=p % 8)
+                    case = f"n={n} p={p} weights={weights} l2={l2}"
+                    assert done, case
+                    twin = reference.small(X, Y[:, 0], w, fit_intercept, l2)
+                    np.testing.assert_allclose(res[: p + 1], twin[: p + 1], rtol=1e-9, atol=1e-9, err_msg=case)
+                    np.testing.assert_allclose(res[p + 1 : p + 3], twin[p + 1 :], rtol=1e-9, err_msg=case)
+                    assert 0 < res[p + 3] <= 15.95, case
+                    assert 0 < res[p + 4] <= 1.0 + 1e-14, case
+                    assert res[p + 5] == pytest.approx(n if w is None else w.sum(), rel=1e-14), case
+                    if l2 == 0.0:
+                        there = slice(None) if w is None else w != 0
+                        Z = X[there].astype(float)
+                        Z = Z - np.average(Z, axis=0, weights=None if w is None else w[there]) * fit_intercept
+                        Z = Z if w is None else Z * np.sqrt(w[there])[:, None]
+                        rcond = 1 / np.linalg.cond(Z / np.linalg.norm(Z, axis=0))
+                        assert rcond / (4 * p) <= res[p + 4] <= rcond * 4 * p, case  # 1-norm, other scaling
+
+
+@layouts
+def test_small_declines(kernels, order):
+    """Whatever the general path has more to decide about, and nothing it would have raised for."""
+    X, Y, w, _ = table(100, 3, 1, "C", "float64", "random", whole_numbers=False)
+    y = Y[:, 0]
+
+    def declines(X=X, y=y, w=w, **options):
+        X = np.asarray(X, order=order)
+        work_size, size = kernels.small_sizes(X.shape[1], len(X))
+        arguments = X, y[:, None], w, 256, options.get("fit_intercept", True), options.get("l2", 0.0)
+        f = kernel(kernels, "small", order, "float64")
+        return not f(*arguments, np.full(work_size, np.nan), np.full(size, np.nan))
+
+    assert not declines()
+    for bad in (np.nan, np.inf, -np.inf):
+        for row in (0, 50, 99):
+            for a in (X.copy(), y.copy(), w.copy()):
+                a[(row, 1)[: a.ndim]] = bad
+                named = {"X": X, "y": y, "w": w} | {"X" if a.ndim == 2 else "y" if abs(a[-2] - y[-2]) == 0 else "w": a}
+                assert declines(**named), f"{bad} at row {row}"
+    assert declines(w=np.where(np.arange(100) == 7, -1.0, w))
+    assert declines(w=np.zeros(100))
+    for value in (0.0, 0.1, 1e9 / 3):
+        assert declines(X=np.column_stack([X, np.full(100, value)]))
+    assert declines(X=np.zeros((100, 2)), fit_intercept=False)
+    assert declines(X=np.column_stack([X, X[:, 0]]))
+    assert declines(X=np.column_stack([X, X[:, 0] * (1 + 1e-9 * y)]))
+    assert declines(y=np.full(100, 3.0))
+    assert declines(X=X * 1e200)
+    assert declines(X=X * 1e-200)
+    assert declines(y=y * 1e200)
+    assert declines(y=y * 1e-200)
+    assert declines(X=X[:1], y=y[:1], w=w[:1])
+
+
+GUARD_PAGES = textwrap.dedent(
+    """
+    import ctypes, importlib, mmap, sys
+    import numpy as np
+
+    PAGE = mmap.PAGESIZE
+    libc = ctypes.CDLL(None, use_errno=True)
+    kept = []
+
+    def place(array, at_end):
+        # between two pages that may not be touched, against the one or the other
+        size = -(-max(array.nbytes, 1) // PAGE) * PAGE
+        memory = mmap.mmap(-1, size + 2 * PAGE)
+        base = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+        for page in (base, base + PAGE + size):
+            if libc.mprotect(ctypes.c_void_p(page), ctypes.c_size_t(PAGE), 0):
+                raise OSError(ctypes.get_errno(), "mprotect")
+        at = PAGE + (size - array.nbytes if at_end else 0)
+        order = "F" if array.ndim == 2 and array.flags.f_contiguous and not array.flags.c_contiguous else "C"
+        flat = np.frombuffer(memory, dtype=array.dtype, count=array.size, offset=at)
+        flat[:] = array.ravel(order="K")
+        kept.append(memory)
+        return flat.reshape(array.shape, order=order)
+
+    k = importlib.import_module(sys.argv[1])
+    if sys.argv[2:] == ["probe"]:
+        X = place(np.ones(3), True)
+        ctypes.string_at(X.ctypes.data + X.nbytes, 1)
+    rng = np.random.default_rng(0)
+    for at_end in (True, False):
+        for order in "CF":
+            for dtype, c_type in (("float64", "double"), ("float32", "float")):
+                for p in (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33, 65):
+                    for n in (1, 2, 3, 7, 64, 65, 130):
+                        for weighted in (False, True):
+                            print(order, dtype, "p", p, "n", n, "weighted", weighted, "at_end", at_end, flush=True)
+                            kept.clear()
+                            X = place(np.array(rng.standard_normal((n, p)), dtype=dtype, order=order), at_end)
+                            Y = place(rng.standard_normal((n, 1)), at_end)
+                            w = place(rng.random(n), at_end) if weighted else None
+                            shift = place(np.zeros(p + 1), at_end)
+                            work_size, size = k.moments_sizes(p, 1, n)
+                            work, out = place(np.zeros(work_size), at_end), place(np.zeros(size), at_end)
+                            f = lambda name: getattr(k, name + "_" + order.lower())[c_type]
+                            f("shift")(X, Y, w, 256, shift)
+                            f("moments")(X, Y, w, 0, n, shift, work, out)
+                            k.moments_unpack(out, p, 1, place(np.zeros((p + 2, p + 2)), at_end))
+                            coef, work = place(np.ones(p), at_end), place(np.zeros(k.row_work_size(p)), at_end)
+                            one = place(np.zeros(1), at_end)
+                            f("cost")(X, Y[:, 0], w, 0, n, coef, 1.0, work, one)
+                            f("gradient")(X, Y[:, 0], w, 0, n, coef, 1.0, work, place(np.zeros(p + 2), at_end))
+                            f("predict")(X, 0, n, coef.reshape(1, p), one, work, place(np.zeros((n, 1)), at_end))
+                            A = place(np.eye(p), at_end)
+                            c, history = place(np.ones(p), at_end), place(np.zeros(6), at_end)
+                            pairs, units = place(np.ones((p + 1, 2)), at_end), place(np.ones(p + 1), at_end)
+                            work, sums = place(np.zeros(k.refine_work_size(p)), at_end), np.zeros((p + 2, 2))
+                            f("refine")(X, Y[:, 0], w, 0, n, units, pairs, work, place(sums, at_end))
+                            if p <= k.small_columns:
+                                work_size, size = k.small_sizes(p, n)
+                                work, res = place(np.zeros(work_size), at_end), place(np.zeros(size), at_end)
+                                f("small")(X, Y, w, 256, True, 1.0, work, res)
+                            state, none = place(np.zeros((6, p)), at_end), np.empty(0)
+                            k.descent(A, c, 1.0, none, 0.1, False, -1.0, 0, 5, state, history)
+    """
+)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="guard pages are set with the mprotect of Linux")
+def test_no_kernel_leaves_its_buffers(kernels):
+    """Every buffer ends right before, or begins right behind, a page whose touch kills the process."""
+    command = [sys.executable, "-c", GUARD_PAGES, kernels.__name__]
+    probe = subprocess.run([*command, "probe"], capture_output=True, text=True, check=False)
+    assert probe.returncode < 0, "the guard pages do not guard"
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, f"died with {run.returncode} in {run.stdout.splitlines()[-1:]}: {run.stderr[-2000:]}"

@@ -1,0 +1,271 @@
+"""LinearFit: predictions, properties, saving and loading."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pickle
+
+import numpy as np
+import pytest
+from conftest import bits, problem
+
+import linreg_fast
+from linreg_fast import LinearFit, inputs
+
+
+@pytest.fixture
+def fit():
+    X, y, _, _ = problem(100, 3, offset=1.0)
+    return linreg_fast.fit(X, y, feature_names=["a", "b", "ü"])
+
+
+def several():
+    X, y, _, _ = problem(100, 3)
+    return linreg_fast.fit(X, np.column_stack([y, -2 * y + 1]))
+
+
+def kinds():
+    X, y, _, _ = problem(60, 3)
+    w = np.arange(60) % 3.0
+    return {
+        "plain": linreg_fast.fit(X, y),
+        "names": linreg_fast.fit(X, y, feature_names=list("abc")),
+        "targets": several(),
+        "weights": linreg_fast.fit(X, y, sample_weight=w),
+        "no intercept": linreg_fast.fit(X, y, fit_intercept=False, l2=0.5),
+        "gd": linreg_fast.fit(X, y, solver="gd", max_iter=7, tol=0),
+        "extended": linreg_fast.fit(X, y, precision="extended"),
+        "qr": linreg_fast.fit(X, y, solver="qr"),
+        "mean": linreg_fast.fit(np.empty((60, 0)), y),
+        "third": linreg_fast.fit(X[:, 0], y / 3),
+    }
+
+
+# the object
+
+
+def test_nothing_can_be_changed(fit):
+    before = bits(fit)
+    for name in ("coef", "intercept", "l2", "r2", "slope", "other"):
+        with pytest.raises(AttributeError):
+            setattr(fit, name, 1.0)
+        with pytest.raises(AttributeError):
+            delattr(fit, name)
+    assert bits(fit) == before
+
+
+def test_types(fit):
+    assert isinstance(fit.intercept, float)
+    assert isinstance(fit.rss, float)
+    assert isinstance(fit.r2, float)
+    assert isinstance(fit.cost, float)
+    assert isinstance(fit.residual_std, float)
+    assert isinstance(fit.digits, float)
+    assert isinstance(fit.rank, int)
+    assert isinstance(fit.rcond, float)
+    assert fit.coef.dtype == np.float64
+    assert fit.feature_names == ("a", "b", "ü")
+    assert fit.plan.solver == "cholesky"
+    assert (fit.n_samples, fit.n_features, fit.n_targets, fit.sum_weight) == (100, 3, 1, 100.0)
+    assert (fit.converged, fit.n_iter, fit.cost_history) == (True, 0, None)
+
+
+def test_slope_is_for_one_feature(fit):
+    with pytest.raises(AttributeError, match="slope is for one feature; this fit has 3"):
+        _ = fit.slope
+    x = np.arange(5.0)
+    np.testing.assert_allclose(linreg_fast.fit(x, np.column_stack([2 * x, -x])).slope, [2.0, -1.0], rtol=1e-14)
+
+
+def test_residual_std():
+    X, y, _, _ = problem(50, 3)
+    fit = linreg_fast.fit(X, y)
+    r = y - fit.predict(X)
+    assert fit.residual_std == pytest.approx(np.sqrt(r @ r / (50 - 4)), rel=1e-9)
+    assert np.isnan(linreg_fast.fit([1.0, 2.0], [3.0, 5.0]).residual_std)
+    assert several().residual_std.shape == (2,)
+
+
+# predictions
+
+
+@pytest.mark.parametrize("n", [0, 1, 7, 5000])
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_predict(n, n_threads):
+    X, _, _, _ = problem(max(n, 1), 3)
+    X = X[:n]
+    for fit in (kinds()["plain"], several(), kinds()["no intercept"]):
+        expected = X @ fit.coef.T + fit.intercept
+        for other in (X, np.asfortranarray(X), X[:, ::-1].copy()[:, ::-1], X.astype(">f8")):
+            found = fit.predict(other, n_threads=n_threads)
+            assert found.shape == expected.shape
+            assert found.dtype == np.float64
+            np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-13)
+        np.testing.assert_allclose(fit.predict(X.astype(np.float32)), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_predict_into_out(fit):
+    X, _, _, _ = problem(50, 3)
+    expected = fit.predict(X)
+    out = np.full(50, np.nan)
+    assert fit.predict(X, out) is out
+    assert (out == expected).all()
+    wide = np.full((50, 3), np.nan)
+    fit.predict(X, out=wide[:, 1])
+    assert (wide[:, 1] == expected).all()
+    assert np.isnan(wide[:, [0, 2]]).all()
+    reverse = np.full(50, np.nan)
+    fit.predict(X, out=reverse[::-1])
+    assert (reverse[::-1] == expected).all()
+    two = several()
+    for out in (np.empty((50, 2)), np.empty((50, 2), order="F"), np.empty((2, 50)).T[::-1]):
+        two.predict(X, out=out)
+        assert (out == two.predict(X)).all()
+
+
+def test_predict_piece_by_piece(monkeypatch):
+    monkeypatch.setattr(inputs, "CONVERT_BYTES", 1)
+    X, _, _, _ = problem(1000, 3)
+    for fit in (several(), kinds()["plain"]):
+        for n_threads in (1, 3):
+            np.testing.assert_allclose(fit.predict(X[::-1], n_threads=n_threads), fit.predict(X)[::-1], rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("out", "error", "message"),
+    [
+        (np.empty(49), ValueError, r"out must have shape \(50,\), got \(49,\)"),
+        (np.empty((50, 1)), ValueError, r"out must have shape \(50,\)"),
+        (np.empty(50, dtype=np.float32), TypeError, "native float64"),
+        (np.empty(50, dtype=">f8"), TypeError, "native float64"),
+        ([0.0] * 50, TypeError, "native float64"),
+        (np.frombuffer(bytes(400)), ValueError, "writeable"),
+        (np.zeros(401, dtype=np.uint8)[1:].view(np.float64), ValueError, "aligned"),
+    ],
+)
+def test_predict_into_a_wrong_out(fit, out, error, message):
+    X, _, _, _ = problem(50, 3)
+    with pytest.raises(error, match=message):
+        fit.predict(X, out=out)
+
+
+def test_predict_into_the_data(fit):
+    X, _, _, _ = problem(50, 3)
+    before = X.copy()
+    with pytest.raises(ValueError, match="overlap"):
+        fit.predict(X, out=X[:, 0])
+    np.testing.assert_array_equal(X, before)
+
+
+def test_predict_checks_the_shape(fit):
+    for bad in (np.ones((5, 2)), np.ones((5, 4)), np.ones(3), np.ones((5, 3, 1))):
+        with pytest.raises(ValueError, match=r"X must have shape \(n, 3\)"):
+            fit.predict(bad)
+    with pytest.raises(TypeError, match="X"):
+        fit.predict([["a", "b", "c"]])
+    with pytest.raises(ValueError, match="n_threads must be"):
+        fit.predict(np.ones((5, 3)), n_threads=0)
+
+
+def test_predict_passes_nan_on(fit):
+    X, _, _, _ = problem(50, 3)
+    X[7, 1] = np.nan
+    found = fit.predict(X)
+    assert np.flatnonzero(np.isnan(found)).tolist() == [7]
+
+
+# saving
+
+
+@pytest.mark.parametrize("kind", list(kinds()))
+def test_save_and_load_bitwise(kind, tmp_path):
+    fit = kinds()[kind]
+    fit.save(tmp_path / "fit.json")
+    again = LinearFit.load(tmp_path / "fit.json")
+    assert bits(again) == bits(fit)
+    for field in dataclasses.fields(fit):
+        if field.name == "plan_arguments":
+            continue
+        a, b = getattr(fit, field.name), getattr(again, field.name)
+        if isinstance(a, np.ndarray):
+            assert a.tobytes() == b.tobytes(), field.name
+            assert a.shape == b.shape, field.name
+        else:
+            assert type(a) is type(b), field.name
+            assert a == b or (a != a and b != b), field.name
+    X = np.random.default_rng(0).standard_normal((9, fit.n_features))
+    assert (again.predict(X) == fit.predict(X)).all()
+    assert again.plan is None
+    again.save(tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_bytes() == (tmp_path / "fit.json").read_bytes()
+
+
+@pytest.mark.parametrize("kind", list(kinds()))
+def test_to_dict_is_json(kind):
+    fit = kinds()[kind]
+    state = json.loads(json.dumps(fit.to_dict()))
+    assert bits(LinearFit.from_dict(state)) == bits(fit)
+
+
+def test_pickle():
+    for fit in kinds().values():
+        for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+            assert bits(pickle.loads(pickle.dumps(fit, protocol))) == bits(fit)
+
+
+def test_truncated_files(fit, tmp_path):
+    fit.save(tmp_path / "fit.json")
+    text = (tmp_path / "fit.json").read_text(encoding="utf-8")
+    for size in range(0, len(text) - 1, 7):
+        (tmp_path / "short.json").write_text(text[:size], encoding="utf-8")
+        with pytest.raises(ValueError, match=r"is not JSON|not a"):
+            LinearFit.load(tmp_path / "short.json")
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\xff\xfe\x00", b"\x80\x04\x95", b"[]", b"null", b"3", b'"x"', b"{}", b"[" * 100_000]
+)
+def test_files_that_are_something_else(data, tmp_path):
+    (tmp_path / "other").write_bytes(data)
+    with pytest.raises(ValueError, match=r"not JSON|not a"):
+        LinearFit.load(tmp_path / "other")
+
+
+def test_mutated_states(fit):
+    """Every field missing, or of another kind or shape: ValueError, whatever it is."""
+    state = fit.to_dict()
+    for name in state:
+        with pytest.raises(ValueError, match=r"not a|format"):
+            LinearFit.from_dict({key: value for key, value in state.items() if key != name})
+    wrong = {
+        "format": ["other", None, 3],
+        "version": [0, 2, "1", None],
+        "coef": [None, "x", [1.0, 2.0], [[1.0, 2.0, 3.0]], ["a", "b", "c"], [[1.0], [2.0, 3.0]], {}, 3.0],
+        "intercept": [None, "x", [1.0], [1.0, 2.0], {}],
+        "rss": [None, "x", [1.0], {}],
+        "tss": [None, "x", [1.0], {}],
+        "n_features": [2, 4, "3", None, 3.5, [3], -3],
+        "n_targets": [0, 2, "1", None, -1],
+        "solver_path": [None, 3],
+        "feature_names": [["a", "b"], 3],
+        "n_samples": [None, "many", [1]],
+        "sum_weight": [None, "x"],
+        "rank": [None, "x"],
+        "digits": [None, "x"],
+        "cost_history": ["x", [["a"]]],
+    }
+    taken = []
+    for name, values in wrong.items():
+        for value in values:
+            try:
+                taken.append((name, value, LinearFit.from_dict({**state, name: value})))
+            except ValueError as error:
+                message = str(error)
+            assert taken or any(word in message for word in ("not a", "do not fit", "format")), (name, value)
+    assert not taken
+
+
+def test_file_that_does_not_exist(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        LinearFit.load(tmp_path / "none.json")
