@@ -143,10 +143,9 @@ def solve(
     reason = "" if not path else f"refinement did not contract after {path[-1]}"
     if solver == "cholesky" or (solver == "auto" and not path):
         path = ("cholesky",)
-        beta, R, gram_rcond = _cholesky(C)
-        if gram_rcond < p * EPS:
-            beta = None  # whether potrf got through is an accident of rounding
-        if beta is not None and (gram_rcond >= RCOND_CHOLESKY or solver == "cholesky"):
+        best, triangle, gram_rcond = _cholesky(C)
+        # under p eps, whether potrf got through is an accident of rounding
+        if best is not None and gram_rcond >= p * EPS and (gram_rcond >= RCOND_CHOLESKY or solver == "cholesky"):
             if gram_rcond < RCOND_CHOLESKY:
                 warnings.warn(
                     f"the columns are too ill-conditioned for cholesky (rcond {math.sqrt(gram_rcond):.1e}): few or no "
@@ -154,9 +153,9 @@ def solve(
                     ConditionWarning,
                     stacklevel=3,
                 )
-            delta = np.full(data.n_targets, EPS * (1 + C.rho) / max(gram_rcond, EPS))
-            factor = Factor(R, None, None, 1 / max(gram_rcond, EPS))
-            return _finish(data, M, C, fit_intercept, beta, p, math.sqrt(gram_rcond), delta, path, "", factor)
+            delta = np.full(data.n_targets, EPS * (1 + C.rho) / gram_rcond)
+            factor = Factor(triangle, None, None, 1 / gram_rcond)
+            return _finish(data, M, C, fit_intercept, best, p, math.sqrt(gram_rcond), delta, path, "", factor)
         if solver == "cholesky":
             raise np.linalg.LinAlgError(
                 "the cross products of X are not positive definite: its columns are linearly dependent, or nearly; "
@@ -164,7 +163,7 @@ def solve(
             )
         reason = (
             "cholesky failed: the columns are dependent, or nearly"
-            if beta is None
+            if best is None or gram_rcond < p * EPS
             else f"rcond {math.sqrt(gram_rcond):.1e} of the columns is too small for cholesky"
         )
     R = _qr_rows(data, M, C)
@@ -326,8 +325,7 @@ def _qr_rows(data: inputs.Table, M: Moments, C: Centred) -> Matrix:
         return R
 
     def merge(upper: Matrix, lower: Matrix) -> Matrix:
-        R: Matrix = np.linalg.qr(np.vstack([upper, lower]), mode="r")
-        return R
+        return np.asarray(np.linalg.qr(np.vstack([upper, lower]), mode="r"))
 
     R: Matrix = passes.fold(data.n_rows, n_blocks, factor, merge, 1)
     if C.l2:
@@ -371,7 +369,7 @@ def _qr_delta(R: Matrix, p: int, kappa: float) -> Vector:
     """Relative error to expect of beta from QR: eps kappa (1 + kappa tan t), t the angle of residual and fit."""
     fitted = np.linalg.norm(R[:p, p:], axis=0)
     tan = np.linalg.norm(np.triu(R[p:, p:]), axis=0) / np.maximum(fitted, np.finfo(float).tiny)
-    return EPS * kappa * (1 + kappa * np.minimum(tan, 1 / EPS))
+    return np.asarray(EPS * kappa * (1 + kappa * np.minimum(tan, 1 / EPS)))
 
 
 def _finish(

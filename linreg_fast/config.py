@@ -22,7 +22,7 @@ def show_config() -> dict[str, Any]:
     """
     from linreg_fast import __version__
 
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[index, call-overload]
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     return {
         "version": __version__,
         "python": platform.python_version(),

@@ -149,7 +149,7 @@ def vector(value: Any, name: str, length: int) -> NDArray[np.float64]:
 
 def number(value: Any, name: str, *, least: float = -np.inf, above: float = -np.inf) -> float:
     """A finite real number, at least `least` and more than `above`."""
-    if isinstance(value, (bool, str, bytes)) or not np.isscalar(value) and not getattr(value, "ndim", 1) == 0:
+    if isinstance(value, (bool, str, bytes)) or (not np.isscalar(value) and not getattr(value, "ndim", 1) == 0):
         raise TypeError(f"{name} must be a number, not {type(value).__name__}")
     try:
         result = float(value)
@@ -316,9 +316,10 @@ def first_fault(data: Table) -> str | None:
         for name, array, names in (("X", data.X, data.names), ("y", data.Y, data.target_names)):
             piece = np.asarray(array[at:to])
             if piece.dtype.kind == "f":
-                bad = np.argwhere(~np.isfinite(piece) & present[:, None])
-                if bad.size:
-                    faults.append((int(bad[0, 0]), int(bad[0, 1]), name, piece[tuple(bad[0])], names))
+                places = np.argwhere(~np.isfinite(piece) & present[:, None])
+                if places.size:
+                    row, column = (int(i) for i in places[0])
+                    faults.append((row, column, name, piece[row, column], names))
         if faults:
             row, column, name, value, names = min(faults, key=lambda fault: fault[0])
             where = f"row {at + row}" if name == "y" and data.one_target else f"row {at + row}, column {column}"

@@ -159,7 +159,7 @@ def _in_range(M: Matrix, data: inputs.Table, shift: Vector) -> bool:
     # A square of 0 is a constant column, as any x != k differs from it by a part in 2^53 at least,
     # unless k is so small that squares of that vanish too.
     doubtful = np.flatnonzero((squares == 0.0) & (np.abs(shift) < 2.0**-450))
-    return not any(_varies(data, j, shift[j]) for j in doubtful)
+    return not any(_varies(data, int(j), float(shift[j])) for j in doubtful)
 
 
 def _varies(data: inputs.Table, j: int, value: float) -> bool:

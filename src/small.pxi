@@ -120,7 +120,7 @@ cdef int _solve_small(
         beta[i] /= pivot
         for j in range(i + 1, p):
             beta[j] -= R[i * ld + j] * beta[i]
-    rcond = 1.0 / (norm * _inverse_norm(R, p, ld, X)) if p else 1.0
+    rcond = fmin(1.0, 1.0 / (norm * _inverse_norm(R, p, ld, X)))
     if not (rcond >= RCOND_CHOLESKY):
         return 1
     rss = tss
