@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import random
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -39,9 +40,10 @@ def interleaved(sides: dict[str, Callable[[], object]], rounds: int) -> dict[str
     for function in sides.values():
         function()
     gc.disable()
+    order = random.Random(0)
     for _ in range(rounds):
-        for name, function in sides.items():
-            repeat = 1
+        # in a new order each round: what ran before leaves caches and clock in its own state
+        for name, function in order.sample(list(sides.items()), len(sides)):
             start = time.perf_counter()
             function()
             seconds = time.perf_counter() - start

@@ -38,6 +38,7 @@ cdef enum:
     PANELS_PER_FLUSH = 64
     LINE = 64                   # bytes of a cache line
     NARROW = 64                 # columns up to which lines are prefetched by hand, and panels are short
+    IN_L1 = 24                  # columns up to which ROWS_NARROW rows and their panel are in L1 together
     ROWS_NARROW = 64            # rows of a panel: 64 x 10 float64 are 6 kB, L1 also holds the next one
     ROWS_WIDE = 256             # a tile's four streams are then 4 x 8 kB on v3: L1; fewer updates of M
 
@@ -81,9 +82,13 @@ cdef void _cross(
     nowhere.at = <const char*> a
     nowhere.step = 0
     nowhere.jump = 0
-    for v from 0 <= v < nv by TILE_VECS:
+    v = width = 0
+    while v + width < nv:
+        v += width
         width = min(<Py_ssize_t> TILE_VECS, nv - v)
-        last = v + width - 2        # here the corner takes the last two row tiles
+        if TILE_VECS < nv - v < 2 * TILE_VECS:
+            width = (nv - v + 1) // 2   # no last tile of a single vector, which is all latency
+        last = v + width - 2            # here the corner takes the last two row tiles
         for q in range(nq):
             if q >= v and q < nv and (q > last if width > 1 else q > v):
                 continue
@@ -172,7 +177,7 @@ cdef void _moments(
                     sums[0] = NAN       # the caller looks for the row at fault
         if c_order:
             row = x + i * ld
-            _pack_x_c(row, p, m, stride, n_columns <= NARROW, k, a)
+            _pack_x_c(row, p, m, stride, n_columns <= IN_L1, k, a)
             ahead.at = <const char*> (row + rows * ld)
         else:
             row = x + i

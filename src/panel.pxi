@@ -10,20 +10,20 @@ cdef inline void _pack_x_c(
     Py_ssize_t p,
     Py_ssize_t m,
     Py_ssize_t stride,
-    bint narrow,
+    bint in_l1,
     const double* k,
     double* a,                  # OUT
 ) noexcept nogil:
     """Rows of X - k into the panel, C order: m rows of p numbers from x on.
 
-    Narrow rows lie in L1 already and are taken a column group at a time, whose inner loop is three
-    instructions; wide ones in the order of memory.
+    Rows that lie in L1 are taken a column group at a time, whose inner loop is three instructions;
+    others in the order of memory.
     """
     cdef Py_ssize_t t, q, j
     cdef Py_ssize_t groups = p // LANES
     cdef double* tail = a + groups * stride
     cdef vec kv
-    if narrow:
+    if in_l1:
         for q in range(groups):
             kv = vec_load_f64(k + q * LANES)
             for t in range(m):

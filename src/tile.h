@@ -13,7 +13,7 @@
  * baseline has 16 registers, no FMA and needs a temporary for each product: 2 x 4. */
 enum { TILE_VECS = LINREG_FAST_LANES >= 4 ? 3 : 4 };
 
-/* Rows of a panel are a multiple of this: the loops below are unrolled so far. */
+/* Rows of a panel are a multiple of this.  The loops are not unrolled further: GCC then spills. */
 enum { TILE_STEP = 8 };
 
 /* Where the next panel lies: its lines are asked for while this one is multiplied, one line a row, so
@@ -23,12 +23,6 @@ typedef struct {
     const char *at;
     ptrdiff_t step, jump;
 } tile_ahead;
-
-#if defined(__GNUC__) && !defined(__clang__)
-#define TILE_UNROLL _Pragma("GCC unroll 8")
-#else
-#define TILE_UNROLL
-#endif
 
 /* tile_R_V:  out[r, c] += sum_t a[t, r] * b[c, t]      r < R rows, c < V vectors
  *
@@ -47,17 +41,17 @@ typedef struct {
                 for (int c = 0; c < V; c++)                                                                   \
                     acc[u][r][c] = vec_zero();                                                                \
         for (ptrdiff_t t = 0; t < n; t += TILE_STEP) {                                                        \
-            TILE_UNROLL for (int u = 0; u < TILE_STEP; u++)                                                   \
-            {                                                                                                 \
-                vec bv[V];                                                                                    \
-                vec_prefetch(ahead.at);                                                                       \
-                ahead.at += ahead.step;                                                                       \
-                for (int c = 0; c < V; c++)                                                                   \
-                    bv[c] = vec_load_f64(b + c * stride + u * LANES);                                         \
-                for (int r = 0; r < R; r++)                                                                   \
+            for (int i = 0; i < TILE_STEP; i += DEPTH)                                                        \
+                for (int u = 0; u < DEPTH; u++) {                                                             \
+                    vec bv[V];                                                                                \
+                    vec_prefetch(ahead.at);                                                                   \
+                    ahead.at += ahead.step;                                                                   \
                     for (int c = 0; c < V; c++)                                                               \
-                        acc[u % DEPTH][r][c] += a[u * LANES + r] * bv[c];                                     \
-            }                                                                                                 \
+                        bv[c] = vec_load_f64(b + c * stride + (i + u) * LANES);                               \
+                    for (int r = 0; r < R; r++)                                                               \
+                        for (int c = 0; c < V; c++)                                                           \
+                            acc[u][r][c] += a[(i + u) * LANES + r] * bv[c];                                   \
+                }                                                                                             \
             ahead.at += ahead.jump;                                                                           \
             a += TILE_STEP * LANES;                                                                           \
             b += TILE_STEP * LANES;                                                                           \
@@ -131,7 +125,7 @@ static void tile_corner(const double *a, const double *b, ptrdiff_t stride, ptrd
     for (int r = 0; r < LANES; r++)
         first[r][0] = first[r][1] = second[r] = vec_zero();
     for (ptrdiff_t t = 0; t < n; t += TILE_STEP) {
-        TILE_UNROLL for (int u = 0; u < TILE_STEP; u++)
+        for (int u = 0; u < TILE_STEP; u++)
         {
             vec b0 = vec_load_f64(b + u * LANES), b1 = vec_load_f64(b + stride + u * LANES);
             vec_prefetch(ahead.at);
