@@ -111,8 +111,9 @@ def fit(
     data = inputs.table(X, y, sample_weight, feature_names)
     if n_threads is not None:
         n_threads = passes.threads(n_threads)
-    if solver == "auto" and not solver_options and precision != "extended" and progress is False:
-        done = _fit_lean(data, bool(fit_intercept), precision, l2, n_threads)
+    report = _progress(progress) if progress else None
+    if solver == "auto" and not solver_options and precision != "extended":
+        done = _fit_lean(data, bool(fit_intercept), precision, l2, n_threads, report)
         if done is not None:
             return done
     workers = passes.threads(n_threads)
@@ -125,7 +126,6 @@ def fit(
     if chosen:
         shape |= {"descent_passes": chosen.passes, "max_iter": chosen.max_iter}
     plan = planning.plan_shape(**shape)
-    report = _progress(progress)
     if plan.solver == "gd":
         if data.n_targets != 1:
             raise ValueError(f"solver 'gd' takes one target, got y of shape {data.Y.shape}: fit them one by one")
@@ -174,7 +174,12 @@ def fit(
 
 
 def _fit_lean(
-    data: inputs.Table, fit_intercept: bool, precision: str, l2: float, n_threads: int | None
+    data: inputs.Table,
+    fit_intercept: bool,
+    precision: str,
+    l2: float,
+    n_threads: int | None,
+    report: Callable[[int, int], object] | None,
 ) -> LinearFit | None:
     """The fit of one target, few columns and more rows, with the least Python on the way.
 
@@ -190,12 +195,14 @@ def _fit_lean(
     if n * passes.row_seconds(X.itemsize * p + 8, p * (p + 3)) < passes.THREADED_SECONDS:
         if not levels.small[order, dtype](X, Y, w, moments.SHIFT_ROWS, fit_intercept, l2, work, res):
             return None
+        if report is not None:
+            report(n, n)
     else:
         workers = passes.threads(n_threads)
         shift = np.zeros(p + 1)
         if fit_intercept:
             levels.shift[order, dtype](X, Y, w, moments.SHIFT_ROWS, shift)
-        out = moments.sum_moments(data, shift, workers)
+        out = moments.sum_moments(data, shift, workers, progress=report)
         if not levels.kernels.small_solve(out, p, fit_intercept, l2, shift, work, res):
             return None
     coef = res[:p]
@@ -320,11 +327,9 @@ def _sum_residuals(data: inputs.Table, solution: closed_form.Solution, workers: 
         solution.rss[t] = 2 * descent.pass_cost(data, b, b0, workers, int(t))
 
 
-def _progress(progress: bool | Callable[[int, int], object]) -> Callable[[int, int], object] | None:
+def _progress(progress: bool | Callable[[int, int], object]) -> Callable[[int, int], object]:
     if callable(progress):
         return progress
-    if not progress:
-        return None
     try:
         from rich.progress import Progress
     except ImportError:

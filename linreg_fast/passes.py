@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 READ_RATE = 14e9  # bytes a second and thread
 PRODUCT_RATE = 35e9  # float64 operations a second and thread
 DISPATCH_SECONDS = 50e-6  # one submit to the pool and the wait for it
-THREADED_SECONDS = 8 * DISPATCH_SECONDS  # work below this stays on the calling thread
+THREADED_SECONDS = 20 * DISPATCH_SECONDS  # work below this stays on the calling thread
 BLOCK_SECONDS = 4 * DISPATCH_SECONDS  # the least work of a row block
 MERGE_SHARE = 1 / 30  # a block's merging may cost this share of its work
 MAX_BLOCKS = 64  # also the largest number of threads of use to one pass

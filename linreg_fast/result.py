@@ -209,6 +209,8 @@ class LinearFit(_Fields):
             value = getattr(self, name)
             if isinstance(value, (np.ndarray, np.generic)):
                 value = value.tolist()
+            if isinstance(value, float) and math.isnan(value):
+                value = None  # strict JSON has no NaN
             state[name] = list(value) if isinstance(value, tuple) else value
         return state
 
@@ -235,6 +237,8 @@ class LinearFit(_Fields):
                     values[name] = np.array(values[name], dtype=np.float64)
                 elif type(values[name]) is not float:
                     raise TypeError(f"{name} is {values[name]!r}")
+            if values["rcond"] is None:
+                values["rcond"] = math.nan
             for name, kind in KINDS.items():
                 if type(values[name]) is not kind:
                     raise TypeError(f"{name} is {values[name]!r}")
