@@ -4,7 +4,8 @@
 from linreg_fast.closed_form import ConditionWarning, RankWarning
 from linreg_fast.config import show_config
 from linreg_fast.descent import ConvergenceWarning, LearningRateError
-from linreg_fast.fitting import cost, fit, gradient
+from linreg_fast.fitting import fit
+from linreg_fast.objective import cost, gradient
 from linreg_fast.passes import set_num_threads
 from linreg_fast.planning import Plan, plan
 from linreg_fast.result import LinearFit

@@ -143,7 +143,7 @@ def solve(
     reason = "" if not path else f"refinement did not contract after {path[-1]}"
     if solver == "cholesky" or (solver == "auto" and not path):
         path = ("cholesky",)
-        best, triangle, gram_rcond = _cholesky(C)
+        best, triangle, gram_rcond = cholesky(C)
         # under p eps, whether potrf got through is an accident of rounding
         if best is not None and gram_rcond >= p * EPS and (gram_rcond >= RCOND_CHOLESKY or solver == "cholesky"):
             if gram_rcond < RCOND_CHOLESKY:
@@ -172,7 +172,7 @@ def solve(
         path += ("qr",)
         if rcond >= 10 * p * RANK_TOLERANCE * math.sqrt(p):
             return _by_triangle(data, M, C, fit_intercept, R, rcond, path, reason)
-    U, sigma, Vt = _svd(R[:p, :p])
+    U, sigma, Vt = thin_svd(R[:p, :p])
     rank = int(np.count_nonzero(sigma > RANK_TOLERANCE * math.sqrt(p) * sigma[0]))
     if rank == p and path[-1:] == ("qr",):
         return _by_triangle(data, M, C, fit_intercept, R, float(sigma[-1] / sigma[0]), path, reason)
@@ -183,7 +183,7 @@ def solve(
     beta = Vt[:rank].T @ ((U[:, :rank].T @ R[:p, p:]) / sigma[:rank, None])
     if rank < p:
         reason = f"{reason}; " * bool(reason) + f"rank {rank} of {p}: minimum norm"
-        _warn_rank(data, C.live, Vt[rank:], rank)
+        warn_rank(data, C.live, Vt[rank:], rank)
     rcond = float(sigma[rank - 1] / sigma[0])
     factor = Factor(None, Vt[:rank], sigma[:rank], 1 / rcond)
     delta = _qr_delta(R, p, 1 / rcond)
@@ -208,76 +208,7 @@ def _by_triangle(
     return _finish(data, M, C, fit_intercept, beta, p, rcond, delta, path, reason, factor)
 
 
-def solve_wide(data: inputs.Table, fit_intercept: bool, l2: float) -> Solution:
-    """Minimum norm for no more rows than columns: SVD of the centred, scaled rows themselves.
-
-    No p x p matrix is made: the cost is n^2 p and one float64 copy of X, centred.
-    """
-    w = None if data.w is None else np.asarray(data.w, dtype=np.float64)
-    X = np.array(data.X, dtype=np.float64)
-    Y = np.array(data.Y, dtype=np.float64)
-    unit = 1.0
-    if not (np.isfinite(X).all() and np.isfinite(Y).all() and (w is None or (np.isfinite(w) & (w >= 0)).all())):
-        fault = inputs.first_fault(data)
-        if fault is not None:
-            raise ValueError(fault)
-    if w is not None:
-        X, Y, w = X[w != 0], Y[w != 0], w[w != 0]
-        if not len(w):
-            raise ValueError("sample_weight has no positive weight: no row is left to fit")
-        unit = float(w.max())
-        w = w / unit
-    n, p = X.shape
-    m, m_y = np.zeros(p), np.zeros(Y.shape[1])
-    if fit_intercept:
-        # about the first row, so that a constant column is centred to exactly 0
-        m = X[0] + np.average(X - X[0], axis=0, weights=w)
-        m_y = Y[0] + np.average(Y - Y[0], axis=0, weights=w)
-    root = np.ones((n, 1)) if w is None else np.sqrt(w)[:, None]
-    Z, V = (X - m) * root, (Y - m_y) * root
-    largest = np.abs(Z).max(axis=0)
-    live = np.flatnonzero(largest > CONSTANT * np.abs(m))
-    Z = Z[:, live]
-    # A penalty fixes the norm to minimise; without one it is that of the equilibrated columns, whose
-    # largest element is brought to 1 first so that the squares stay in range.
-    e = np.zeros(len(live), dtype=np.int64)
-    if not l2:
-        e = -np.frexp(largest[live])[1].astype(np.int64)
-        Z = np.ldexp(Z, e)
-        more = -np.round(0.5 * np.log2(np.einsum("ij,ij->j", Z, Z))).astype(np.int64)
-        Z, e = np.ldexp(Z, more), e + more
-    coef = np.zeros((Y.shape[1], p))
-    residual = V
-    rank, rcond, digits = 0, 1.0, FULL_DIGITS
-    if len(live):
-        U, sigma, Vt = _svd(Z)
-        rank = int(np.count_nonzero(sigma > RANK_TOLERANCE * math.sqrt(len(live)) * sigma[0]))
-        inverse = 1 / sigma[:rank] if not l2 else sigma[:rank] / (sigma[:rank] ** 2 + l2 / unit)
-        beta = Vt[:rank].T @ (inverse[:, None] * (U[:, :rank].T @ V))
-        coef[:, live] = np.ldexp(beta, e[:, None]).T
-        residual = V - Z @ beta
-        rcond = float(sigma[rank - 1] / sigma[0])
-        tan = np.linalg.norm(residual, axis=0) / np.maximum(np.linalg.norm(V, axis=0), np.finfo(float).tiny)
-        delta = EPS / rcond * (1 + tan / rcond)
-        spread = np.abs(m[live]) @ np.ldexp(1.0, e) * np.abs(beta).max(axis=0, initial=0.0)
-        digits = _digits(beta, delta, coef, m, m_y, spread, fit_intercept)
-        if rank < len(live) and not l2:
-            _warn_rank(data, live, None, rank)
-    zero = np.zeros_like
-    return Solution(
-        coef=coef,
-        intercept=_intercepts(coef, m, zero(m), m_y, zero(m_y)) if fit_intercept else zero(m_y),
-        rss=np.einsum("ij,ij->j", residual, residual) * unit,
-        tss=np.einsum("ij,ij->j", V, V) * unit,
-        rank=rank,
-        rcond=rcond,
-        digits=digits,
-        path=("svd",),
-        reason=f"{n} rows for {p} columns: {'ridge' if l2 else 'minimum norm'}",
-    )
-
-
-def _cholesky(C: Centred) -> tuple[Matrix | None, Matrix, float]:
+def cholesky(C: Centred) -> tuple[Matrix | None, Matrix, float]:
     """beta of A beta = c, R of A = R'R, the reciprocal condition number of A; None if A is not positive definite."""
     from scipy.linalg import lapack
 
@@ -355,7 +286,7 @@ def _solve_triangle(R: Matrix, p: int) -> Matrix:
     return np.asarray(beta)
 
 
-def _svd(A: Matrix) -> tuple[Matrix, Vector, Matrix]:
+def thin_svd(A: Matrix) -> tuple[Matrix, Vector, Matrix]:
     """The thin SVD, by divide and conquer or, where that does not converge, by QR iteration."""
     import scipy.linalg
 
@@ -394,7 +325,7 @@ def _finish(
     mu, mu_y = C.mu / M.d, M.t / M.N * back
     intercept = np.zeros(data.n_targets)
     if fit_intercept:
-        intercept = _intercepts(coef, M.k, mu, M.ky, mu_y)
+        intercept = intercepts(coef, M.k, mu, M.ky, mu_y)
     m, m_y = M.k + mu, M.ky + mu_y
     lever = np.ldexp(np.abs(m[C.live]), C.e).sum() * np.abs(beta).max(axis=0, initial=0.0) * back
     return Solution(
@@ -404,7 +335,7 @@ def _finish(
         tss=C.S_yy * back * back,
         rank=rank,
         rcond=rcond,
-        digits=_digits(beta, delta, coef, m, m_y, lever, fit_intercept),
+        digits=expected_digits(beta, delta, coef, m, m_y, lever, fit_intercept),
         path=path,
         reason=reason,
         beta=beta,
@@ -425,7 +356,7 @@ def in_user_units(data: inputs.Table, C: Centred, beta: Matrix) -> Matrix:
     return coef
 
 
-def _digits(
+def expected_digits(
     beta: Matrix,
     delta: Vector,
     coef: Matrix,
@@ -466,7 +397,7 @@ def two_product(a: Vector, b: Vector) -> tuple[Vector, Vector]:
     return p, np.where(np.isfinite(error), error, 0.0)
 
 
-def _intercepts(coef: Matrix, k: Vector, mu: Vector, ky: Vector, mu_y: Vector) -> Vector:
+def intercepts(coef: Matrix, k: Vector, mu: Vector, ky: Vector, mu_y: Vector) -> Vector:
     """b0 = (ky + mu_y) - sum_j (k_j + mu_j) b_j, rounded once."""
     out = np.empty(len(coef))
     for t, b in enumerate(coef):
@@ -477,7 +408,7 @@ def _intercepts(coef: Matrix, k: Vector, mu: Vector, ky: Vector, mu_y: Vector) -
     return out
 
 
-def _warn_rank(data: inputs.Table, live: NDArray[np.intp], null: Matrix | None, rank: int) -> None:
+def warn_rank(data: inputs.Table, live: NDArray[np.intp], null: Matrix | None, rank: int) -> None:
     """Warn of dependent columns, naming those that take part in a dependency."""
     if null is None:
         which = f"{data.n_rows} rows cannot determine {len(live)} columns"

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast import closed_form, inputs, levels, passes
+from linreg_fast import closed_form, inputs, levels, objective
 from linreg_fast.closed_form import EPS, FULL_DIGITS
 from linreg_fast.moments import Matrix, Moments, Vector
 
@@ -377,7 +377,7 @@ class _Evaluator:
         b, b0 = self.problem.coefficients(z)
         if not len(self.problem.shift) and not self.problem.mean.any() and self.problem.mean_y == 0.0:
             b0 = 0.0
-        out = pass_gradient(self.data, b, b0, self.n_threads)
+        out = objective.pass_gradient(self.data, b, b0, self.n_threads)
         # b'b may overflow, and 0 * inf would be NaN
         cost = (out[0] + (0.5 * self.l2 * (b @ b) if self.l2 else 0.0)) / self.N
         g = (out[1:-1] + self.l2 * b) / self.N
@@ -429,37 +429,12 @@ def _on_data(
     return status, t, z, largest, np.array(history)
 
 
-def pass_gradient(data: inputs.Table, b: Vector, b0: float, n_threads: int) -> Vector:
-    """[1/2 sum w r^2, sum w r x, sum w r] over all rows, r = b0 + x b - y; one target."""
-    return _row_pass("gradient", data, b, b0, n_threads, data.n_features + 2, 4)
-
-
-def pass_cost(data: inputs.Table, b: Vector, b0: float, n_threads: int, target: int = 0) -> float:
-    """1/2 sum w r^2 over all rows, r = b0 + x b - y."""
-    return float(_row_pass("cost", data, b, b0, n_threads, 1, 2, target)[0])
-
-
-def _row_pass(
-    name: str, data: inputs.Table, b: Vector, b0: float, n_threads: int, size: int, flops: int, target: int = 0
-) -> Vector:
-    kernel = getattr(levels, name)[data.order or "C", data.dtype]
-
-    def rows(lo: int, hi: int, work: Vector, out: Vector) -> None:
-        for X, Y, w, first, last in data.pieces(lo, hi):
-            kernel(X, Y[:, target], w, first, last, b, b0, work, out)
-
-    p = data.n_features
-    seconds = passes.row_seconds(data.X.dtype.itemsize * p + 8, flops * p)
-    work_size = levels.kernels.row_work_size(p)
-    return passes.sum_rows(rows, data.n_rows, work_size, size, seconds, n_threads)
-
-
 def _digits(M: Moments, coef: Vector, intercept: float, fit_intercept: bool, l2: float) -> float:
     """Digits from the step that one Newton iteration would still take, and from the conditioning."""
     C = closed_form.centre(M, fit_intercept, l2)
     if not len(C.live):
         return FULL_DIGITS
-    best, _, rcond = closed_form._cholesky(C)
+    best, _, rcond = closed_form.cholesky(C)
     if best is None:
         return 0.0
     exact = np.ldexp(best[:, 0], C.e - C.ey[0])

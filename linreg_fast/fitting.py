@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""fit, cost and gradient: inputs -> plan -> solve -> result."""
+"""fit: inputs -> plan -> solve -> result."""
 
 from __future__ import annotations
 
@@ -8,13 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from linreg_fast import closed_form, descent, inputs, levels, moments, passes, planning, refinement
-from linreg_fast.moments import Vector
+from linreg_fast import (
+    closed_form,
+    descent,
+    inputs,
+    levels,
+    moments,
+    objective,
+    passes,
+    planning,
+    refinement,
+    wide,
+)
 from linreg_fast.refinement import AUTO_DIGITS
 from linreg_fast.result import LinearFit
 
 PRECISIONS = ("fast", "auto", "extended")
-SMALL_COLUMNS: int = levels.kernels.small_columns
 CANCELLED = 1e-6  # share of tss that rss may fall to before it is summed from the residuals themselves
 
 
@@ -132,8 +141,8 @@ def fit(
         options = chosen or descent.Options()
         return _descend(data, plan, shape, options, fit_intercept, l2, precision, workers, report)
     if plan.passes == "rows":
-        solution = closed_form.solve_wide(data, fit_intercept, l2)
-        n_samples, sum_weight = _present(data)
+        solution = wide.solve_wide(data, fit_intercept, l2)
+        n_samples, sum_weight = objective.count_present(data)
     else:
         M = moments.of_table(data, fit_intercept, workers, report)
         C = closed_form.centre(M, fit_intercept, l2)
@@ -187,7 +196,7 @@ def _fit_lean(
     """
     X, Y, w, order, dtype = data.X, data.Y, data.w, data.order, data.dtype
     n, p = X.shape
-    if not order or Y.shape[1] != 1 or not 0 < p <= SMALL_COLUMNS or n <= p:
+    if not order or Y.shape[1] != 1 or not 0 < p <= planning.SMALL_COLUMNS or n <= p:
         return None
     work_size, res_size = levels.kernels.small_sizes(p, n)
     work, res = np.empty(work_size), np.empty(res_size)
@@ -211,7 +220,7 @@ def _fit_lean(
         if digits < AUTO_DIGITS:
             return None
         if rss <= CANCELLED * tss:
-            rss = 2 * descent.pass_cost(data, coef, intercept, workers)
+            rss = 2 * objective.pass_cost(data, coef, intercept, workers)
     one = data.one_target
     return LinearFit(
         coef if one else coef[None, :],
@@ -256,13 +265,6 @@ def _plan_arguments(data: inputs.Table, solver: str, l2: float, workers: int) ->
     }
 
 
-def _present(data: inputs.Table) -> tuple[int, float]:
-    """Number of rows of non-zero weight, sum of the weights."""
-    if data.w is None:
-        return data.n_rows, float(data.n_rows)
-    return int(np.count_nonzero(data.w)), float(np.sum(data.w, dtype=np.float64))
-
-
 def _descend(
     data: inputs.Table,
     plan: planning.Plan,
@@ -278,14 +280,14 @@ def _descend(
     small = data.n_features <= descent.EXACT_L
     M = moments.of_table(data, fit_intercept, workers, report) if plan.passes == "moments" or small else None
     done = descent.descend(data, M, fit_intercept, l2, chosen, plan.passes, workers)
-    n_samples, sum_weight = _present(data)
+    n_samples, sum_weight = objective.count_present(data)
     if M is None:
         tss = _tss(data, fit_intercept)
     else:
         tss = float(closed_form.centre(M, fit_intercept, 0.0).S_yy[0] / M.dy[0] / M.dy[0])
     rss = 2 * sum_weight * float(done.history[-1]) - (l2 * float(done.coef @ done.coef) if l2 else 0.0)
     if rss <= CANCELLED * tss:
-        rss = 2 * descent.pass_cost(data, done.coef, done.intercept, workers)
+        rss = 2 * objective.pass_cost(data, done.coef, done.intercept, workers)
     return LinearFit(
         coef=done.coef,
         intercept=done.intercept,
@@ -324,7 +326,7 @@ def _sum_residuals(data: inputs.Table, solution: closed_form.Solution, workers: 
     """rss from the residuals, one pass, where S_yy - b'c cancelled too many digits of it."""
     for t in np.flatnonzero(solution.rss <= CANCELLED * solution.tss):
         b, b0 = np.ascontiguousarray(solution.coef[t]), float(solution.intercept[t])
-        solution.rss[t] = 2 * descent.pass_cost(data, b, b0, workers, int(t))
+        solution.rss[t] = 2 * objective.pass_cost(data, b, b0, workers, int(t))
 
 
 def _progress(progress: bool | Callable[[int, int], object]) -> Callable[[int, int], object]:
@@ -345,94 +347,3 @@ def _progress(progress: bool | Callable[[int, int], object]) -> Callable[[int, i
             bar.stop()
 
     return report
-
-
-def cost(
-    X: Any,
-    y: Any,
-    coef: Any,
-    intercept: float = 0.0,
-    *,
-    sample_weight: Any = None,
-    n_threads: int | None = None,
-) -> float:
-    """Cost J(b) = 1/(2 sum w) sum_i w_i (intercept + x_i coef - y_i)^2, in one pass.
-
-    Parameters
-    ----------
-    X, y, sample_weight
-        As in `fit`, one target.
-    coef : array_like of shape (n_features,)
-    intercept : float
-    n_threads : int, optional
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    TypeError, ValueError
-        As in `fit`.
-    """
-    data, b, b0, workers = _point(X, y, coef, intercept, sample_weight, n_threads)
-    total = np.array([descent.pass_cost(data, b, b0, workers)])
-    return float(total[0] / _sum_weight(data, total))
-
-
-def gradient(
-    X: Any,
-    y: Any,
-    coef: Any,
-    intercept: float = 0.0,
-    *,
-    sample_weight: Any = None,
-    n_threads: int | None = None,
-) -> tuple[float, Vector, float]:
-    """Cost J(b) and its gradient in coef and intercept, in one pass.
-
-    Parameters
-    ----------
-    X, y, coef, intercept, sample_weight, n_threads
-        As in `cost`.
-
-    Returns
-    -------
-    cost : float
-    grad_coef : ndarray of shape (n_features,)
-        1/(sum w) sum_i w_i r_i x_i, with r_i = intercept + x_i coef - y_i.
-    grad_intercept : float
-        1/(sum w) sum_i w_i r_i.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As in `fit`.
-    """
-    data, b, b0, workers = _point(X, y, coef, intercept, sample_weight, n_threads)
-    out = descent.pass_gradient(data, b, b0, workers)
-    out /= _sum_weight(data, out)
-    return float(out[0]), out[1:-1], float(out[-1])
-
-
-def _point(
-    X: Any, y: Any, coef: Any, intercept: float, sample_weight: Any, n_threads: int | None
-) -> tuple[inputs.Table, Vector, float, int]:
-    data = inputs.table(X, y, sample_weight)
-    if data.n_targets != 1:
-        raise ValueError(f"y must have one target, got shape {data.Y.shape}")
-    b = inputs.vector(coef, "coef", data.n_features)
-    return data, b, inputs.number(intercept, "intercept"), passes.threads(n_threads)
-
-
-def _sum_weight(data: inputs.Table, result: Vector) -> float:
-    """Sum of the weights, once the result and the weights have been found to be numbers."""
-    weights = data.w is not None and not (np.asarray(data.w) >= 0).all()
-    if weights or not np.isfinite(result).all():
-        fault = inputs.first_fault(data)
-        if fault is not None:
-            raise ValueError(fault)
-    _, total = _present(data)
-    if not 0 < total < np.inf:
-        raise ValueError(f"sample_weight sums to {total}: no row is left, or the weights are too large")
-    return total

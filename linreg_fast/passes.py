@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 # benchmarks/limits.py on two cores of a Zen 3 server: what one thread reads from memory and multiplies.
 READ_RATE = 14e9  # bytes a second and thread
-PRODUCT_RATE = 35e9  # float64 operations a second and thread
+PACK_RATE = 30e9  # bytes a second and thread laid out for the tiles, in cache
+PRODUCT_RATE = 28e9  # float64 operations a second and thread, of the tiles
 DISPATCH_SECONDS = 50e-6  # one submit to the pool and the wait for it
 THREADED_SECONDS = 20 * DISPATCH_SECONDS  # work below this stays on the calling thread
 BLOCK_SECONDS = 4 * DISPATCH_SECONDS  # the least work of a row block
@@ -117,8 +118,13 @@ def _executor(workers: int) -> ThreadPoolExecutor:
 
 
 def row_seconds(row_bytes: float, row_flops: float) -> float:
-    """Expected seconds a row on one thread: reading it or multiplying it, whichever is longer."""
-    return max(row_bytes / READ_RATE, row_flops / PRODUCT_RATE)
+    """Expected seconds a row on one thread: reading it from memory or working on it, whichever is longer."""
+    return max(row_bytes / READ_RATE, work_seconds(row_bytes, row_flops))
+
+
+def work_seconds(row_bytes: float, row_flops: float) -> float:
+    """Expected seconds a row on one thread of laying it out and multiplying it, once it is in cache."""
+    return row_bytes / PACK_RATE + row_flops / PRODUCT_RATE
 
 
 def count_blocks(n_rows: int, seconds_per_row: float, size: int) -> int:

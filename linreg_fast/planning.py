@@ -13,16 +13,22 @@ from typing import Any
 
 import numpy as np
 
-from linreg_fast import passes
+from linreg_fast import levels, passes
 
+SMALL_COLUMNS: int = levels.kernels.small_columns
 SOLVERS = ("auto", "cholesky", "qr", "svd", "gd")
-CALL_SECONDS = 60e-6  # Python, checks and LAPACK calls of a closed form
+LEAN_SECONDS = 12e-6  # Python and checks around a fit of few columns, which needs no LAPACK
+LEAN_RATE = 1e9  # float64 operations a second of its p^3 work
+CALL_SECONDS = 500e-6  # Python, checks and LAPACK calls of any other fit
 LAPACK_RATE = 25e9  # float64 operations a second of potrf and gemm, all BLAS threads
 QR_RATE = 6e9  # the same of geqrf on row blocks
-SVD_RATE = 4e9  # the same of gesdd
+QR_ROWS_RATE = 0.35e9  # bytes a second of rows centred and scaled for it
+SVD_RATE = 4e9  # float64 operations a second of gesdd
+EIGEN_RATE = 5e9  # the same of p^3 for the largest eigenvalue, which gives the learning rate
 CONVERT_RATE = 1.5e9  # bytes a second and thread of rows converted piece by piece
 READ_SCALING = 0.85  # each further thread adds this much of the first one's reading, up to four
 DESCENT_RATE = 6e9  # float64 operations a second of the descent loop on p x p numbers in cache
+DESCENT_STEP_SECONDS = 60e-9  # of each of its steps beside them
 STEP_SECONDS = 40e-6  # Python and dispatch of one descent step on the data
 DESCENT_STEPS = 1000  # assumed number of steps: nobody knows it before
 MEMORY_LIMIT = 4 << 30  # bytes of p x p numbers that no solver is chosen beyond
@@ -127,7 +133,11 @@ def plan_shape(
     def read(times: float) -> float:
         return times * (size / (passes.READ_RATE * (readers if active > 1 else 1)) + convert)
 
-    moments = max(read(1), product / (passes.PRODUCT_RATE * active))
+    def work(flops: float) -> float:
+        return n * passes.work_seconds(row_bytes, flops) / active
+
+    moments = max(read(1), work(p * (p + 1 + 2 * k)))
+    lean = k == 1 and p <= SMALL_COLUMNS
     square = 8.0 * p * p
     solve = p**3 / 3 + 2.0 * p * p * k
 
@@ -135,33 +145,29 @@ def plan_shape(
         solver: str, kind: str, flops: float, reads: float, memory: float, seconds: float, possible: bool = True
     ) -> Candidate:
         extra = (f"centred float64 copy of X, {memory:.3g} bytes",) if kind == "rows" else ()
-        return Candidate(solver, kind, flops, reads * size, notes + extra, memory, CALL_SECONDS + seconds, possible)
+        return Candidate(solver, kind, flops, reads * size, notes + extra, memory, seconds, possible)
 
     qr_flops = 2.0 * n * (p + k) ** 2
-    wide_flops = 4.0 * n * n * p + 8.0 * n**3
-    steps_moments = 2.0 * p * p * max_iter
+    qr_seconds = CALL_SECONDS + moments + qr_flops / QR_RATE + size / QR_ROWS_RATE
+    call = LEAN_SECONDS + p**3 / LEAN_RATE if lean else CALL_SECONDS + solve / LAPACK_RATE
+    tall = n > p or l2 > 0
     candidates = [
-        candidate("cholesky", "one", product + solve, 1, 4 * square, moments + solve / LAPACK_RATE, n > p or l2 > 0),
-        candidate(
-            "qr", "two", product + qr_flops, 2, 4 * square, moments + read(1) + qr_flops / QR_RATE, n > p or l2 > 0
-        ),
+        candidate("cholesky", "one", product + solve, 1, 4 * square, call + moments, tall),
+        candidate("qr", "two", product + qr_flops, 2, 4 * square, qr_seconds, tall),
     ]
     if n <= p:
-        candidates.append(candidate("svd", "rows", wide_flops, 1, 24.0 * n * p, wide_flops / SVD_RATE))
+        wide = 4.0 * n * n * p + 8.0 * n**3
+        candidates.append(candidate("svd", "rows", wide, 1, 24.0 * n * p, CALL_SECONDS + wide / SVD_RATE))
     else:
-        svd_flops = qr_flops + 12.0 * p**3
-        seconds = moments + read(1) + qr_flops / QR_RATE + 12.0 * p**3 / SVD_RATE
-        candidates.append(candidate("svd", "two", product + svd_flops, 2, 6 * square, seconds))
-    for kind in ("moments", "data"):
-        if kind == "moments":
-            cost = candidate(
-                "gd", kind, product + steps_moments, 1, 3 * square, moments + steps_moments / DESCENT_RATE, k == 1
-            )
-        else:
-            one_step = max(read(1), 4.0 * n * p / (passes.PRODUCT_RATE * active)) + STEP_SECONDS
-            cost = candidate("gd", kind, 4.0 * n * p * max_iter, max_iter, 64.0 * p, one_step * max_iter, k == 1)
-        if descent_passes in (None, kind):
-            candidates.append(cost)
+        svd = 12.0 * p**3
+        candidates.append(candidate("svd", "two", product + qr_flops + svd, 2, 6 * square, qr_seconds + svd / SVD_RATE))
+    steps = 2.0 * p * p * max_iter
+    on_moments = CALL_SECONDS + moments + p**3 / EIGEN_RATE + steps / DESCENT_RATE + DESCENT_STEP_SECONDS * max_iter
+    on_data = CALL_SECONDS + (max(read(1), work(4 * p)) + STEP_SECONDS) * max_iter
+    if descent_passes in (None, "moments"):
+        candidates.append(candidate("gd", "moments", product + steps, 1, 3 * square, on_moments, k == 1))
+    if descent_passes in (None, "data"):
+        candidates.append(candidate("gd", "data", 4.0 * n * p * max_iter, max_iter, 64.0 * p, on_data, k == 1))
     best, reason = _choose(candidates, n, p, k, solver)
     return Plan(
         solver=best.solver,
