@@ -60,6 +60,7 @@ class Factor:
     R: Matrix | None
     Vt: Matrix | None
     sigma: Vector | None
+    kappa: float  # condition number of the columns
     gain: float  # kappa^2 for Cholesky, kappa for QR and SVD: what a correction contracts by, over eps
 
     def solve(self, h: Vector) -> Vector:
@@ -140,8 +141,9 @@ def solve(
     if p == 0:
         beta = np.zeros((0, data.n_targets))
         return _finish(data, M, C, fit_intercept, beta, 0, 1.0, np.zeros(0), ("mean",), "", None)
-    reason = "" if not path else f"refinement did not contract after {path[-1]}"
-    if solver == "cholesky" or (solver == "auto" and not path):
+    tried = path
+    reason = "" if not tried else f"refinement did not contract after {tried[-1]}"
+    if solver == "cholesky" or (solver == "auto" and not tried):
         path = ("cholesky",)
         best, triangle, gram_rcond = cholesky(C)
         # under p eps, whether potrf got through is an accident of rounding
@@ -154,7 +156,7 @@ def solve(
                     stacklevel=3,
                 )
             delta = np.full(data.n_targets, EPS * (1 + C.rho) / gram_rcond)
-            factor = Factor(triangle, None, None, 1 / gram_rcond)
+            factor = Factor(triangle, None, None, 1 / math.sqrt(gram_rcond), 1 / gram_rcond)
             return _finish(data, M, C, fit_intercept, best, p, math.sqrt(gram_rcond), delta, path, "", factor)
         if solver == "cholesky":
             raise np.linalg.LinAlgError(
@@ -168,13 +170,13 @@ def solve(
         )
     R = _qr_rows(data, M, C)
     rcond = _triangle_rcond(R[:p, :p])
-    if solver == "qr" or (solver == "auto" and "qr" not in path):
+    if solver == "qr" or (solver == "auto" and "qr" not in tried):
         path += ("qr",)
         if rcond >= 10 * p * RANK_TOLERANCE * math.sqrt(p):
             return _by_triangle(data, M, C, fit_intercept, R, rcond, path, reason)
     U, sigma, Vt = thin_svd(R[:p, :p])
     rank = int(np.count_nonzero(sigma > RANK_TOLERANCE * math.sqrt(p) * sigma[0]))
-    if rank == p and path[-1:] == ("qr",):
+    if rank == p and solver != "svd" and "qr" not in tried:
         return _by_triangle(data, M, C, fit_intercept, R, float(sigma[-1] / sigma[0]), path, reason)
     if solver == "qr":
         raise np.linalg.LinAlgError(
@@ -185,7 +187,7 @@ def solve(
         reason = f"{reason}; " * bool(reason) + f"rank {rank} of {p}: minimum norm"
         warn_rank(data, C.live, Vt[rank:], rank)
     rcond = float(sigma[rank - 1] / sigma[0])
-    factor = Factor(None, Vt[:rank], sigma[:rank], 1 / rcond)
+    factor = Factor(None, Vt[:rank], sigma[:rank], 1 / rcond, 1 / rcond)
     delta = _qr_delta(R, p, 1 / rcond)
     return _finish(data, M, C, fit_intercept, beta, rank, rcond, delta, (*path, "svd"), reason, factor)
 
@@ -203,7 +205,7 @@ def _by_triangle(
     """The solution of R beta = z, [R z] being the QR factor of all columns."""
     p = len(C.live)
     beta = _solve_triangle(R, p)
-    factor = Factor(np.asfortranarray(R[:p, :p]), None, None, 1 / rcond)
+    factor = Factor(np.asfortranarray(R[:p, :p]), None, None, 1 / rcond, 1 / rcond)
     delta = _qr_delta(R, p, 1 / rcond)
     return _finish(data, M, C, fit_intercept, beta, p, rcond, delta, path, reason, factor)
 

@@ -24,6 +24,10 @@ MAX_PASSES = 8
 LAST_PLACE = 2.0**-54  # a correction below is rounded away
 NEGLIGIBLE = 2.0**-90  # of the largest coefficient: a coefficient below may be exactly 0
 STALLED = 0.5  # a contraction worse than this is none
+FLOOR = 1e-11  # of the largest coefficient: corrections that stall below are rounding, those above a bad factor
+SURE_CONTRACTION = 1e-6  # predicted for the first correction; a larger one has to be seen
+DD_EPS = 2.0**-104  # relative rounding of a double-double sum of a few terms
+GAIN_LIMIT = 1e-6  # share of rss that a correction may take off it in the last pass of "auto"
 REFINE_FLOPS = 60  # float64 operations for each element of X, TwoProd and TwoSum twice
 
 
@@ -136,6 +140,8 @@ def _refine_target(
     mean_y = abs(float(M.ky[t] * to_y + M.t[t] / M.N))
     size = math.inf
     gain = EPS * (factor.gain if factor else 1.0)
+    # rounding of the residuals of all rows, seen through the condition number
+    noise = DD_EPS * math.sqrt(M.n_rows) * (factor.kappa if factor else 1.0)
     for count in range(1, MAX_PASSES + 1):
         b[live], b[-1] = beta, b0[0]
         sums = _pass(data, t, scale, b, n_threads)
@@ -158,16 +164,19 @@ def _refine_target(
         theta = size / before if before > 0 else 0.0
         if count == 1:
             theta = min(10 * gain, STALLED)
-        digits = _digits(d, d0, beta, float(b0[0, 0]), most, floor0, theta)
+        digits = _digits(d, d0, beta, float(b0[0, 0]), most, floor0, theta, noise)
         if not np.isfinite(size):
             return None
-        if (small.all() and small0) or (not full and digits >= 15.0 and count > 1):
+        # rss less a gain of its own size has lost digits: the next pass sums it up anew
+        sure = count > 1 or theta <= SURE_CONTRACTION
+        enough = not full and digits >= 15.0 and sure and gained <= GAIN_LIMIT * rss[0]
+        if (small.all() and small0) or enough:
             break
         if theta > STALLED:
-            if size > LAST_PLACE * most:
+            if size > FLOOR * most:
                 return None
-            break
-        if not full and count == 1 and digits >= 15.0:
+            # rounding of the double-double sums, seen through the condition number: as good as it gets
+            digits = _digits(d, d0, beta, float(b0[0, 0]), most, floor0, 0.5, noise)
             break
     coef = closed_form.in_user_units(data, C, np.repeat(beta[:, :1], data.n_targets, axis=1))[t]
     squares = _pairs(np.array([M.u[t] if not fit_intercept else C.S_yy[t]]))
@@ -185,13 +194,16 @@ def _refine_target(
     return coef, float(b0[0, 0]) * back, *found, digits
 
 
-def _digits(d: Vector, d0: float, beta: Matrix, b0: float, most: float, floor0: float, theta: float) -> float:
-    """Digits left uncertain by the last correction d, when the next is theta times as large."""
+def _digits(
+    d: Vector, d0: float, beta: Matrix, b0: float, most: float, floor0: float, theta: float, noise: float
+) -> float:
+    """Digits that the last correction d leaves, when the next is theta times as large, above the noise."""
     left = theta / (1 - theta) if theta < 1 else math.inf
     worst = EPS
     counts = np.abs(beta[:, 0]) > NEGLIGIBLE * most
     if counts.any():
-        worst = max(worst, left * float(np.max(np.abs(d[counts] / beta[counts, 0]))))
+        size = np.abs(beta[counts, 0])
+        worst = max(worst, float(np.max((left * np.abs(d[counts]) + noise * floor0) / size)))
     if abs(b0) > NEGLIGIBLE * floor0:
         worst = max(worst, left * abs(d0 / b0))
     return min(FULL_DIGITS, max(0.0, -math.log10(worst))) if math.isfinite(worst) else 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from fractions import Fraction
 
 import numpy as np
@@ -249,3 +250,24 @@ def test_laeuchli(epsilon):
     reached = worst_lre(fit.coef, exact)
     assert reached >= 7
     assert reached >= fit.digits - HONEST
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_refinement_ends_and_is_honest(seed):
+    """Condition up to 1e13, offsets up to 1e8, column scales 1e-8 to 1e8: corrections stall at different floors."""
+    rng = np.random.default_rng(seed)
+    n, p = 16, 3
+    U, V = (np.linalg.qr(rng.standard_normal(shape))[0] for shape in ((n, p), (p, p)))
+    X = (U * np.geomspace(1, 10 ** -rng.uniform(0, 13), p)) @ V.T * np.sqrt(n)
+    y = X @ rng.standard_normal(p) + rng.choice([0.0, 1e-6, 0.1, 100.0]) * rng.standard_normal(n) + 3
+    X = (X + rng.choice([0.0, 1e4, 1e8])) * 10.0 ** (8 * rng.integers(-1, 2, p))
+    exact = exact_fit(X, y)
+    for precision in ("auto", "extended"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", linreg_fast.RankWarning)
+            fit = linreg_fast.fit(X, y, precision=precision)
+        if fit.rank < p:
+            continue  # reported; the solution of minimum norm is another one
+        obtained = worst_lre([*fit.coef, fit.intercept], exact)
+        assert fit.digits <= obtained + HONEST, precision
+        assert obtained >= 9.0, precision
