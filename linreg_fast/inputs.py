@@ -7,6 +7,7 @@ converted one row block at a time while it is being read, so that no second tabl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -138,6 +139,9 @@ def matrix(X: Any, n_features: int) -> Table:
 
 def vector(value: Any, name: str, length: int) -> NDArray[np.float64]:
     """A finite float64 vector of a given length, for coefficients and the like."""
+    plain = type(value) is np.ndarray and value.dtype is Float and value.shape == (length,) and value.flags.carray
+    if plain and math.isfinite(value @ value):
+        return value  # type: ignore[no-any-return]
     array = np.ascontiguousarray(_array(value, name)[0], dtype=np.float64)
     if array.shape != (length,):
         raise ValueError(f"{name} must have shape ({length},), got {array.shape}")

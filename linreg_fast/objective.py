@@ -81,12 +81,13 @@ def gradient(
 
 def _point(
     X: Any, y: Any, coef: Any, intercept: float, sample_weight: Any, n_threads: int | None
-) -> tuple[inputs.Table, Vector, float, int]:
+) -> tuple[inputs.Table, Vector, float, int | None]:
     data = inputs.table(X, y, sample_weight)
     if data.n_targets != 1:
         raise ValueError(f"y must have one target, got shape {data.Y.shape}")
     b = inputs.vector(coef, "coef", data.n_features)
-    return data, b, inputs.number(intercept, "intercept"), passes.threads(n_threads)
+    workers = None if n_threads is None else passes.threads(n_threads)
+    return data, b, inputs.number(intercept, "intercept"), workers
 
 
 def _sum_weight(data: inputs.Table, result: Vector) -> float:
@@ -102,18 +103,18 @@ def _sum_weight(data: inputs.Table, result: Vector) -> float:
     return total
 
 
-def pass_gradient(data: inputs.Table, b: Vector, b0: float, n_threads: int) -> Vector:
+def pass_gradient(data: inputs.Table, b: Vector, b0: float, n_threads: int | None) -> Vector:
     """[1/2 sum w r^2, sum w r x, sum w r] over all rows, r = b0 + x b - y; one target."""
     return _row_pass("gradient", data, b, b0, n_threads, data.n_features + 2, 4)
 
 
-def pass_cost(data: inputs.Table, b: Vector, b0: float, n_threads: int, target: int = 0) -> float:
+def pass_cost(data: inputs.Table, b: Vector, b0: float, n_threads: int | None, target: int = 0) -> float:
     """1/2 sum w r^2 over all rows, r = b0 + x b - y."""
     return float(_row_pass("cost", data, b, b0, n_threads, 1, 2, target)[0])
 
 
 def _row_pass(
-    name: str, data: inputs.Table, b: Vector, b0: float, n_threads: int, size: int, flops: int, target: int = 0
+    name: str, data: inputs.Table, b: Vector, b0: float, n_threads: int | None, size: int, flops: int, target: int = 0
 ) -> Vector:
     kernel = getattr(levels, name)[data.order or "C", data.dtype]
 

@@ -207,15 +207,14 @@ def fold(
             stop.append(error)
             raise
 
-    helpers = min(n_threads, n_blocks) - 1
-    futures = []
-    if helpers > 0:
-        try:
-            executor = _executor(helpers)
-            futures = [executor.submit(work, False) for _ in range(helpers)]
-        except RuntimeError:
-            # The interpreter is shutting down, or another thread just replaced the pool by a larger one.
-            pass
+    futures: list[Any] = []
+    try:
+        for _ in range(min(n_threads, n_blocks) - 1):
+            futures.append(_executor(n_threads - 1).submit(work, False))
+    except RuntimeError:
+        # The interpreter is shutting down, or another thread just replaced the pool by a larger one:
+        # this thread does what no helper does.
+        pass
     try:
         work(True)
         _join(futures)
@@ -236,24 +235,23 @@ def sum_rows(
     work_size: int,
     size: int,
     seconds_per_row: float,
-    n_threads: int,
+    n_threads: int | None,
     progress: Callable[[int, int], object] | None = None,
     add: Callable[[np.ndarray, np.ndarray], object] = np.ndarray.__iadd__,
 ) -> np.ndarray:
     """Sum over all rows of what `kernel(lo, hi, work, out)` adds to `out`, an array of `size` zeros.
 
     `work` is a float64 workspace of `work_size`, one for each thread; `add(left, right)` adds right to
-    left in place.
+    left in place; `n_threads` None is the default number, which is asked for only where there is work for it.
     """
     n_blocks = count_blocks(n_rows, seconds_per_row, size)
-    if n_rows * seconds_per_row < THREADED_SECONDS:
-        n_threads = 1
     # Rows of one kernel call: a multiple of every panel height, so that few panels are cut short.
     step = max(1024, int(CALL_SECONDS / seconds_per_row) // 1024 * 1024)
     if n_blocks == 1 and n_rows <= step and progress is None:
         out = np.zeros(size)
         kernel(0, n_rows, np.empty(work_size), out)
         return out
+    n_threads = 1 if n_rows * seconds_per_row < THREADED_SECONDS else n_threads or threads()
     local = threading.local()
     free: list[np.ndarray] = []
     stop: list[BaseException] = []
@@ -286,7 +284,7 @@ def each_rows(
     n_rows: int,
     work_size: int,
     seconds_per_row: float,
-    n_threads: int,
+    n_threads: int | None,
 ) -> None:
     """Call `kernel(lo, hi, work)` for all rows; the kernel writes what it finds into rows of its own."""
     sum_rows(lambda lo, hi, work, out: kernel(lo, hi, work), n_rows, work_size, 1, seconds_per_row, n_threads)

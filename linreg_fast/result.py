@@ -197,7 +197,13 @@ class LinearFit(_Fields):
         seconds = passes.row_seconds(
             data.X.dtype.itemsize * self.n_features + 8 * self.n_targets, 2 * self.n_features * self.n_targets
         )
-        passes.each_rows(rows, n, levels.kernels.row_work_size(self.n_features), seconds, passes.threads(n_threads))
+        passes.each_rows(
+            rows,
+            n,
+            levels.kernels.row_work_size(self.n_features),
+            seconds,
+            None if n_threads is None else passes.threads(n_threads),
+        )
         return out
 
     def to_dict(self) -> dict[str, Any]:
