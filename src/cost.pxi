@@ -55,7 +55,7 @@ cdef void _cost(
     cdef double part = 0.0, sum_r = 0.0
     for i from lo <= i < hi by rows:
         m = min(rows, hi - i)
-        _predict_rows(x, ld, c_order, p, i, m, b, b0, r)
+        _predict_rows(x, ld, c_order, p, i, m, b, b0, AHEAD, r)
         part += _residual(y, w, weighted, i, m, wv, r, &sum_r)
         chunks += 1
         if chunks == CHUNKS_PER_FLUSH or i + rows >= hi:

@@ -10,14 +10,20 @@ cdef inline void _gradient_rows_c(
     Py_ssize_t p,
     Py_ssize_t m,
     const double* r,
+    Py_ssize_t ahead,
     double* g,                  # IN, OUT
 ) noexcept nogil:
-    """g += X'r for m rows in C order, ROWS_AT_ONCE of them to a reading of g."""
-    cdef Py_ssize_t i, j
+    """g += X'r for m rows in C order, ROWS_AT_ONCE of them to a reading of g.
+
+    Lines `ahead` bytes further on, those of the next chunk, are asked for meanwhile.
+    """
+    cdef Py_ssize_t i, j, u
     cdef Py_ssize_t whole = p // LANES * LANES
     cdef const floating* row
     for i from 0 <= i < m - ROWS_AT_ONCE + 1 by ROWS_AT_ONCE:
         row = x + i * p
+        for u from 0 <= u < ROWS_AT_ONCE * p * <Py_ssize_t> sizeof(floating) by 64:
+            vec_prefetch(<const char*> row + ahead + u)
         for j from 0 <= j < whole by LANES:
             vec_store(
                 g + j,
@@ -105,7 +111,7 @@ cdef void _gradient(
         g[j] = 0.0
     for i from lo <= i < hi by rows:
         m = min(rows, hi - i)
-        _predict_rows(x, ld, c_order, p, i, m, b, b0, r)
+        _predict_rows(x, ld, c_order, p, i, m, b, b0, 0, r)
         part += _residual(y, w, weighted, i, m, wv, r, &sum_r)
         t = 0
         while t < m:
@@ -116,7 +122,7 @@ cdef void _gradient(
             while t < m and wv[t] != 0.0:
                 t += 1
             if c_order:
-                _gradient_rows_c(x + (i + first) * ld, p, t - first, r + first, g)
+                _gradient_rows_c(x + (i + first) * ld, p, t - first, r + first, rows * p * sizeof(floating), g)
             else:
                 _gradient_rows_f(x + i + first, ld, p, t - first, r + first, g)
         chunks += 1

@@ -7,7 +7,7 @@
 
 cdef enum:
     ROWS_AT_ONCE = 4            # rows that share one reading of b or g
-    CHUNK_BYTES_C = 16384       # half of L1
+    CHUNK_BYTES_C = 8192        # a quarter of L1: this chunk, and the next one asked for meanwhile
     CHUNK_BYTES_F = 131072      # columns are read in long runs for the sake of the prefetcher: L2
     CHUNK_ROWS_MIN = 8
     CHUNK_ROWS_MAX = 1024
@@ -26,9 +26,13 @@ cdef inline void _predict_rows_c(
     Py_ssize_t m,
     const double* b,
     double b0,
+    Py_ssize_t ahead,
     double* r,                  # OUT
 ) noexcept nogil:
-    """r_i = b0 + x_i b for m rows in C order, ROWS_AT_ONCE of them to a reading of b."""
+    """r_i = b0 + x_i b for m rows in C order, ROWS_AT_ONCE of them to a reading of b.
+
+    Lines `ahead` bytes further on are asked for meanwhile; 0 for none.
+    """
     cdef Py_ssize_t i, j, u
     cdef Py_ssize_t whole = p // LANES * LANES
     cdef const floating* row
@@ -37,8 +41,9 @@ cdef inline void _predict_rows_c(
     for i from 0 <= i < m - ROWS_AT_ONCE + 1 by ROWS_AT_ONCE:
         row = x + i * p
         s0 = s1 = s2 = s3 = vec_zero()
-        for u from 0 <= u < ROWS_AT_ONCE * p * <Py_ssize_t> sizeof(floating) by 64:
-            vec_prefetch(<const char*> row + AHEAD + u)
+        if ahead:
+            for u from 0 <= u < ROWS_AT_ONCE * p * <Py_ssize_t> sizeof(floating) by 64:
+                vec_prefetch(<const char*> row + ahead + u)
         for j from 0 <= j < whole by LANES:
             bv = vec_load_f64(b + j)
             s0 += vec_load(row + j) * bv
@@ -110,11 +115,12 @@ cdef inline void _predict_rows(
     Py_ssize_t m,
     const double* b,
     double b0,
+    Py_ssize_t ahead,
     double* r,                  # OUT
 ) noexcept nogil:
     """r_i = b0 + x_i b for the m rows from lo on."""
     if c_order:
-        _predict_rows_c(x + lo * ld, p, m, b, b0, r)
+        _predict_rows_c(x + lo * ld, p, m, b, b0, ahead, r)
     else:
         _predict_rows_f(x + lo, ld, p, m, b, b0, r)
 
@@ -141,7 +147,7 @@ cdef void _predict(
     for i from lo <= i < hi by rows:
         m = min(rows, hi - i)
         for target in range(out.shape[1]):
-            _predict_rows(x, ld, c_order, p, i, m, &coef[target, 0] if p else NULL, intercept[target], work)
+            _predict_rows(x, ld, c_order, p, i, m, &coef[target, 0] if p else NULL, intercept[target], AHEAD, work)
             for t in range(m):
                 out[i + t, target] = work[t]
 
