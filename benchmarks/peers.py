@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import gc
 import random
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -150,7 +151,7 @@ def main() -> None:
         about = (
             f"Medians of interleaved rounds, {THREADS} threads each; level {config['level']}, NumPy {config['numpy']} "
             f"with {config['blas']}; matrix product {limits.product_rate() / 1e9:.0f} GFLOP/s. Made by "
-            "`python benchmarks/peers.py --markdown benchmarks/PEERS.md`."
+            f"`python benchmarks/peers.py {' '.join(sys.argv[1:])}`."
         )
     print(about)
     if arguments.markdown:

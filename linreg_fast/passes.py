@@ -20,7 +20,8 @@ import numpy as np
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-# benchmarks/limits.py on two cores of a Zen 3 server: what one thread reads from memory and multiplies.
+# Two cores of a Zen 3 server: the reading is half of what benchmarks/limits.py measures on two threads, the
+# others are estimates from timings of the kernels on tables in cache.
 READ_RATE = 14e9  # bytes a second and thread
 PACK_RATE = 30e9  # bytes a second and thread laid out for the tiles, in cache
 PRODUCT_RATE = 28e9  # float64 operations a second and thread, of the tiles

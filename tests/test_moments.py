@@ -101,8 +101,8 @@ def test_numbers_of_other_magnitude_do_not_repeat_the_pass(monkeypatch):
 def test_clean_data_are_not_searched(monkeypatch):
     monkeypatch.setattr(inputs, "first_fault", lambda data: pytest.fail("the data were read again"))
     X, y, _, _ = problem(300, 3)
-    of(X, y)
-    of(X, y, np.arange(300) % 2.0)
+    assert of(X, y).N == 300.0
+    assert of(X, y, np.arange(300) % 2.0).N == 150.0
 
 
 def test_mean():
