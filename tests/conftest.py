@@ -9,8 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from linreg_fast import cpu, levels, passes
+
+# The same examples in every run; `--hypothesis-profile=explore` looks for new ones.
+settings.register_profile("same", max_examples=60, derandomize=True, deadline=None)
+settings.register_profile("explore", max_examples=2000, deadline=None)
+settings.load_profile("same")
 
 EPS = 2.0**-53
 

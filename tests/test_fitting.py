@@ -7,8 +7,8 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import bits, exact_fit, lre, problem, worst_lre
-from hypothesis import assume, given, settings
+from conftest import exact_fit, lre, problem, worst_lre
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.linear_model import LinearRegression, Ridge
@@ -20,7 +20,6 @@ CLOSED = ("auto", "cholesky", "qr", "svd")
 
 solvers = pytest.mark.parametrize("solver", CLOSED)
 intercepts = pytest.mark.parametrize("fit_intercept", [True, False])
-some = settings(max_examples=60, deadline=None)
 
 
 # against peers
@@ -479,7 +478,6 @@ def test_cost_and_gradient_check_their_arguments():
             function(X, y, ["a", "b", "c"], b0)
 
 
-@some
 @given(st.integers(0, 2**31), st.integers(1, 6), st.booleans())
 def test_gradient_is_that_of_the_cost(seed, p, weighted):
     """Central differences of a quadratic are exact but for rounding."""
@@ -514,7 +512,6 @@ def small_problems(draw, full_rank=True):
     return X, y
 
 
-@settings(max_examples=200, deadline=None)
 @given(small_problems(), st.booleans(), st.sampled_from(["fast", "auto"]), st.sampled_from(CLOSED))
 def test_digits_are_honest(data, fit_intercept, precision, solver):
     """The digits promised are there; a coefficient of exactly 0 does not count, but is not far off."""
@@ -532,7 +529,6 @@ def test_digits_are_honest(data, fit_intercept, precision, solver):
     np.testing.assert_allclose(found, [float(v) for v in exact], rtol=1e-9, atol=tolerance)
 
 
-@some
 @given(small_problems(), st.booleans())
 def test_exact_rank_of_dependent_columns(data, fit_intercept):
     X, y = data
@@ -549,7 +545,6 @@ def test_exact_rank_of_dependent_columns(data, fit_intercept):
     np.testing.assert_allclose(fit.predict(X), expected, rtol=1e-8, atol=1e-8 * (1 + abs(y).max()))
 
 
-@some
 @given(small_problems(), st.randoms())
 def test_order_of_rows_does_not_matter(data, random):
     X, y = data
@@ -559,7 +554,6 @@ def test_order_of_rows_does_not_matter(data, random):
     np.testing.assert_allclose(b.coef, a.coef, rtol=1e-9, atol=1e-11 * (1 + abs(a.coef).max()))
 
 
-@some
 @given(small_problems(), st.integers(-30, 30).filter(bool), st.integers(-100, 100))
 def test_affine_y(data, a, c):
     X, y = data
@@ -569,7 +563,6 @@ def test_affine_y(data, a, c):
     assert moved.intercept == pytest.approx(a * fit.intercept + c, rel=1e-9, abs=1e-10 * scale)
 
 
-@some
 @given(small_problems(), st.lists(st.integers(-60, 60), min_size=4, max_size=4), st.sampled_from(CLOSED))
 def test_columns_scaled_by_powers_of_two(data, exponents, solver):
     """fit(X D) = D^-1 fit(X), to the last bit."""
@@ -582,7 +575,6 @@ def test_columns_scaled_by_powers_of_two(data, exponents, solver):
     assert scaled.rss == fit.rss
 
 
-@some
 @given(small_problems(), st.integers(1, 5))
 def test_duplication_is_weight(data, times):
     X, y = data
@@ -595,18 +587,26 @@ def test_duplication_is_weight(data, times):
     np.testing.assert_allclose(weighted.coef, fit.coef, rtol=1e-9, atol=scale)
 
 
-@some
 @given(small_problems(), st.integers(1, 70), st.sampled_from([np.nan, np.inf, 1e300, 0.0]))
 def test_appended_rows_of_weight_zero(data, count, value):
     X, y = data
     w = np.concatenate([np.ones(len(y)), np.zeros(count)])
     longer = np.vstack([X, np.full((count, X.shape[1]), value)]), np.concatenate([y, np.full(count, value)])
     fit, more = linreg_fast.fit(X, y, sample_weight=w[: len(y)]), linreg_fast.fit(*longer, sample_weight=w)
-    assert bits(fit) == bits(more)
+    # The moments skip such rows. The residuals, summed where rss nearly vanishes, are taken four rows at a time:
+    # the last rows have other neighbours then, and the rounding that is all of rss may differ.
+    assert (more.coef == fit.coef).all()
+    assert (more.intercept, more.tss, more.solver_path, more.rank) == (
+        fit.intercept,
+        fit.tss,
+        fit.solver_path,
+        fit.rank,
+    )
+    assert (more.rcond, more.digits) == (fit.rcond, fit.digits)
+    assert more.rss == pytest.approx(fit.rss, rel=1e-12, abs=1e-28 * len(y) * max(np.abs(y).max(), 1.0) ** 2)
     assert fit.n_samples == more.n_samples == len(y)
 
 
-@some
 @given(small_problems(full_rank=False))
 def test_another_column_never_raises_rss(data):
     X, y = data
@@ -616,7 +616,6 @@ def test_another_column_never_raises_rss(data):
     assert all(b <= a + 1e-9 * (1 + rss[0]) for a, b in itertools.pairwise(rss))
 
 
-@some
 @given(small_problems())
 def test_residuals_are_orthogonal_to_the_columns(data):
     X, y = data
@@ -627,7 +626,6 @@ def test_residuals_are_orthogonal_to_the_columns(data):
     assert r.sum() == pytest.approx(0.0, abs=scale * len(y))
 
 
-@some
 @given(small_problems(), st.booleans())
 def test_weighted_fit_is_exact_too(data, fit_intercept):
     X, y = data
