@@ -24,7 +24,8 @@ FULL_DIGITS = 15.95  # -log10(EPS)
 RCOND_CHOLESKY = 1e-13  # of the Gram matrix; under it the columns' condition number exceeds 3e6: QR
 RANK_TOLERANCE = 2.0**-40  # times sqrt(p): singular values below are rounding, whatever the number of rows
 CONSTANT = 4 * EPS  # a column that varies by less of its own value is constant
-QR_BLOCK_BYTES = 1 << 23  # of a row block that is factorised at once
+QR_BLOCK_BYTES = 1 << 18  # of rows that are prepared and factorised at once: L2
+QR_MERGE_BYTES = 1 << 23  # of rows whose R is merged in pairs with others
 
 
 class RankWarning(UserWarning):
@@ -241,7 +242,7 @@ def _qr_rows(data: inputs.Table, M: Moments, C: Centred) -> Matrix:
     scale = np.ldexp(1.0, C.e - (np.frexp(d)[1] - 1))
     t_mean = M.t / M.N if C.mu.any() or M.k.any() or M.ky.any() else np.zeros_like(M.t)
     width = p + n_targets
-    n_blocks = passes.count_blocks(data.n_rows, 8 * width / QR_BLOCK_BYTES * passes.BLOCK_SECONDS, 0)
+    n_blocks = passes.count_blocks(data.n_rows, 8 * width / QR_MERGE_BYTES * passes.BLOCK_SECONDS, 0)
 
     def factor(lo: int, hi: int) -> Matrix:
         R = np.zeros((0, width))

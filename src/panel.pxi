@@ -66,9 +66,20 @@ cdef inline void _pack_x_f(
             tail[t * LANES + j - groups * LANES] = <double> x[j * ld + t] - k[j]
 
 
+cdef struct strided:
+    # numbers `row` bytes apart down the rows, and `column` bytes from one column to the next
+    const char* at
+    Py_ssize_t row
+    Py_ssize_t column
+
+
+cdef inline double _number(strided y, Py_ssize_t i, Py_ssize_t j) noexcept nogil:
+    return (<const double*> (y.at + i * y.row + j * y.column))[0]
+
+
 cdef inline void _pack_y(
-    const double[:, :] Y,
-    Py_ssize_t lo,
+    strided y,                  # from the first of the m rows on
+    Py_ssize_t n_targets,
     Py_ssize_t p,
     Py_ssize_t m,
     Py_ssize_t stride,
@@ -86,7 +97,6 @@ cdef inline void _pack_y(
     sums    += [sum w, sum w v_1 .. sum w v_k, sum w v_1^2 .. sum w v_k^2]
     """
     cdef Py_ssize_t t, c, j
-    cdef Py_ssize_t n_targets = Y.shape[1]
     cdef double* column
     cdef double k
     cdef vec wv, s0 = vec_zero(), s1, s2
@@ -103,11 +113,11 @@ cdef inline void _pack_y(
         if weighted:
             for t in range(m):
                 # a row of weight 0 is not there, whatever it holds
-                v[t] = Y[lo + t, j] - k if w[t] != 0.0 else 0.0
+                v[t] = _number(y, t, j) - k if w[t] != 0.0 else 0.0
                 column[t * LANES] = v[t]
         else:
             for t in range(m):
-                v[t] = Y[lo + t, j] - k
+                v[t] = _number(y, t, j) - k
                 column[t * LANES] = v[t]
         s1 = vec_zero()
         s2 = vec_zero()

@@ -450,10 +450,12 @@ def test_double_double_works(kernels):
 def run_small(kernels, X, y, w, fit_intercept, l2, order, dtype, *, shift_rows=256, offset=0):
     """(delivered, res) of one call, with guarded buffers; the same from moments by `small_solve`."""
     n, p = X.shape
-    work_size, size = kernels.small_sizes(p, n)
+    work_size, size = kernels.small_work_size(p, n), p + 6
     work, work_untouched = guarded(work_size, np.nan, offset)
     res, res_untouched = guarded(size, np.nan, offset)
-    done = kernel(kernels, "small", order, dtype)(X, y[:, None], w, shift_rows, fit_intercept, l2, work, res)
+    assert X.dtype == dtype
+    assert X.flags[f"{order}_CONTIGUOUS"]
+    done = kernels.small(X, y, w, shift_rows, fit_intercept, l2, work, res)
     work_untouched(X.shape)
     res_untouched(X.shape)
     shift = reference.shift(X, y[:, None], w, shift_rows) * fit_intercept
@@ -506,10 +508,9 @@ def test_small_declines(kernels, order):
 
     def declines(X=X, y=y, w=w, **options):
         X = np.asarray(X, order=order)
-        work_size, size = kernels.small_sizes(X.shape[1], len(X))
-        arguments = X, y[:, None], w, 256, options.get("fit_intercept", True), options.get("l2", 0.0)
-        f = kernel(kernels, "small", order, "float64")
-        return not f(*arguments, np.full(work_size, np.nan), np.full(size, np.nan))
+        work_size = kernels.small_work_size(X.shape[1], len(X))
+        arguments = X, y, w, 256, options.get("fit_intercept", True), options.get("l2", 0.0)
+        return not kernels.small(*arguments, np.full(work_size, np.nan), np.full(X.shape[1] + 6, np.nan))
 
     assert not declines()
     for bad in (np.nan, np.inf, -np.inf):
@@ -591,9 +592,8 @@ GUARD_PAGES = textwrap.dedent(
                             work, sums = place(np.zeros(k.refine_work_size(p)), at_end), np.zeros((p + 2, 2))
                             f("refine")(X, Y[:, 0], w, 0, n, units, pairs, work, place(sums, at_end))
                             if p <= k.small_columns:
-                                work_size, size = k.small_sizes(p, n)
-                                work, res = place(np.zeros(work_size), at_end), place(np.zeros(size), at_end)
-                                f("small")(X, Y, w, 256, True, 1.0, work, res)
+                                work = place(np.zeros(k.small_work_size(p, n)), at_end)
+                                k.small(X, Y[:, 0], w, 256, True, 1.0, work, place(np.zeros(p + 6), at_end))
                             state, none = place(np.zeros((6, p)), at_end), np.empty(0)
                             k.descent(A, c, 1.0, none, 0.1, False, -1.0, 0, 5, state, history)
     """
