@@ -373,20 +373,19 @@ def expected_digits(
     delta is the error of beta relative to its largest component: a small component has fewer digits.
     delta times lever is what that error is worth in the intercept, beside the rounding of its terms.
     """
-    digits = FULL_DIGITS
-    for t in range(beta.shape[1]):
-        size = np.abs(beta[:, t])
-        size = size[size > 0]
-        if size.size:
-            digits = min(digits, -math.log10(max(float(delta[t] * size.max() / size.min()), EPS)))
-        if fit_intercept:
-            b0 = m_y[t] - coef[t] @ m
-            error = EPS * (abs(m_y[t]) + np.abs(coef[t] * m).sum())
-            if size.size:
-                error += delta[t] * lever[t]
-            if b0 != 0 and error > 0:
-                digits = min(digits, -math.log10(max(float(error / abs(b0)), EPS)))
-    return max(0.0, min(digits, FULL_DIGITS))
+    if not beta.size:
+        delta = np.zeros(beta.shape[1])  # nothing but the intercept
+    size = np.abs(beta)
+    most = size.max(axis=0, initial=0.0)
+    least = np.where(size > 0, size, np.inf).min(axis=0, initial=np.inf)
+    error = [delta * np.where(most > 0, most / least, 0.0)]
+    if fit_intercept:
+        terms = coef * m
+        b0 = np.abs(m_y - terms.sum(axis=1))
+        rounding = EPS * (np.abs(m_y) + np.abs(terms).sum(axis=1)) + np.where(most > 0, delta * lever, 0.0)
+        error.append(rounding[b0 > 0] / b0[b0 > 0])
+    worst = float(np.concatenate(error).max(initial=EPS))
+    return max(0.0, min(-math.log10(worst), FULL_DIGITS)) if worst < math.inf else 0.0
 
 
 def two_product(a: Vector, b: Vector) -> tuple[Vector, Vector]:
@@ -402,13 +401,10 @@ def two_product(a: Vector, b: Vector) -> tuple[Vector, Vector]:
 
 def intercepts(coef: Matrix, k: Vector, mu: Vector, ky: Vector, mu_y: Vector) -> Vector:
     """b0 = (ky + mu_y) - sum_j (k_j + mu_j) b_j, rounded once."""
-    out = np.empty(len(coef))
-    for t, b in enumerate(coef):
-        terms = [ky[t : t + 1], mu_y[t : t + 1]]
-        for a in (k, mu):
-            terms += [-part for part in two_product(a, b)]
-        out[t] = math.fsum(np.concatenate(terms))
-    return out
+    terms = [ky[:, None], mu_y[:, None]]
+    for a in (k, mu):
+        terms += [-part for part in two_product(np.broadcast_to(a, coef.shape), coef)]
+    return np.array([math.fsum(row) for row in np.hstack(terms).tolist()])
 
 
 def warn_rank(data: inputs.Table, live: NDArray[np.intp], null: Matrix | None, rank: int) -> None:
