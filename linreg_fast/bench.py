@@ -294,12 +294,12 @@ def _polars_ols(X: Array, y: Array, threads: int) -> Side:
     return Side(lambda: frame.select(fit), answer, True)
 
 
-# package, float64 copies of X that a fit makes, side
+# package, memory that a fit was seen to take in sizes of X, side
 PEERS: dict[str, tuple[str, float, Callable[[Array, Array, int], Side]]] = {
-    "scikit-learn": ("sklearn", 2, functools.partial(_sklearn, "sklearn.linear_model")),
-    "scikit-learn-intelex": ("sklearnex", 1, functools.partial(_sklearn, "sklearnex.linear_model")),
-    "statsmodels": ("statsmodels", 5, _statsmodels),
-    "polars-ols": ("polars_ols", 3, _polars_ols),
+    "scikit-learn": ("sklearn", 2.3, functools.partial(_sklearn, "sklearn.linear_model")),
+    "scikit-learn-intelex": ("sklearnex", 0, functools.partial(_sklearn, "sklearnex.linear_model")),
+    "statsmodels": ("statsmodels", 4.6, _statsmodels),
+    "polars-ols": ("polars_ols", 3.6, _polars_ols),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -132,3 +133,21 @@ def test_table_for_the_readme(tmp_path):
     assert text.endswith("<!-- end of benchmarks -->\nafter\n")
     assert "old" not in text
     assert "| fit, 50 targets | 2,000 x 20 |" in text
+
+
+def test_constants_of_the_plan_are_found_from_measurements():
+    spec = importlib.util.spec_from_file_location("plans", ROOT / "benchmarks" / "plans.py")
+    plans = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(plans)
+    before = plans.current()
+    points = [point for n, p in [(100, 3), (100_000, 10), (5_000, 200)] for point in plans.candidates(n, p, 2)]
+    changed = before + np.linspace(-1, 1, len(before))
+    with plans.replaced(changed):
+        assert plans.current() == pytest.approx(changed)
+        points = [point | {"seconds": plans.expected(point)} for point in points]
+    assert plans.current() == pytest.approx(before)
+    assert np.abs(plans.errors(points)).max() > 0.3
+    found = plans.fitted(points)
+    assert plans.current() == pytest.approx(before)
+    with plans.replaced(found):
+        assert np.abs(plans.errors(points)).max() < 0.2
