@@ -24,12 +24,10 @@ def table(n: int, p: int, order: str = "C", dtype: str = "float64") -> tuple[np.
 @pytest.fixture(autouse=True)
 def pinned(benchmark):
     """Pin the threads of both sides, and record what ran."""
-    linreg_fast.set_num_threads(THREADS)
-    with threadpoolctl.threadpool_limits(THREADS):
+    with bench.pinned(THREADS):
         benchmark.extra_info["config"] = linreg_fast.show_config()
         benchmark.extra_info["blas"] = [
             {key: info[key] for key in ("internal_api", "version", "num_threads", "architecture") if key in info}
             for info in threadpoolctl.threadpool_info()
         ]
         yield
-    linreg_fast.set_num_threads(None)
