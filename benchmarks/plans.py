@@ -4,6 +4,7 @@ Run:  python benchmarks/plans.py [--quick] [--keep plans.json]
 
 Prints the constants of planning.py and passes.py, now and fitted; measured over expected seconds of every
 candidate, before and after; and how much longer the candidates that the plan chooses took than the best ones.
+Run it on an idle machine: the waiting threads of BLAS and another process's work disturb each other.
 With --keep the measurements are written to that file, or read from it if it is there: the model can then be
 changed and looked at again without measuring. Nothing but this output changes: the constants are edited by hand.
 """
@@ -27,7 +28,7 @@ import linreg_fast
 from linreg_fast import bench, passes, planning
 
 THREADS = 2
-EFFORT = bench.Effort(seconds=0.6, peer_seconds=0.6, rounds=9)
+EFFORT = bench.Effort(seconds=0.6, peer_seconds=0.6, rounds=7)
 SECONDS = 10.0  # a candidate is left out where the plan expects three times that
 STEPS = (5, 100)  # of gradient descent: few make passes over the data the cheaper ones
 GRID = [

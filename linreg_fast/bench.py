@@ -71,10 +71,11 @@ class Effort:
     product_size: int = 1500
     shrink: int = 1  # tables have so many times fewer rows
     max_columns: int = 1 << 30
+    settle: bool = True  # wait for idle threads before each call
 
 
 FULL = Effort()
-QUICK = Effort(0.05, 0.1, 3, 1 << 25, 400, 50, 60)
+QUICK = Effort(0.05, 0.1, 3, 1 << 25, 400, 50, 60, False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,18 @@ def _probes(effort: Effort, threads: int) -> dict[str, Side]:
 # Timing
 
 
+def _settle() -> None:
+    """Wait until no thread of this process spins.
+
+    Those of OpenBLAS do for 0.1 s after each call, and would take a processor from the side that comes next.
+    """
+    for _ in range(100):
+        before = time.process_time()
+        time.sleep(0.005)
+        if time.process_time() - before < 0.0005:
+            return
+
+
 def _timed(call: Callable[[], object]) -> float:
     start = time.perf_counter()
     call()
@@ -202,6 +215,8 @@ def interleaved(sides: dict[str, Side], effort: Effort = FULL) -> tuple[dict[str
             due = [name for name, count in rounds.items() if (i + 1) * count // most > i * count // most]
             # what ran before leaves caches and clock in its own state
             for name in shuffle.sample(due, len(due)):
+                if effort.settle:
+                    _settle()
                 times[name].append(_timed(sides[name].call))
     finally:
         gc.enable()

@@ -218,7 +218,7 @@ def bench(
     threads: Annotated[int | None, _option("Number of threads, -1 for all.")] = None,
     json_file: Annotated[Path | None, _option("File to write all figures to.", "--json")] = None,
 ) -> None:
-    """Measure this machine's limits, linreg_fast, NumPy and the peers that are installed, in the same rounds."""
+    """Measure this machine's limits, linreg_fast, NumPy and the peers that are installed; needs some 2 GB."""
     from rich.console import Console
     from rich.progress import track
 

@@ -13,7 +13,7 @@ import pytest
 
 from linreg_fast import bench, cpu, levels
 
-TINY = bench.Effort(1e-4, 1e-4, 2, 1 << 20, 50, 1_000, 20)
+TINY = bench.Effort(1e-4, 1e-4, 2, 1 << 20, 50, 1_000, 20, False)
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -112,7 +112,7 @@ def test_limit_is_the_larger_of_reading_and_arithmetic():
 def test_levels_are_forced_in_a_process_of_their_own(level, monkeypatch):
     if level not in levels.built or level not in cpu.levels():
         pytest.skip("not for this processor or build")
-    rows = bench.level_rows(level, bench.Effort(1e-4, 1e-4, 1, 1 << 20, 50, 1_000_000, 4), 1)
+    rows = bench.level_rows(level, bench.Effort(1e-4, 1e-4, 1, 1 << 20, 50, 1_000_000, 4, False), 1)
     assert {row["what"] for row in rows} == {f"fit, level {level}"}
     assert len(rows) == sum("layouts" in shape[2] for shape in bench.SHAPES)
 

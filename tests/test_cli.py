@@ -393,7 +393,7 @@ def test_info():
 
 
 def test_bench(tmp_path, monkeypatch):
-    monkeypatch.setattr(bench, "QUICK", bench.Effort(1e-4, 1e-4, 1, 1 << 20, 50, 1_000, 20))
+    monkeypatch.setattr(bench, "QUICK", bench.Effort(1e-4, 1e-4, 1, 1 << 20, 50, 1_000, 20, False))
     file = tmp_path / "bench.json"
     out = run("bench", "--quick", "--no-peers", "--threads", 1, "--json", file).stdout
     kept = json.loads(file.read_text())
