@@ -327,15 +327,17 @@ def _peers(X: Array, y: Array, threads: int) -> tuple[dict[str, Side], tuple[str
         if (1 + copies) * X.nbytes > PEER_BYTES:
             notes.append(f"{name} left out: it would need about {(1 + copies) * X.nbytes / 1e9:.1f} GB")
             continue
-        part = max(len(X) // 20, 2 * X.shape[1])
-        if part * 2 < len(X) and X.size > 1_000_000:
+        part = min(max(len(X) // 20, 2 * X.shape[1]), len(X))
+        try:
             some = make(X[:part], y[:part], threads)
             some.call()
             expected = _timed(some.call) * len(X) / part
             if expected > PEER_SECONDS:
                 notes.append(f"{name} left out: it would take about {expected:.0f} s")
-                continue
-        sides[name] = make(X, y, threads)
+            else:
+                sides[name] = make(X, y, threads)
+        except Exception as error:  # a peer that does not work with what is installed beside it
+            notes.append(f"{name} failed: {type(error).__name__}: {error}")
     return sides, tuple(notes)
 
 

@@ -74,9 +74,9 @@ def test_one_call_may_stand_for_many(monkeypatch):
     assert bench.interleaved({"a": side(1.0, calls=7)}, TINY) == ({"a": 7.0}, [])
 
 
-def test_peers_too_large_or_too_slow_are_left_out_and_named(monkeypatch):
+def test_peers_too_large_too_slow_or_broken_are_left_out_and_named(monkeypatch):
     pytest.importorskip("sklearn")
-    X, y = bench.generate(100_000, 11)
+    X, y = bench.generate(1_000, 3)
     monkeypatch.setattr(bench, "PEERS", {"scikit-learn": bench.PEERS["scikit-learn"]})
     assert list(bench._peers(X, y, 1)[0]) == ["scikit-learn"]
     monkeypatch.setattr(bench, "PEER_SECONDS", 0.0)
@@ -87,6 +87,9 @@ def test_peers_too_large_or_too_slow_are_left_out_and_named(monkeypatch):
     sides, notes = bench._peers(X, y, 1)
     assert sides == {}
     assert "it would need" in notes[0]
+    monkeypatch.setattr(bench, "PEER_BYTES", np.inf)
+    monkeypatch.setattr(bench, "PEERS", {"scikit-learn": ("sklearn", 1, lambda X, y, threads: failing())})
+    assert bench._peers(X, y, 1) == ({}, ("scikit-learn failed: RuntimeError: no such thing",))
 
 
 @pytest.mark.filterwarnings("default")  # those of the peers are their own
