@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast import inputs, passes
+from linreg_fast.double_double import two_product
 from linreg_fast.moments import Matrix, Moments, Vector
 
 EPS = 2.0**-53
@@ -386,17 +387,6 @@ def expected_digits(
             if b0 != 0 and error > 0:
                 digits = min(digits, -math.log10(max(float(error / abs(b0)), EPS)))
     return max(0.0, min(digits, FULL_DIGITS))
-
-
-def two_product(a: Vector, b: Vector) -> tuple[Vector, Vector]:
-    """a * b and its rounding error (Dekker 1971; Veltkamp's splitting)."""
-    p = a * b
-    with np.errstate(over="ignore", invalid="ignore"):
-        c, d = a * 134217729.0, b * 134217729.0
-        ah, bh = c - (c - a), d - (d - b)
-        al, bl = a - ah, b - bh
-        error = ((ah * bh - p) + ah * bl + al * bh) + al * bl
-    return p, np.where(np.isfinite(error), error, 0.0)
 
 
 def intercepts(coef: Matrix, k: Vector, mu: Vector, ky: Vector, mu_y: Vector) -> Vector:

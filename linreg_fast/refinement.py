@@ -16,7 +16,8 @@ import warnings
 import numpy as np
 
 from linreg_fast import closed_form, inputs, levels, passes
-from linreg_fast.closed_form import EPS, FULL_DIGITS, Centred, Solution, two_product
+from linreg_fast.closed_form import EPS, FULL_DIGITS, Centred, Solution
+from linreg_fast.double_double import add, multiply, pairs, two_sum
 from linreg_fast.moments import Matrix, Moments, Vector
 
 AUTO_DIGITS = 10.0  # precision="auto" refines where fewer are expected
@@ -31,33 +32,8 @@ GAIN_LIMIT = 1e-6  # share of rss that a correction may take off it in the last 
 REFINE_FLOPS = 60  # float64 operations for each element of X, TwoProd and TwoSum twice
 
 
-def two_sum(a: Vector, b: Vector) -> tuple[Vector, Vector]:
-    """a + b and its rounding error (Knuth)."""
-    s = a + b
-    z = s - a
-    return s, (a - (s - z)) + (b - z)
-
-
-def _add(a: Matrix, b: Matrix) -> Matrix:
-    """Sum of double-doubles, pairs in the last axis."""
-    s, e = two_sum(a[..., 0], b[..., 0])
-    hi, lo = two_sum(s, e + (a[..., 1] + b[..., 1]))
-    return np.stack([hi, lo], axis=-1)
-
-
-def _multiply(a: Matrix, b: Matrix) -> Matrix:
-    """Product of double-doubles, pairs in the last axis."""
-    p, e = two_product(a[..., 0], b[..., 0])
-    hi, lo = two_sum(p, e + (a[..., 0] * b[..., 1] + a[..., 1] * b[..., 0]))
-    return np.stack([hi, lo], axis=-1)
-
-
-def _pairs(hi: Vector, lo: Vector | float = 0.0) -> Matrix:
-    return np.stack([hi, np.broadcast_to(lo, np.shape(hi))], axis=-1)
-
-
 def _add_in_place(left: Vector, right: Vector) -> None:
-    left[:] = _add(left.reshape(-1, 2), right.reshape(-1, 2)).ravel()
+    left[:] = add(left.reshape(-1, 2), right.reshape(-1, 2)).ravel()
 
 
 def _pass(data: inputs.Table, target: int, scale: Vector, b: Matrix, n_threads: int, *, columns: bool = True) -> Matrix:
@@ -132,10 +108,10 @@ def _refine_target(
     scale = np.zeros(data.n_features + 1)
     scale[live], scale[-1] = np.ldexp(1.0, C.e), to_y
     unit = np.ldexp(1.0, C.e)
-    m = _pairs(*two_sum(M.k[live] * unit, C.mu[live] / M.d[live] * unit)) if fit_intercept else np.zeros((p, 2))
+    m = pairs(*two_sum(M.k[live] * unit, C.mu[live] / M.d[live] * unit)) if fit_intercept else np.zeros((p, 2))
     penalty = C.l2 * np.ldexp(1.0, C.e) ** 2 if C.l2 else np.zeros(p)  # 0 * inf would be NaN
-    beta = _pairs(solution.beta[:, t] if solution.beta is not None else np.zeros(0))
-    b0 = _pairs(np.array([solution.intercept[t] * to_y]))
+    beta = pairs(solution.beta[:, t] if solution.beta is not None else np.zeros(0))
+    b0 = pairs(np.array([solution.intercept[t] * to_y]))
     b = np.zeros((data.n_features + 1, 2))
     mean_y = abs(float(M.ky[t] * to_y + M.t[t] / M.N))
     size = math.inf
@@ -148,14 +124,14 @@ def _refine_target(
         g, g0, rss = sums[live], sums[-2:-1], sums[-1]
         h = g
         if fit_intercept:
-            h = _add(h, -_multiply(m, np.repeat(g0, p, axis=0)))
+            h = add(h, -multiply(m, np.repeat(g0, p, axis=0)))
         if C.l2:
-            h = _add(h, -_multiply(_pairs(penalty), beta))
+            h = add(h, -multiply(pairs(penalty), beta))
         d = factor.solve(h[:, 0]) if factor else np.zeros(0)
         d0 = float(g0[0, 0] / M.N - m[:, 0] @ d) if fit_intercept else 0.0
         # what this correction takes off the residual sum of squares, which matters where that is nearly 0
         gained = float(d @ h[:, 0]) + (g0[0, 0] ** 2 / M.N if fit_intercept else 0.0) if not C.l2 else 0.0
-        beta, b0 = _add(beta, _pairs(d)), _add(b0, _pairs(np.array([d0])))
+        beta, b0 = add(beta, pairs(d)), add(b0, pairs(np.array([d0])))
         before, size = size, float(np.abs(d).max(initial=0.0))
         most = float(np.abs(beta[:, 0]).max(initial=0.0))
         floor0 = max(mean_y, float(np.abs(m[:, 0] * beta[:, 0]).max(initial=0.0)))
@@ -179,18 +155,18 @@ def _refine_target(
             digits = _digits(d, d0, beta, float(b0[0, 0]), most, floor0, 0.5, noise)
             break
     coef = closed_form.in_user_units(data, C, np.repeat(beta[:, :1], data.n_targets, axis=1))[t]
-    squares = _pairs(np.array([M.u[t] if not fit_intercept else C.S_yy[t]]))
+    squares = pairs(np.array([M.u[t] if not fit_intercept else C.S_yy[t]]))
     if full:
         y_shift = np.array([[M.ky[t] * to_y if fit_intercept else 0.0, 0.0]])
         sums = _pass(data, t, scale[-1:], y_shift, n_threads, columns=False)
         squares = sums[1:]
         if fit_intercept:
-            squares = _add(squares, -_multiply(sums[:1], sums[:1]) / M.N)
-    rest = _add(rss[None], _pairs(np.array([-gained])))
+            squares = add(squares, -multiply(sums[:1], sums[:1]) / M.N)
+    rest = add(rss[None], pairs(np.array([-gained])))
     if rest[0, 0] < 0:
         rest = np.zeros((1, 2))
     back = 1 / to_y
-    found = [float(pair[0, 0]) * back * back for pair in (rest, squares, _add(squares, -rest))]
+    found = [float(pair[0, 0]) * back * back for pair in (rest, squares, add(squares, -rest))]
     return coef, float(b0[0, 0]) * back, *found, digits
 
 

@@ -9,7 +9,7 @@ from conftest import exact_fit, problem, worst_lre
 from scipy.linalg import lapack
 
 import linreg_fast
-from linreg_fast import ConditionWarning, closed_form, inputs, levels, moments
+from linreg_fast import ConditionWarning, closed_form, double_double, inputs, levels, moments
 
 
 @pytest.fixture(autouse=True)
@@ -132,7 +132,7 @@ def test_equilibrated_columns():
 def test_two_product_and_intercept():
     a, b = np.array([1 + 2.0**-30, 3.0, 1e300]), np.array([1 + 2.0**-30, 1 / 3, 1e300])
     with np.errstate(over="ignore"):
-        product, error = closed_form.two_product(a, b)
+        product, error = double_double.two_product(a, b)
     assert error[0] == 2.0**-60
     assert product[1] == 3.0 * (1 / 3)
     assert np.isfinite(error).all()
