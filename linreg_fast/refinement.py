@@ -150,11 +150,11 @@ def _refine_target(
         noise = DD_EPS * kappa * (spread + most + kappa * residual)
         small = np.abs(d) <= LAST_PLACE * np.abs(beta[:, 0]) + NEGLIGIBLE * most
         small0 = abs(d0) <= LAST_PLACE * abs(intercept) + NEGLIGIBLE * floor0
-        theta = size / before if before > 0 else 0.0
-        if count == 1:
-            theta = min(10 * gain, STALLED)
+        # one pass may contract by luck: no more is relied on than the condition number predicts
+        expected = min(10 * gain, STALLED)
+        theta = size / before if count > 1 and before > 0 else expected
         limits = most, floor0, noise, noise * float(np.linalg.norm(m))
-        digits = _digits(d, d0, beta[:, 0], intercept, *limits, theta)
+        digits = _digits(d, d0, beta[:, 0], intercept, *limits, max(theta, expected))
         if not np.isfinite(size):
             return None
         # rss less a gain of its own size has lost digits: the next pass sums it up anew
