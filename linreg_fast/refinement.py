@@ -17,7 +17,7 @@ import numpy as np
 
 from linreg_fast import closed_form, inputs, levels, passes
 from linreg_fast.closed_form import EPS, FULL_DIGITS, Centred, Solution
-from linreg_fast.double_double import add, multiply, pairs, two_product
+from linreg_fast.double_double import add, add_to, multiply, pairs, two_product
 from linreg_fast.sums import Matrix, Sums, Vector
 
 AUTO_DIGITS = 10.0  # precision="auto" refines where fewer are expected
@@ -30,10 +30,6 @@ SURE_CONTRACTION = 1e-6  # predicted for the first correction; a larger one has 
 DD_EPS = 2.0**-106  # relative rounding of a double-double
 GAIN_LIMIT = 1e-6  # share of rss that a correction may take off it in the last pass of "auto"
 REFINE_FLOPS = 60  # float64 operations for each element of X, TwoProd and TwoSum twice
-
-
-def _add_in_place(left: Vector, right: Vector) -> None:
-    left[:] = add(left.reshape(-1, 2), right.reshape(-1, 2)).ravel()
 
 
 def _pass(
@@ -58,7 +54,7 @@ def _pass(
 
     seconds = passes.row_seconds(data.X.dtype.itemsize * p + 8, REFINE_FLOPS * (p + 1))
     work_size = levels.kernels.refine_work_size(p)
-    out = passes.sum_rows(rows, data.n_rows, work_size, 2 * (p + 2), seconds, n_threads, add=_add_in_place)
+    out = passes.sum_rows(rows, data.n_rows, work_size, 2 * (p + 2), seconds, n_threads, add=add_to)
     return out.reshape(out_shape)
 
 
