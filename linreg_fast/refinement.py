@@ -17,7 +17,7 @@ import numpy as np
 
 from linreg_fast import closed_form, inputs, levels, passes
 from linreg_fast.closed_form import EPS, FULL_DIGITS, Centred, Solution
-from linreg_fast.double_double import add, add_to, multiply, pairs, two_product
+from linreg_fast.double_double import add, add_to, multiply, pairs, total, two_product
 from linreg_fast.sums import Matrix, Sums, Vector
 
 AUTO_DIGITS = 10.0  # precision="auto" refines where fewer are expected
@@ -164,7 +164,19 @@ def _refine_target(
             # rounding of the double-double sums, seen through the condition number: as good as it gets
             digits = _digits(d, d0, beta[:, 0], intercept, *limits, 0.5)
             break
-    coef = closed_form.in_user_units(data, C, np.repeat(beta[:, :1], data.n_targets, axis=1))[t]
+    rounded = beta[:, :1]
+    if factor and factor.Vt is not None and len(factor.Vt) < p:
+        # the null space is known to float64 only, and so is what of it makes the norm least
+        rounded = closed_form.minimum_norm(factor.Vt, factor.null, C.e, rounded)
+        moved = add(beta, -pairs(rounded[:, 0]))
+        if fit_intercept:
+            b0 = add(b0, total(multiply(pairs(mu), moved)[:, None]))
+            intercept = _intercept(b0[0], pairs(rounded[:, 0]), shift[live], shift[-1])
+        size = np.abs(np.concatenate([rounded[:, 0], beta[:, 0]]))
+        least = size[size > 0].min(initial=size.max())
+        if least > 0:
+            digits = max(0.0, min(digits, -math.log10(4 * EPS * factor.kappa * size.max() / least)))
+    coef = closed_form.in_user_units(data, C, np.repeat(rounded, data.n_targets, axis=1))[t]
     squares = pairs(np.array([M.u[t] if not fit_intercept else C.S_yy[t]]))
     if full:
         sums = _pass(data, t, scale[-1:], shift[-1:], np.zeros((1, 2)), n_threads, columns=False)
