@@ -278,7 +278,7 @@ def minimum_norm(V: Matrix, null: Matrix | None, e: NDArray[np.int64], beta: Mat
     y = np.zeros_like(beta)
     y[:size] = lapack.dtrtrs(np.asfortranarray(QR[:size]), (V @ beta)[pivots - 1], trans=1)[0]
     out[order] = reflect(y, "N")
-    return out * scale
+    return np.asarray(out * scale)
 
 
 def collinear_columns(

@@ -3,9 +3,9 @@
 
     repeat:  g = Z'W(v - b_0 - Zb) in double-double;  h = g - mu g_0 - l2 b;  A d = h;  b += d
 
-Z = X - k and v = y - ky are exact pairs, so that the sums have the size of the centred columns. Only the factor, b as pairs and p + 2 double-double sums are kept: no Q, no residuals. The limit does
-not depend on the factor, which only sets the speed: an error contracts by eps kappa^2 (Cholesky) or
-eps kappa (QR) a pass.
+Z = X - k and v = y - ky are exact pairs, so that the sums have the size of the centred columns. Only the
+factor, b as pairs and p + 2 double-double sums are kept: no Q, no residuals. The limit does not depend on
+the factor, which only sets the speed: an error contracts by eps kappa^2 (Cholesky) or eps kappa (QR) a pass.
 """
 
 from __future__ import annotations
