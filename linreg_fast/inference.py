@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 
 import numpy as np
+from numpy.typing import NDArray
 
 from linreg_fast import inputs, levels, sums
 from linreg_fast.closed_form import EPS, Centred, Factor
@@ -46,7 +47,7 @@ def unscaled(M: Sums, C: Centred, factor: Factor | None, n_features: int, fit_in
     return out
 
 
-def unscaled_pairs(A: Matrix, e: Vector, m: Matrix, N: Matrix) -> tuple[Vector, float] | None:
+def unscaled_pairs(A: Matrix, e: NDArray[np.int64], m: Matrix, N: Matrix) -> tuple[Vector, float] | None:
     """The same from A, (p, p, 2), exponents e, means m, (p, 2), and N as pairs: slopes and intercept."""
     R = cholesky(A)
     if R is None:
@@ -101,7 +102,7 @@ def lean_part(p: int, streamed: bool) -> slice:
 
 
 def _width(p: int) -> int:
-    lanes = levels.kernels.lanes
+    lanes: int = levels.kernels.lanes
     return (p + lanes - 1) // lanes * lanes
 
 

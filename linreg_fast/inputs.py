@@ -194,7 +194,7 @@ def _warn_rounded(a: NDArray[Any], name: str, stacklevel: int) -> None:
             place = tuple(int(i) for i in np.argwhere(changed)[0])
             where = f"row {at + place[0]}" + "".join(f", column {j}" for j in place[1:])
             warnings.warn(
-                f"{name} has {piece[place]} of {a.dtype} at {where}, which float64 rounds; subtract an origin first",
+                f"{name} has {piece[place]!s} of {a.dtype} at {where}, which float64 rounds; subtract an origin first",
                 PrecisionWarning,
                 stacklevel,
             )

@@ -178,7 +178,7 @@ class LinearFit(_Fields):
         return float(found[0, 0]) if np.ndim(self.intercept) == 0 else found[:, 0]
 
     def _stderr(self, part: slice) -> NDArray[np.float64]:
-        return np.multiply.outer(np.atleast_1d(self.residual_std), self._unscaled()[part])
+        return np.asarray(np.multiply.outer(np.atleast_1d(self.residual_std), self._unscaled()[part]))
 
     def _unscaled(self) -> NDArray[np.float64]:
         from linreg_fast import inference

@@ -179,5 +179,5 @@ def test_kept_by_pickle_and_by_files(tmp_path):
         for copy in (pickle.loads(pickle.dumps(fit)), linreg_fast.LinearFit.load(tmp_path / "fit.json")):
             assert copy.stderr.tobytes() == fit.stderr.tobytes()
             np.testing.assert_array_equal(copy.intercept_stderr, fit.intercept_stderr)
-        with pytest.raises(ValueError, match="not a whole|do not fit"):
+        with pytest.raises(ValueError, match=r"not a whole|do not fit"):
             linreg_fast.LinearFit.from_dict({**fit.to_dict(), "spread": [1.0]})
