@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from linreg_fast import closed_form, inputs
 from linreg_fast.closed_form import CONSTANT, EPS, FULL_DIGITS, RANK_TOLERANCE, ConditionWarning, Factor, Solution
-from linreg_fast.double_double import add, divide, multiply, pairs, product, total, two_sum
+from linreg_fast.double_double import add, divide, multiply, pairs, product, two_sum
 from linreg_fast.sums import Matrix, Vector
 
 DD_UNIT = 2.0**-100  # relative rounding of double-double sums and of the algebra on them
@@ -90,13 +90,15 @@ def equations(
     """
     N = M[p, p]
     if fit_intercept:
-        delta = divide(M[p], N)
-        delta[p] = 0.0
+        # any float64 near the mean will do: the square of what it misses by is below the digits of pairs
+        near = M[p, :, 0] / N[0]
+        near[p] = 0.0
     else:
-        delta = pairs(np.insert(-shift, p, 0.0))
-    k = pairs(np.insert(shift, p, 0.0))
-    mean = add(k, delta)
+        near = -np.concatenate([shift[:p], [0.0], shift[p:]])
+    delta = pairs(near)
     centred, error = moved(M, noise, unit, p, delta)
+    mean = pairs(*two_sum(np.concatenate([shift[:p], [0.0], shift[p:]]), near))
+    mean[:, 1] += centred[p, :, 0] / N[0]
     spread = np.diagonal(centred[..., 0]).copy()
     with np.errstate(over="ignore"):
         floor = np.maximum(4 * error, N[0] * (CONSTANT * mean[:, 0]) ** 2 if fit_intercept else 0.0)
@@ -257,14 +259,18 @@ def _finish(
     coef = closed_form.in_user_units(shape, simple, beta[..., 0])
     scale = np.ldexp(1.0, E.e)[:, None, None]
     b = beta * scale
-    mean_terms = multiply(E.m[:, None], b)
-    intercept = add(E.m_y, -total(mean_terms))
-    # S_yy - 2 b'c + b'S b where A beta = c
-    rss = add(E.S_yy, -total(multiply(beta, E.c)))
+    # each of these sums is rounded once
+    left_sides, right_sides = [np.broadcast_to(E.m[:, None], b.shape), beta], [b, E.c]
     if E.l2:
-        rss = add(rss, multiply(pairs(np.full(n_targets, -E.l2)), total(multiply(b, b))))
-    rss = np.where(rss[:, :1] > 0, rss, 0.0)
-    ess = add(E.S_yy, -rss)
+        left_sides, right_sides = [*left_sides, b * E.l2], [*right_sides, b]
+    terms = multiply(np.concatenate(left_sides), np.concatenate(right_sides))
+    p = len(beta)
+    intercept, rss, ess = np.empty(n_targets), np.empty(n_targets), np.empty(n_targets)
+    for t in range(n_targets):
+        intercept[t] = _sum(E.m_y[t], -terms[:p, t])
+        # b'S b + l2 b'b = b'c, and the penalty is no part of the residuals: S_yy - 2 b'c + b'S b
+        rss[t] = max(0.0, _sum(E.S_yy[t], -terms[p:, t]))
+        ess[t] = _sum(terms[p:, t]) if rss[t] > 0 else E.S_yy[t, 0]
     digits = FULL_DIGITS
     for t in range(n_targets):
         size = np.abs(beta[:, t, 0])
@@ -274,17 +280,17 @@ def _finish(
         if size.size:
             delta += (E.noise + E.noise_c[t] / most) / rcond**2
             digits = min(digits, -math.log10(max(delta * most / float(size.min()), EPS)))
-        b0 = abs(float(intercept[t, 0]))
+        b0 = abs(float(intercept[t]))
         if b0 > 0:
             error = float(E.noise_m_y[t] + E.noise_m @ np.abs(b[:, t, 0])) + EPS / 2 * b0
             error += (delta - EPS / 2) * most * float(np.abs(E.m[:, 0] * scale[:, 0, 0]).sum())
             digits = min(digits, -math.log10(max(error / b0, EPS)))
     return Solution(
         coef=coef,
-        intercept=intercept[:, 0],
-        rss=rss[:, 0],
+        intercept=intercept,
+        rss=rss,
         tss=E.S_yy[:, 0],
-        ess=ess[:, 0],
+        ess=ess,
         rank=rank,
         rcond=rcond,
         digits=max(0.0, min(digits, FULL_DIGITS)),
@@ -293,6 +299,11 @@ def _finish(
         beta=beta[..., 0],
         factor=factor,
     )
+
+
+def _sum(*terms: Matrix) -> float:
+    """Sum of the numbers of several pairs, rounded once."""
+    return math.fsum(np.concatenate([term.ravel() for term in terms]).tolist())
 
 
 def shift_between(new: Vector, old: Vector, p: int) -> Matrix:
