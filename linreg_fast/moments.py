@@ -211,7 +211,8 @@ class Moments:
             delta = normal_equations.shift_between(shift, other._known_shift(), p)
             M, noise = normal_equations.moved(M, other._errors(), other._unit, p, delta)
         n_samples = self.n_samples + int(sign) * other.n_samples
-        total = add(self._M, sign * M)
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = add(self._M, sign * M)
         noise = np.hypot(self._noise, noise)
         if not np.isfinite(total).all():
             raise ValueError("the sums of squares of the columns of X or y leave the range of float64: scale them")
