@@ -356,21 +356,10 @@ class Moments:
             Fewer than three digits may be right.
         """
         l2 = inputs.number(l2, "l2", least=0.0)
-        shift = self._known_shift()
-        columns = self._columns(features)
+        columns, chosen = self._columns(features), self._targets(targets)
         one = self.n_targets == 1 if targets is None else np.ndim(targets) == 0
-        chosen = self._targets(targets)
-        at = np.concatenate([columns, [self.n_features], self.n_features + 1 + chosen])
         p, n_targets = len(columns), len(chosen)
-        E = normal_equations.equations(
-            self._M[np.ix_(at, at)],
-            self._errors()[at],
-            self._unit,
-            shift[np.delete(at, p) - (np.delete(at, p) > self.n_features)],
-            p,
-            bool(fit_intercept),
-            l2,
-        )
+        E = normal_equations.equations(*self._part(columns, chosen), p, bool(fit_intercept), l2)
         names = None if self.feature_names is None else tuple(self.feature_names[j] for j in columns)
         solution = normal_equations.solve(E, p, names)
         assert solution.ess is not None
@@ -410,6 +399,13 @@ class Moments:
             fit_intercept=bool(fit_intercept),
             l2=l2,
         )
+
+    def _part(self, columns: Any, targets: Any) -> tuple[Matrix, Vector, float, Vector]:
+        """Sums, their errors and rounding, and the shift, of some columns of X and y."""
+        shift = self._known_shift()
+        at = np.concatenate([columns, [self.n_features], self.n_features + 1 + targets])
+        part = np.concatenate([columns, self.n_features + targets])
+        return self._M[np.ix_(at, at)], self._errors()[at], self._unit, shift[part]
 
     def _columns(self, features: Sequence[int | str] | None) -> Any:
         """Positions of columns of X that were asked for by position or name."""

@@ -76,10 +76,10 @@ def moved(M: Matrix, noise: Vector, unit: float, p: int, delta: Matrix) -> tuple
     return out, noise + 2 * size * np.sqrt(unit * N[0] * noise) + size * size * noise[p] + rounding
 
 
-def equations(
-    M: Matrix, noise: Vector, unit: float, shift: Vector, p: int, fit_intercept: bool, l2: float
-) -> Equations:
-    """Centre, or take back the shift, and equilibrate.
+def centre(
+    M: Matrix, noise: Vector, unit: float, shift: Vector, p: int, fit_intercept: bool
+) -> tuple[Matrix, Vector, Vector, Matrix]:
+    """Moments about the means, or about 0 without an intercept.
 
     Parameters
     ----------
@@ -87,18 +87,30 @@ def equations(
     noise : (m,) error of the sums of squares
     unit : relative rounding of the sums
     shift : (p + n_targets,) k and ky
+
+    Returns
+    -------
+    M and noise about where they were brought to, how far from the shift that is, and as pairs the means of [X, 1, y].
     """
-    N = M[p, p]
+    k = np.concatenate([shift[:p], [0.0], shift[p:]])
     if fit_intercept:
         # any float64 near the mean will do: the square of what it misses by is below the digits of pairs
-        near = M[p, :, 0] / N[0]
+        near = M[p, :, 0] / M[p, p, 0]
         near[p] = 0.0
     else:
-        near = -np.concatenate([shift[:p], [0.0], shift[p:]])
-    delta = pairs(near)
-    centred, error = moved(M, noise, unit, p, delta)
-    mean = pairs(*two_sum(np.concatenate([shift[:p], [0.0], shift[p:]]), near))
-    mean[:, 1] += centred[p, :, 0] / N[0]
+        near = -k
+    centred, error = moved(M, noise, unit, p, pairs(near))
+    mean = pairs(*two_sum(k, near))
+    mean[:, 1] += centred[p, :, 0] / M[p, p, 0]
+    return centred, error, near, mean
+
+
+def equations(
+    M: Matrix, noise: Vector, unit: float, shift: Vector, p: int, fit_intercept: bool, l2: float
+) -> Equations:
+    """Centre, or take back the shift, and equilibrate; arguments as for `centre`."""
+    N = M[p, p]
+    centred, error, near, mean = centre(M, noise, unit, shift, p, fit_intercept)
     spread = np.diagonal(centred[..., 0]).copy()
     with np.errstate(over="ignore"):
         floor = np.maximum(4 * error, N[0] * (CONSTANT * mean[:, 0]) ** 2 if fit_intercept else 0.0)
@@ -112,7 +124,7 @@ def equations(
     scale = np.ldexp(1.0, e)[:, None]
     A *= scale[:, None] * scale[None]
     # what the noise of the sums is worth in A, relative to its diagonal: x of the columns' own, z of the shift's
-    N_hi, size = float(N[0]), np.abs(delta[:, 0])
+    N_hi, size = float(N[0]), np.abs(near)
     N_noise = noise[p] / N_hi
     root = math.sqrt(unit * N_hi)
     x = np.sqrt(noise)
