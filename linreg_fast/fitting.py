@@ -20,6 +20,7 @@ from linreg_fast import (
     sums,
     wide,
 )
+from linreg_fast.closed_form import ON_COLLINEAR
 from linreg_fast.refinement import AUTO_DIGITS
 from linreg_fast.result import LinearFit
 
@@ -36,6 +37,7 @@ def fit(
     solver: str = "auto",
     precision: str = "auto",
     l2: float = 0.0,
+    on_collinear: str = "min_norm",
     feature_names: Sequence[str] | None = None,
     n_threads: int | None = None,
     progress: bool | Callable[[int, int], object] = False,
@@ -65,6 +67,11 @@ def fit(
         closed forms, without l2.
     l2 : float
         Penalty, scikit-learn's Ridge ``alpha``.
+    on_collinear : {"min_norm", "drop", "raise"}
+        What to do about columns that depend on each other, as decided on centred columns scaled to equal norm:
+        take the coefficients of least ||coef||_2, as NumPy and scikit-learn do; drop every column that depends
+        on those before it, as R does, its coefficient being 0; or raise. Predictions at the rows fitted are the
+        same. A constant column beside an intercept gets the coefficient 0 without a warning, or raises too.
     feature_names : sequence of str, optional
         Taken from X where it has column names.
     n_threads : int, optional
@@ -87,14 +94,14 @@ def fit(
         Shapes that do not match, no rows, NaN or infinity (with the first row and column), weights that
         are negative or all zero, unknown names, an option out of range.
     numpy.linalg.LinAlgError
-        A solver asked for by name cannot deliver.
+        A solver asked for by name cannot deliver; dependent columns with ``on_collinear="raise"``.
     LearningRateError
         Gradient descent diverges; the largest stable rate is named.
 
     Warns
     -----
     RankWarning
-        Dependent columns, or no more rows than columns: the minimum-norm solution.
+        Dependent columns, or no more rows than columns: the minimum-norm solution, or columns dropped.
     ConditionWarning
         Cholesky asked for by name on columns too ill-conditioned for it.
     ConvergenceWarning
@@ -116,6 +123,8 @@ def fit(
     planning.check_solver(solver)
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
+    if on_collinear not in ON_COLLINEAR:
+        raise ValueError(f"on_collinear must be one of {', '.join(ON_COLLINEAR)}; got {on_collinear!r}")
     l2 = inputs.number(l2, "l2", least=0.0) if l2 else 0.0
     data = inputs.table(X, y, sample_weight, feature_names)
     if n_threads is not None:
@@ -138,21 +147,27 @@ def fit(
     if plan.solver == "gd":
         if data.n_targets != 1:
             raise ValueError(f"solver 'gd' takes one target, got y of shape {data.Y.shape}: fit them one by one")
+        if on_collinear != "min_norm":
+            raise ValueError(f"solver 'gd' does not see collinear columns: on_collinear={on_collinear!r} needs another")
         options = chosen or descent.Options()
         return _descend(data, plan, shape, options, fit_intercept, l2, precision, workers, report)
     if plan.passes == "rows":
-        solution = wide.solve_wide(data, fit_intercept, l2)
+        solution = wide.solve_wide(data, fit_intercept, l2, on_collinear)
         n_samples, sum_weight = objective.count_present(data)
     else:
         M = sums.of_table(data, fit_intercept, workers, report)
         C = closed_form.centre(M, fit_intercept, l2)
-        solution = closed_form.solve(data, M, C, solver, fit_intercept)
+        constant = closed_form.constant_columns(data, C.live, on_collinear) if not l2 else ()
+        solution = closed_form.solve(data, M, C, solver, fit_intercept, on_collinear=on_collinear)
         n_samples, sum_weight = M.n_rows, M.N
         if precision == "extended" or (precision == "auto" and solution.digits < AUTO_DIGITS):
             full = precision == "extended"
-            solution = refinement.refine(data, M, C, solution, solver, fit_intercept, full, workers)
+            solution = refinement.refine(data, M, solution.centred or C, solution, solver, fit_intercept, full, workers)
         elif precision == "auto":
             _sum_residuals(data, solution, workers)
+        solution.collinear = tuple(sorted({*constant, *solution.collinear}))
+        if on_collinear == "drop":
+            solution.dropped = tuple(sorted({*constant, *solution.dropped}))
     one = data.one_target
     ess = solution.tss - solution.rss if solution.ess is None else solution.ess
     return LinearFit(
@@ -179,6 +194,8 @@ def fit(
         feature_names=None if data.names is None else tuple(data.names),
         fit_intercept=bool(fit_intercept),
         l2=l2,
+        collinear=solution.collinear,
+        dropped=solution.dropped,
     )
 
 

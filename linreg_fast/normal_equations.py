@@ -187,7 +187,7 @@ def solve(E: Equations, n_features: int, names: Sequence[str] | None) -> Solutio
         rank = int(np.count_nonzero(sigma > cut * sigma[0]))
         if rank < p:
             reason += f"; rank {rank} of {p}: minimum norm"
-            closed_form.warn_rank(shape, E.live, Vt[rank:], rank)
+            closed_form.collinear_columns(shape, E.live, Vt[:rank], "min_norm")
         gram_rcond = float(sigma[rank - 1] / sigma[0]) ** 2
         factor = Factor(None, Vt[:rank], sigma[:rank], 1 / math.sqrt(gram_rcond), 1 / gram_rcond)
         beta = _apply(factor, c)

@@ -52,6 +52,8 @@ class _Fields:
     feature_names: tuple[str, ...] | None
     fit_intercept: bool
     l2: float
+    collinear: tuple[int, ...] = ()
+    dropped: tuple[int, ...] = ()
 
 
 class LinearFit(_Fields):
@@ -97,6 +99,11 @@ class LinearFit(_Fields):
         Column names, where X had some or they were given.
     fit_intercept : bool
     l2 : float
+    collinear : tuple of int
+        Positions of the columns that depend on each other or, beside an intercept, are constant; empty at
+        full rank. Gradient descent does not look for them.
+    dropped : tuple of int
+        Those of them that ``on_collinear="drop"`` left out, their coefficient being 0.
     """
 
     __slots__ = ()
@@ -251,6 +258,10 @@ class LinearFit(_Fields):
             values["solver_path"] = tuple(values["solver_path"])
             if values["feature_names"] is not None:
                 values["feature_names"] = tuple(values["feature_names"])
+            for name in ("collinear", "dropped"):
+                values[name] = tuple(values[name])
+                if not all(type(j) is int and 0 <= j < values["n_features"] for j in values[name]):
+                    raise TypeError(f"{name} is {values[name]!r}")
             fit = cls(plan_arguments=None, **values)
             p, k = fit.n_features, fit.n_targets
             shapes = fit.coef.shape, np.shape(fit.intercept), np.shape(fit.rss), np.shape(fit.tss)
