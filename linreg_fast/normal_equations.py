@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,8 +154,15 @@ def equations(
     )
 
 
-def solve(E: Equations, n_features: int, names: Sequence[str] | None) -> Solution:
-    """Solve by Cholesky, or by the eigenvalues where conditioning asks for it: the minimum-norm solution.
+def solve(
+    E: Equations, n_features: int, names: Sequence[str] | None, on_collinear: str = closed_form.ON_COLLINEAR[0]
+) -> Solution:
+    """Solve by Cholesky, or by the eigenvalues where conditioning asks for it.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        Dependent columns with `on_collinear` "raise".
 
     Warns
     -----
@@ -168,12 +175,17 @@ def solve(E: Equations, n_features: int, names: Sequence[str] | None) -> Solutio
     # the shape, for what closed_form says of columns
     shape = inputs.Table(np.empty((0, n_features)), np.empty((0, n_targets)), None, "C", "float64")
     shape.names = None if names is None else list(names)
+    constant = closed_form.constant_columns(shape, E.live, on_collinear) if not E.l2 else ()
     if p == 0:
-        return _finish(E, shape, np.zeros((0, n_targets, 2)), 0, 1.0, ("mean",), "", None)
+        solution = _finish(E, shape, np.zeros((0, n_targets, 2)), 0, 1.0, ("mean",), "", None)
+        solution.collinear = constant
+        solution.dropped = constant if on_collinear == "drop" else ()
+        return solution
     A, c = np.ascontiguousarray(E.A[..., 0]), np.ascontiguousarray(E.c[..., 0])
     exact = E.noise < EPS / 2  # the sums know more than float64 holds
     path: tuple[str, ...] = ("cholesky",)
     reason, rank = "", p
+    collinear: tuple[int, ...] = ()
     least = CHOLESKY_MARGIN * p * max(E.noise, EPS)
     simple = closed_form.Centred(E.live, A, c, E.S_yy[:, 0], E.e, np.zeros(n_targets, np.int64), E.m[:, 0], 0.0, E.l2)
     beta, R, gram_rcond = closed_form.cholesky(simple)
@@ -186,16 +198,31 @@ def solve(E: Equations, n_features: int, names: Sequence[str] | None) -> Solutio
         cut = max(RANK_TOLERANCE * math.sqrt(p), math.sqrt(RANK_MARGIN * p * E.noise))
         rank = int(np.count_nonzero(sigma > cut * sigma[0]))
         if rank < p:
+            collinear = closed_form.collinear_columns(shape, E.live, Vt[:rank], on_collinear)
+            if on_collinear == "drop":
+                some = _keep(E, closed_form.independent(Vt[:rank]))
+                solution = solve(some, n_features, names)
+                solution.path, solution.reason = (
+                    (*path, *solution.path),
+                    f"rank {rank} of {p}: dependent columns dropped",
+                )
+                solution.collinear = tuple(sorted({*constant, *collinear}))
+                solution.dropped = tuple(int(j) for j in np.setdiff1d(np.arange(n_features), some.live))
+                return solution
             reason += f"; rank {rank} of {p}: minimum norm"
-            closed_form.collinear_columns(shape, E.live, Vt[:rank], "min_norm")
         gram_rcond = float(sigma[rank - 1] / sigma[0]) ** 2
-        factor = Factor(None, Vt[:rank], sigma[:rank], 1 / math.sqrt(gram_rcond), 1 / gram_rcond)
+        factor = Factor(None, Vt[:rank], sigma[:rank], 1 / math.sqrt(gram_rcond), 1 / gram_rcond, Vt[rank:])
         beta = _apply(factor, c)
     found = pairs(beta)
     left = 0.0
     if exact:
         found, left = _refine(E, factor, found)
+    if rank < p:
+        assert factor.Vt is not None
+        found = pairs(closed_form.minimum_norm(factor.Vt, factor.null, E.e, found[..., 0]))
     solution = _finish(E, shape, found, rank, math.sqrt(gram_rcond), path, reason, factor, left)
+    solution.collinear = tuple(sorted({*constant, *collinear}))
+    solution.dropped = constant if on_collinear == "drop" else ()
     if E.noise / gram_rcond > POOR:
         warnings.warn(
             f"the columns are too ill-conditioned for their moments (rcond {math.sqrt(gram_rcond):.1e}): few or no "
@@ -204,6 +231,13 @@ def solve(E: Equations, n_features: int, names: Sequence[str] | None) -> Solutio
             stacklevel=3,
         )
     return solution
+
+
+def _keep(E: Equations, kept: NDArray[np.intp]) -> Equations:
+    """The equations of some of the columns."""
+    return replace(
+        E, live=E.live[kept], A=E.A[np.ix_(kept, kept)], c=E.c[kept], e=E.e[kept], m=E.m[kept], noise_m=E.noise_m[kept]
+    )
 
 
 def _eigen(A: Matrix) -> tuple[Vector, Matrix]:
