@@ -220,6 +220,7 @@ def solve(
     if rank < p:
         assert factor.Vt is not None
         found = pairs(closed_form.minimum_norm(factor.Vt, factor.null, E.e, found[..., 0]))
+        left += EPS
     solution = _finish(E, shape, found, rank, math.sqrt(gram_rcond), path, reason, factor, left)
     solution.collinear = tuple(sorted({*constant, *collinear}))
     solution.dropped = constant if on_collinear == "drop" else ()
@@ -322,14 +323,14 @@ def _finish(
         size = np.abs(beta[:, t, 0])
         most = float(size.max(initial=0.0))
         size = size[size > 0]
-        delta = left + EPS / 2
+        delta = left
         if size.size:
             delta += (E.noise + E.noise_c[t] / most) / rcond**2
             digits = min(digits, -math.log10(max(delta * most / float(size.min()), EPS)))
         b0 = abs(float(intercept[t]))
         if b0 > 0:
-            error = float(E.noise_m_y[t] + E.noise_m @ np.abs(b[:, t, 0])) + EPS / 2 * b0
-            error += (delta - EPS / 2) * most * float(np.abs(E.m[:, 0] * scale[:, 0, 0]).sum())
+            error = float(E.noise_m_y[t] + E.noise_m @ np.abs(b[:, t, 0]))
+            error += delta * most * float(np.abs(E.m[:, 0] * scale[:, 0, 0]).sum())
             digits = min(digits, -math.log10(max(error / b0, EPS)))
     return Solution(
         coef=coef,

@@ -5,19 +5,22 @@ from __future__ import annotations
 import copy
 import hashlib
 import itertools
+import json
 import pickle
 import warnings
 from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import exact_fit, lre, problem, worst_lre
+from conftest import STRD, exact_fit, lre, problem, worst_lre
 from hypothesis import given
 from hypothesis import strategies as st
 
 import linreg_fast
 from linreg_fast import ConditionWarning, Moments, RankWarning, fit, inputs, levels, sums
 from linreg_fast.moments import DIGEST_SIZE, HEADER
+
+WAMPLERS = [f"Wampler{i}" for i in range(1, 6)]
 
 
 def chunked(X, y, cuts, w=None, **options):
@@ -608,3 +611,129 @@ def test_large_offset_against_exact_numbers():
 def test_it_is_a_public_name():
     assert linreg_fast.Moments is Moments
     assert "Moments" in linreg_fast.__all__
+
+
+def ulps(values, exact):
+    """Distance from the exact values in units of the last place, of the worst."""
+    return max(
+        abs(Fraction(float(v)) - t) / Fraction(float(np.spacing(abs(float(t)))))
+        for v, t in zip(values, exact, strict=True)
+    )
+
+
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_extended_is_within_one_ulp_whatever_the_chunks(seed, fit_intercept):
+    rng = np.random.default_rng(seed)
+    n, p = int(rng.integers(8, 30)), int(rng.integers(1, 4))
+    X = rng.standard_normal((n, p)) * 10.0 ** rng.uniform(-3, 3, p) + 10.0 ** rng.uniform(-3, 5) * rng.integers(0, 2)
+    y = X @ rng.standard_normal(p) + rng.standard_normal(n)
+    w = rng.integers(0, 4, n) / 4.0 if rng.random() < 0.5 else None
+    if w is not None and np.count_nonzero(w) < p + 2:
+        return
+    exact = exact_fit(X, y, fit_intercept, w)
+    whole = chunked(X, y, [], w, precision="extended").solve(fit_intercept=fit_intercept)
+    cut = chunked(X, y, sorted(rng.integers(0, n, 3)), w, precision="extended")
+    cut = Moments(p, shift=cut.shift + rng.standard_normal(p + 1), precision="extended") + cut
+    found = cut.solve(fit_intercept=fit_intercept)
+    for one in (whole, found):
+        assert one.precision == "extended"
+        assert ulps([*one.coef, one.intercept] if fit_intercept else one.coef, exact) <= 1
+        assert one.digits >= 14
+
+
+@pytest.mark.skipif(not STRD.is_dir(), reason="the certified data are not beside this checkout")
+@pytest.mark.parametrize("name", ["Norris", "Pontius", "NoInt1", "NoInt2", "Filip", "Longley", *WAMPLERS])
+def test_certified_problems_in_chunks(name):
+    data = json.loads((STRD / f"{name}.json").read_text())
+    x, y = np.array(data.get("X", data.get("x")), dtype=float), np.array(data["y"], dtype=float)
+    X = x.reshape(len(y), -1)
+    if data["kind"] == "poly":
+        X = np.column_stack([x**k for k in range(1, data["degree"] + 1)])
+    exact = data["exact_float64_design_40"]
+    coef = [Fraction(value) for value in exact["coef"]]
+    cuts = list(range(3, len(y), 7))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConditionWarning)
+        warnings.simplefilter("ignore", RankWarning)
+        quick = chunked(X, y, cuts).solve(fit_intercept=data["intercept"])
+    found = chunked(X, y, cuts, precision="extended").solve(fit_intercept=data["intercept"])
+    for one in (quick, found):
+        reached = worst_lre([one.intercept, *one.coef] if data["intercept"] else one.coef, coef)
+        assert one.digits <= reached + 1
+    assert reached >= (13.0 if name == "Filip" else 15.0)
+    assert found.rank == X.shape[1]
+
+
+def test_extended_rank():
+    """Double-double sums tell singular values of 1e-9 from 0, and dependent columns all the same."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((300, 3))
+    near = np.column_stack([X, X[:, 0] + 1e-9 * rng.standard_normal(300)])
+    y = X @ [1.0, 2.0, 3.0] + 0.1 * rng.standard_normal(300)
+    M = chunked(near, y, [100], precision="extended")
+    found = M.solve()
+    assert found.rank == 4
+    exact = exact_fit(near, y)
+    assert worst_lre([*found.coef, found.intercept], exact) > 10
+    assert found.digits <= worst_lre([*found.coef, found.intercept], exact) + 1
+    with pytest.warns(RankWarning, match="rank 3 of 4"):
+        low = chunked(near, y, [100]).solve()
+    assert low.rank == 3
+    doubled = np.column_stack([X, X[:, 0] * 2.0])
+    with pytest.warns(RankWarning, match="rank 3 of 4"):
+        found = chunked(doubled, y, [100], precision="extended").solve()
+    with pytest.warns(RankWarning):
+        expected = fit(doubled, y)
+    np.testing.assert_allclose(found.coef, expected.coef, rtol=1e-12)
+
+
+def test_extended_several_targets_layouts_and_threads(many_blocks):
+    X, y, _, _ = problem(700, 3, offset=3.0)
+    Y = np.column_stack([y, X[:, 0] ** 2])
+    expected = fit(X, Y, precision="extended")
+    states = []
+    for n_threads, laid in ((1, X), (2, X), (3, np.asfortranarray(X)), (1, X[::-1].copy()[::-1])):
+        M = Moments(3, 2, precision="extended", shift=np.ones(5)).update(laid, Y, n_threads=n_threads)
+        np.testing.assert_allclose(M.solve().coef, expected.coef, rtol=4e-16)
+        states.append(M.to_bytes())
+    assert states[0] == states[1]
+
+
+def test_precision_of_merged_states():
+    X, y, _, _ = problem(100, 2)
+    precise, quick = Moments(2, precision="extended").update(X, y), Moments(2).update(X, y)
+    assert (precise + precise).precision == "extended"
+    assert (precise + quick).precision == (quick + precise).precision == "auto"
+    assert (Moments(2) + precise).precision == "extended"
+    assert (precise + quick).solve().digits <= quick.solve().digits + 0.5
+    before = precise.to_bytes()
+    bad = X.copy()
+    bad[7, 1] = np.nan
+    with pytest.raises(ValueError, match="X has NaN at row 7, column 1"):
+        precise.update(bad, y)
+    with pytest.raises(ValueError, match="sample_weight has -1"):
+        precise.update(X, y, np.full(100, -1.0))
+    assert precise.to_bytes() == before
+
+
+def test_collinear_columns_as_fit_has_them():
+    X, y, _, _ = problem(300, 3)
+    X = np.column_stack([np.full(300, 2.0), X[:, 0], X[:, 0] * 3.0, X[:, 1], X[:, 2]])
+    M = chunked(X, y, [50])
+    for how in ("min_norm", "drop"):
+        with pytest.warns(RankWarning) as ours:
+            found = M.solve(on_collinear=how)
+        with pytest.warns(RankWarning) as theirs:
+            expected = fit(X, y, on_collinear=how)
+        assert str(ours[0].message) == str(theirs[0].message)
+        assert ours[0].filename == __file__
+        np.testing.assert_allclose(found.coef, expected.coef, rtol=1e-8)
+        assert (found.collinear, found.dropped) == (expected.collinear, expected.dropped)
+        assert (found.rank, found.collinear) == (3, (0, 1, 2))
+    with pytest.raises(np.linalg.LinAlgError, match="are constant"):
+        M.solve(on_collinear="raise")
+    with pytest.raises(np.linalg.LinAlgError, match=r"\[0, 1\] depend"):
+        M.solve(on_collinear="raise", features=[1, 2, 3])
+    with pytest.raises(ValueError, match="on_collinear"):
+        M.solve(on_collinear="ignore")
+    assert M.solve(on_collinear="raise", features=[1, 3]).collinear == ()
