@@ -11,6 +11,7 @@ from linreg_fast.objective import cost, gradient
 from linreg_fast.passes import set_num_threads
 from linreg_fast.planning import Plan, plan
 from linreg_fast.result import LinearFit
+from linreg_fast.selection import by_group, cross_validate, l2_path, stepwise
 
 __version__ = "0.1.0"
 
@@ -24,10 +25,14 @@ __all__ = [
     "PrecisionWarning",
     "RankWarning",
     "__version__",
+    "by_group",
     "cost",
+    "cross_validate",
     "fit",
     "gradient",
+    "l2_path",
     "plan",
     "set_num_threads",
     "show_config",
+    "stepwise",
 ]

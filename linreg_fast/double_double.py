@@ -29,29 +29,37 @@ def two_product(a: Array, b: Array) -> tuple[Array, Array]:
 
 def pairs(hi: Array, lo: Array | float = 0.0) -> Array:
     """Pairs of two arrays, their last axis new."""
-    return np.stack([hi, np.broadcast_to(lo, np.shape(hi))], axis=-1)
+    out = np.empty((*np.shape(hi), 2))
+    out[..., 0], out[..., 1] = hi, lo
+    return out
+
+
+def _normal(s: Array, e: Array) -> Array:
+    """Pairs of s + e, e being small beside s (Dekker's fast TwoSum)."""
+    out = np.empty((*np.shape(s), 2))
+    hi = out[..., 0]
+    np.add(s, e, out=hi)
+    out[..., 1] = e - (hi - s)
+    return out
 
 
 def add(a: Array, b: Array) -> Array:
     """Sum of pairs: relative error 2^-104 unless hi + hi cancels, then 2^-104 of the larger one's lo."""
     s, e = two_sum(a[..., 0], b[..., 0])
-    hi, lo = two_sum(s, e + (a[..., 1] + b[..., 1]))
-    return np.stack([hi, lo], axis=-1)
+    return _normal(s, e + (a[..., 1] + b[..., 1]))
 
 
 def multiply(a: Array, b: Array) -> Array:
     """Product of pairs."""
     p, e = two_product(a[..., 0], b[..., 0])
-    hi, lo = two_sum(p, e + (a[..., 0] * b[..., 1] + a[..., 1] * b[..., 0]))
-    return np.stack([hi, lo], axis=-1)
+    return _normal(p, e + (a[..., 0] * b[..., 1] + a[..., 1] * b[..., 0]))
 
 
 def divide(a: Array, b: Array) -> Array:
     """Quotient of pairs: two steps of long division."""
     q = a[..., 0] / b[..., 0]
     rest = add(a, -multiply(pairs(q), b))
-    hi, lo = two_sum(q, rest[..., 0] / b[..., 0])
-    return np.stack([hi, lo], axis=-1)
+    return _normal(q, rest[..., 0] / b[..., 0])
 
 
 def total(a: Array) -> Array:
