@@ -5,10 +5,13 @@ from linreg_fast.closed_form import ConditionWarning, RankWarning
 from linreg_fast.config import show_config
 from linreg_fast.descent import ConvergenceWarning, LearningRateError
 from linreg_fast.fitting import fit
+from linreg_fast.inputs import PrecisionWarning
+from linreg_fast.moments import Moments
 from linreg_fast.objective import cost, gradient
 from linreg_fast.passes import set_num_threads
 from linreg_fast.planning import Plan, plan
 from linreg_fast.result import LinearFit
+from linreg_fast.selection import by_group, cross_validate, l2_path, stepwise
 
 __version__ = "0.1.0"
 
@@ -17,13 +20,19 @@ __all__ = [
     "ConvergenceWarning",
     "LearningRateError",
     "LinearFit",
+    "Moments",
     "Plan",
+    "PrecisionWarning",
     "RankWarning",
     "__version__",
+    "by_group",
     "cost",
+    "cross_validate",
     "fit",
     "gradient",
+    "l2_path",
     "plan",
     "set_num_threads",
     "show_config",
+    "stepwise",
 ]

@@ -11,17 +11,20 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast import inputs, passes
-from linreg_fast.moments import Matrix, Moments, Vector
+from linreg_fast.double_double import two_product
+from linreg_fast.sums import Matrix, Sums, Vector
 
 EPS = 2.0**-53
 FULL_DIGITS = 15.95  # -log10(EPS)
 RCOND_CHOLESKY = 1e-13  # of the Gram matrix; under it the columns' condition number exceeds 3e6: QR
+ON_COLLINEAR = ("min_norm", "drop", "raise")
+PART = 1e-6  # of a unit vector in the null space: columns with less do not take part in the dependency
 RANK_TOLERANCE = 2.0**-40  # times sqrt(p): singular values below are rounding, whatever the number of rows
 CONSTANT = 4 * EPS  # a column that varies by less of its own value is constant
 QR_BLOCK_BYTES = 1 << 18  # of rows that are prepared and factorised at once: L2
@@ -29,7 +32,7 @@ QR_MERGE_BYTES = 1 << 23  # of rows whose R is merged in pairs with others
 
 
 class RankWarning(UserWarning):
-    """The columns are linearly dependent: the minimum-norm solution was taken."""
+    """The columns are linearly dependent: the minimum-norm solution was taken, or columns were dropped."""
 
 
 class ConditionWarning(UserWarning):
@@ -52,6 +55,9 @@ class Solution:
     ess: Vector | None = None  # tss - rss where it is known better than their difference
     beta: Matrix | None = None  # coefficients of the columns of `Centred`, and what solves for corrections
     factor: Factor | None = None
+    centred: Centred | None = None  # of the columns kept, where some were dropped
+    collinear: tuple[int, ...] = ()  # columns that take part in a dependency, and those of them dropped
+    dropped: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -63,6 +69,7 @@ class Factor:
     sigma: Vector | None
     kappa: float  # condition number of the columns
     gain: float  # kappa^2 for Cholesky, kappa for QR and SVD: what a correction contracts by, over eps
+    null: Matrix | None = None  # rows that complete Vt
 
     def solve(self, h: Vector) -> Vector:
         """A^-1 h, or the pseudo-inverse times h."""
@@ -94,7 +101,7 @@ class Centred:
     l2: float
 
 
-def centre(M: Moments, fit_intercept: bool, l2: float) -> Centred:
+def centre(M: Sums, fit_intercept: bool, l2: float) -> Centred:
     """The centred, equilibrated problem of some moments, by algebra alone."""
     mu = M.mean if fit_intercept else np.zeros_like(M.s)
     S = M.G - np.outer(M.s, mu) if fit_intercept else M.G.copy()
@@ -123,11 +130,12 @@ def centre(M: Moments, fit_intercept: bool, l2: float) -> Centred:
 
 def solve(
     data: inputs.Table,
-    M: Moments,
+    M: Sums,
     C: Centred,
     solver: str,
     fit_intercept: bool,
     path: tuple[str, ...] = (),
+    on_collinear: str = "min_norm",
 ) -> Solution:
     """Solve by `solver`, or by cholesky -> qr -> svd as the conditioning asks for with "auto".
 
@@ -136,7 +144,8 @@ def solve(
     Raises
     ------
     numpy.linalg.LinAlgError
-        A solver asked for by name that cannot deliver: "cholesky" or "qr" on dependent columns.
+        A solver asked for by name that cannot deliver: "cholesky" or "qr" on dependent columns; dependent
+        columns with `on_collinear` "raise".
     """
     p = len(C.live)
     if p == 0:
@@ -183,19 +192,136 @@ def solve(
         raise np.linalg.LinAlgError(
             f'the columns of X have rank {rank}, not {p}: qr has no unique solution; use solver="auto" or "svd"'
         )
+    path = (*path, "svd")
     beta = Vt[:rank].T @ ((U[:, :rank].T @ R[:p, p:]) / sigma[:rank, None])
+    collinear: tuple[int, ...] = ()
     if rank < p:
+        collinear = collinear_columns(data, C.live, Vt[:rank], on_collinear)
+        if on_collinear == "drop":
+            some = keep(C, independent(Vt[:rank]))
+            solution = solve(data, M, some, solver, fit_intercept)
+            solution.path, solution.centred = (*path, *solution.path), some
+            solution.collinear = collinear
+            solution.dropped = tuple(int(j) for j in np.setdiff1d(C.live, some.live))
+            solution.reason = f"rank {rank} of {p}: dependent columns dropped"
+            return solution
         reason = f"{reason}; " * bool(reason) + f"rank {rank} of {p}: minimum norm"
-        warn_rank(data, C.live, Vt[rank:], rank)
+        beta = minimum_norm(Vt[:rank], Vt[rank:], C.e, beta)
     rcond = float(sigma[rank - 1] / sigma[0])
-    factor = Factor(None, Vt[:rank], sigma[:rank], 1 / rcond, 1 / rcond)
+    factor = Factor(None, Vt[:rank], sigma[:rank], 1 / rcond, 1 / rcond, Vt[rank:])
     delta = _qr_delta(R, p, 1 / rcond)
-    return _finish(data, M, C, fit_intercept, beta, rank, rcond, delta, (*path, "svd"), reason, factor)
+    solution = _finish(data, M, C, fit_intercept, beta, rank, rcond, delta, path, reason, factor)
+    solution.collinear = collinear
+    return solution
+
+
+def keep(C: Centred, kept: NDArray[np.intp]) -> Centred:
+    """The problem of some of its columns."""
+    return replace(C, live=C.live[kept], A=C.A[np.ix_(kept, kept)], c=C.c[kept], e=C.e[kept])
+
+
+def independent(V: Matrix) -> NDArray[np.intp]:
+    """As many independent columns as there are rows in V, whose rows are orthonormal: the first ones there are.
+
+    A column is left out that depends on those before it, as R's lm does; the rows span what the columns
+    of a problem span, and are not closer to each other than those for being ill-conditioned.
+    """
+    rank, p = V.shape
+    Q, kept = np.zeros((rank, 0)), []
+    for j in range(p):
+        v = V[:, j] - Q @ (Q.T @ V[:, j])
+        v -= Q @ (Q.T @ v)
+        size = float(np.linalg.norm(v))
+        if size > PART:
+            Q = np.column_stack([Q, v / size])
+            kept.append(j)
+            if len(kept) == rank:
+                return np.array(kept, dtype=np.intp)
+    import scipy.linalg
+
+    return np.sort(scipy.linalg.qr(V, mode="r", pivoting=True)[1][:rank])
+
+
+def minimum_norm(V: Matrix, null: Matrix | None, e: NDArray[np.int64], beta: Matrix) -> Matrix:
+    """Of all beta with the same V beta that for which ||2^e beta||, the norm in the user's units, is least.
+
+    The rows of V, (rank, p), are orthonormal and span what the equilibrated columns do; those of `null`, where
+    they are known, the rest. With few of them: 2^e beta less its projection on 2^e null', a least-squares
+    residual. Without: the minimum-norm solution b of W b = V beta, W = V 2^-e. Rows of either matrix may differ
+    by many orders of magnitude: QR of rows sorted by size, with column pivots, is stable row by row, if Q is
+    kept as reflections (Powell and Reid 1969; Cox and Higham 1998).
+    """
+    from scipy.linalg import lapack
+
+    few = null is not None and len(null) <= len(V)
+    most = int(e.max() if few else -e.min())
+    scale = np.ldexp(1.0, (e if few else -e) - most)[:, None]
+    basis = null if few and null is not None else V
+    rows = scale * basis.T
+    order = np.argsort(-np.abs(rows).max(axis=1), kind="stable")
+    QR, pivots, tau, _, _ = lapack.dgeqp3(np.asfortranarray(rows[order]))
+    size = len(basis)
+
+    def reflect(B: Matrix, transposed: str) -> Matrix:
+        return np.asarray(lapack.dormqr("L", transposed, QR, tau, np.asfortranarray(B), max(1, 64 * B.shape[1]))[0])
+
+    out = np.zeros_like(beta)
+    if few:
+        z = reflect((scale * beta)[order], "T")
+        g = np.empty((size, beta.shape[1]))
+        g[pivots - 1] = lapack.dtrtrs(np.asfortranarray(QR[:size]), z[:size])[0]
+        z[:size] = 0.0
+        out[order] = reflect(z, "N")
+        # rows of large columns keep their fit, those of small ones their part in the norm: whichever rounds less
+        direct = beta - basis.T @ g
+        rounding = np.abs(beta) + np.abs(basis.T) @ np.abs(g)
+        return np.where(np.linalg.norm(out, axis=0) < scale * rounding, out / scale, direct)
+    y = np.zeros_like(beta)
+    y[:size] = lapack.dtrtrs(np.asfortranarray(QR[:size]), (V @ beta)[pivots - 1], trans=1)[0]
+    out[order] = reflect(y, "N")
+    return np.asarray(out * scale)
+
+
+def collinear_columns(
+    data: inputs.Table, live: NDArray[np.intp], V: Matrix, on_collinear: str, n_rows: int | None = None
+) -> tuple[int, ...]:
+    """The columns that take part in a dependency, and the warning or the error that says so.
+
+    V, (rank, p), has orthonormal rows that span what the equilibrated columns do.
+    """
+    null = np.sqrt(np.maximum(1.0 - np.einsum("ij,ij->j", V, V), 0.0))  # length of unit vectors in the null space
+    columns = live[null > PART]
+    rank, p = V.shape
+    named = _named(data, columns)
+    which = f"{n_rows} rows cannot determine {p} columns" if n_rows else f"the columns {named} depend on each other"
+    if on_collinear == "raise":
+        raise np.linalg.LinAlgError(f"rank {rank} of {p}: {which}")
+    outcome = "the solution of minimum norm was taken"
+    if on_collinear == "drop":
+        dropped = np.setdiff1d(live, live[independent(V)])
+        outcome = f"the columns {_named(data, dropped)} were dropped"
+    warnings.warn(f"rank {rank} of {p}: {which}; {outcome}", RankWarning, stacklevel=4)
+    return tuple(int(j) for j in columns)
+
+
+def constant_columns(data: inputs.Table, live: NDArray[np.intp], on_collinear: str) -> tuple[int, ...]:
+    """The columns that do not vary, which depend on the intercept or, without one, are 0."""
+    columns = np.setdiff1d(np.arange(data.n_features), live)
+    if on_collinear == "raise" and len(columns):
+        raise np.linalg.LinAlgError(
+            f"the columns {_named(data, columns)} of X are constant: leave them out, or the intercept"
+        )
+    return tuple(int(j) for j in columns)
+
+
+def _named(data: inputs.Table, columns: NDArray[np.intp]) -> str:
+    shown = [data.names[j] if data.names else int(j) for j in columns[:10]]
+    return f"{shown}{' and others' if len(columns) > 10 else ''}"
 
 
 def _by_triangle(
     data: inputs.Table,
-    M: Moments,
+    M: Sums,
     C: Centred,
     fit_intercept: bool,
     R: Matrix,
@@ -232,7 +358,7 @@ def cholesky(C: Centred) -> tuple[Matrix | None, Matrix, float]:
     return beta, R, float(rcond)
 
 
-def _qr_rows(data: inputs.Table, M: Moments, C: Centred) -> Matrix:
+def _qr_rows(data: inputs.Table, M: Sums, C: Centred) -> Matrix:
     """R of the QR factorisation of [(W - mu) e, V - t/N], sqrt(w) times each row, and the rows of l2.
 
     Row blocks are factorised one after the other in the calling thread and their R merged in pairs.
@@ -308,7 +434,7 @@ def _qr_delta(R: Matrix, p: int, kappa: float) -> Vector:
 
 def _finish(
     data: inputs.Table,
-    M: Moments,
+    M: Sums,
     C: Centred,
     fit_intercept: bool,
     beta: Matrix,
@@ -388,33 +514,9 @@ def expected_digits(
     return max(0.0, min(-math.log10(worst), FULL_DIGITS)) if worst < math.inf else 0.0
 
 
-def two_product(a: Vector, b: Vector) -> tuple[Vector, Vector]:
-    """a * b and its rounding error (Dekker 1971; Veltkamp's splitting)."""
-    p = a * b
-    with np.errstate(over="ignore", invalid="ignore"):
-        c, d = a * 134217729.0, b * 134217729.0
-        ah, bh = c - (c - a), d - (d - b)
-        al, bl = a - ah, b - bh
-        error = ((ah * bh - p) + ah * bl + al * bh) + al * bl
-    return p, np.where(np.isfinite(error), error, 0.0)
-
-
 def intercepts(coef: Matrix, k: Vector, mu: Vector, ky: Vector, mu_y: Vector) -> Vector:
     """b0 = (ky + mu_y) - sum_j (k_j + mu_j) b_j, rounded once."""
     terms = [ky[:, None], mu_y[:, None]]
     for a in (k, mu):
         terms += [-part for part in two_product(np.broadcast_to(a, coef.shape), coef)]
     return np.array([math.fsum(row) for row in np.hstack(terms).tolist()])
-
-
-def warn_rank(data: inputs.Table, live: NDArray[np.intp], null: Matrix | None, rank: int) -> None:
-    """Warn of dependent columns, naming those that take part in a dependency."""
-    if null is None:
-        which = f"{data.n_rows} rows cannot determine {len(live)} columns"
-    else:
-        part = np.flatnonzero(np.abs(null).max(axis=0) > 1e-6)  # components of rounding are below
-        shown = [data.names[j] if data.names else int(j) for j in live[part[:10]]]
-        which = f"the columns {shown}{' and others' if len(part) > 10 else ''} depend on each other"
-    warnings.warn(
-        f"rank {rank} of {len(live)}: {which}; the solution of minimum norm was taken", RankWarning, stacklevel=4
-    )

@@ -12,15 +12,17 @@ from numpy.typing import NDArray
 from linreg_fast import (
     closed_form,
     descent,
+    inference,
     inputs,
     levels,
-    moments,
     objective,
     passes,
     planning,
     refinement,
+    sums,
     wide,
 )
+from linreg_fast.closed_form import ON_COLLINEAR
 from linreg_fast.refinement import AUTO_DIGITS
 from linreg_fast.result import LinearFit
 
@@ -40,6 +42,7 @@ def fit(
     solver: str = "auto",
     precision: str = "auto",
     l2: float = 0.0,
+    on_collinear: str = "min_norm",
     feature_names: Sequence[str] | None = None,
     n_threads: int | None = None,
     progress: bool | Callable[[int, int], object] = False,
@@ -69,6 +72,11 @@ def fit(
         closed forms, without l2.
     l2 : float
         Penalty, scikit-learn's Ridge ``alpha``.
+    on_collinear : {"min_norm", "drop", "raise"}
+        What to do about columns that depend on each other, as decided on centred columns scaled to equal norm:
+        take the coefficients of least ||coef||_2, as NumPy and scikit-learn do; drop every column that depends
+        on those before it, as R does, its coefficient being 0; or raise. Predictions at the rows fitted are the
+        same. A constant column beside an intercept gets the coefficient 0 without a warning, or raises too.
     feature_names : sequence of str, optional
         Taken from X where it has column names.
     n_threads : int, optional
@@ -91,16 +99,18 @@ def fit(
         Shapes that do not match, no rows, NaN or infinity (with the first row and column), weights that
         are negative or all zero, unknown names, an option out of range.
     numpy.linalg.LinAlgError
-        A solver asked for by name cannot deliver.
+        A solver asked for by name cannot deliver; dependent columns with ``on_collinear="raise"``.
     LearningRateError
         Gradient descent diverges; the largest stable rate is named.
 
     Warns
     -----
     RankWarning
-        Dependent columns, or no more rows than columns: the minimum-norm solution.
+        Dependent columns, or no more rows than columns: the minimum-norm solution, or columns dropped.
     ConditionWarning
         Cholesky asked for by name on columns too ill-conditioned for it.
+    PrecisionWarning
+        Integers beyond 2^53 that float64 rounds, or longdouble.
     ConvergenceWarning
         Gradient descent stopped at max_iter.
 
@@ -125,6 +135,8 @@ def fit(
     planning.check_solver(solver)
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
+    if on_collinear not in ON_COLLINEAR:
+        raise ValueError(f"on_collinear must be one of {', '.join(ON_COLLINEAR)}; got {on_collinear!r}")
     l2 = inputs.number(l2, "l2", least=0.0) if l2 else 0.0
     data = inputs.table(X, y, sample_weight, feature_names)
     if n_threads is not None:
@@ -147,21 +159,34 @@ def fit(
     if plan.solver == "gd":
         if data.n_targets != 1:
             raise ValueError(f"solver 'gd' takes one target, got y of shape {data.Y.shape}: fit them one by one")
+        if on_collinear != "min_norm":
+            raise ValueError(f"solver 'gd' does not see collinear columns: on_collinear={on_collinear!r} needs another")
         options = chosen or descent.Options()
         return _descend(data, plan, shape, options, fit_intercept, l2, precision, workers, report)
+    spread = None
     if plan.passes == "rows":
-        solution = wide.solve_wide(data, fit_intercept, l2)
+        solution = wide.solve_wide(data, fit_intercept, l2, on_collinear)
         n_samples, sum_weight = objective.count_present(data)
     else:
-        M = moments.of_table(data, fit_intercept, workers, report)
+        M = sums.of_table(data, fit_intercept, workers, report)
         C = closed_form.centre(M, fit_intercept, l2)
-        solution = closed_form.solve(data, M, C, solver, fit_intercept)
+        constant = closed_form.constant_columns(data, C.live, on_collinear) if not l2 else ()
+        solution = closed_form.solve(data, M, C, solver, fit_intercept, on_collinear=on_collinear)
         n_samples, sum_weight = M.n_rows, M.N
         if precision == "extended" or (precision == "auto" and solution.digits < AUTO_DIGITS):
             full = precision == "extended"
-            solution = refinement.refine(data, M, C, solution, solver, fit_intercept, full, workers)
+            solution = refinement.refine(data, M, solution.centred or C, solution, solver, fit_intercept, full, workers)
         elif precision == "auto":
             _sum_residuals(data, solution, workers)
+        solution.collinear = tuple(sorted({*constant, *solution.collinear}))
+        if on_collinear == "drop":
+            solution.dropped = tuple(sorted({*constant, *solution.dropped}))
+        if not l2:
+            kept = solution.centred or C
+            if precision == "extended":
+                spread = inference.unscaled_extended(data, M, kept, solution.factor, fit_intercept, workers)
+            else:
+                spread = inference.unscaled(M, kept, solution.factor, data.n_features, fit_intercept)
     one = data.one_target
     ess = solution.tss - solution.rss if solution.ess is None else solution.ess
     return LinearFit(
@@ -188,6 +213,9 @@ def fit(
         feature_names=None if data.names is None else tuple(data.names),
         fit_intercept=bool(fit_intercept),
         l2=l2,
+        spread=spread,
+        collinear=solution.collinear,
+        dropped=solution.dropped,
     )
 
 
@@ -208,17 +236,17 @@ def _fit_small(X: Any, y: Any, w: Any, fit_intercept: bool, precision: str) -> L
     n, p = X.shape
     if not (0 < p <= planning.SMALL_COLUMNS and p < n and n * p <= SMALL_SIZE):
         return None
-    work, res = np.empty(SMALL_WORK[p]), np.empty(p + 6)
-    if not levels.kernels.small(X, y, w, moments.SHIFT_ROWS, fit_intercept, 0.0, work, res):
+    work, res = np.empty(SMALL_WORK[p]), np.empty(2 * p + 7)
+    if not levels.kernels.small(X, y, w, sums.SHIFT_ROWS, fit_intercept, 0.0, work, res):
         return None
-    found = res[p:].tolist()
+    found = res[p : p + 6].tolist()
     if precision == "auto" and (found[3] < AUTO_DIGITS or found[1] <= CANCELLED * found[2]):
         return None
     shape = {"n_rows": n, "n_features": p, "itemsize": X.itemsize, "weighted": w is not None}
     if not X.flags.c_contiguous:
         shape["order"] = "F"
     n_samples = n if w is None else int(np.count_nonzero(w))
-    return _lean_result(res[:p], found, shape, precision, fit_intercept, 0.0, n_samples)
+    return _lean_result(res, found, shape, precision, fit_intercept, 0.0, n_samples)
 
 
 def _fit_lean(
@@ -237,10 +265,10 @@ def _fit_lean(
     n, p = X.shape
     if not order or Y.shape[1] != 1 or not 0 < p <= planning.SMALL_COLUMNS or n <= p:
         return None
-    work, res = np.empty(SMALL_WORK[p]), np.empty(p + 6)
+    work, res = np.empty(SMALL_WORK[p]), np.empty(2 * p + 7)
     workers = 1
     if n * passes.row_seconds(X.itemsize * p + 8, p * (p + 3)) < passes.THREADED_SECONDS:
-        if not levels.kernels.small(X, Y[:, 0], w, moments.SHIFT_ROWS, fit_intercept, l2, work, res):
+        if not levels.kernels.small(X, Y[:, 0], w, sums.SHIFT_ROWS, fit_intercept, l2, work, res):
             return None
         if report is not None:
             report(n, n)
@@ -248,11 +276,11 @@ def _fit_lean(
         workers = passes.threads(n_threads)
         shift = np.zeros(p + 1)
         if fit_intercept:
-            levels.shift[order, dtype](X, Y, w, moments.SHIFT_ROWS, shift)
-        out = moments.sum_moments(data, shift, workers, progress=report)
+            levels.shift[order, dtype](X, Y, w, sums.SHIFT_ROWS, shift)
+        out = sums.sum_moments(data, shift, workers, progress=report)
         if not levels.kernels.small_solve(out, p, fit_intercept, l2, shift, work, res):
             return None
-    found = res[p:].tolist()
+    found = res[p : p + 6].tolist()
     if precision == "auto":
         if found[3] < AUTO_DIGITS:
             return None
@@ -261,12 +289,12 @@ def _fit_lean(
     shape = _plan_arguments(data, "auto", l2, workers)
     n_samples = n if w is None else int(np.count_nonzero(w))
     return _lean_result(
-        res[:p], found, shape, precision, fit_intercept, l2, n_samples, data.names, one_target=data.one_target
+        res, found, shape, precision, fit_intercept, l2, n_samples, data.names, one_target=data.one_target
     )
 
 
 def _lean_result(
-    coef: NDArray[np.float64],
+    res: NDArray[np.float64],
     found: list[float],
     shape: dict[str, Any],
     precision: str,
@@ -277,9 +305,10 @@ def _lean_result(
     *,
     one_target: bool = True,
 ) -> LinearFit:
-    """The result from coefficients and [intercept, rss, tss, digits, rcond, sum w], as `small_solve` leaves them."""
+    """The result from what the small kernels leave: found is [b_0, rss, tss, digits, rcond, sum w] of it, as floats."""
     intercept, rss, tss, digits, rcond, sum_weight = found
-    p = len(coef)
+    p = len(res) // 2 - 3
+    coef = res[:p]
     return LinearFit(
         coef if one_target else coef[None, :],
         intercept if one_target else np.array([intercept]),
@@ -304,6 +333,7 @@ def _lean_result(
         None if names is None else tuple(names),
         fit_intercept,
         l2,
+        None if l2 else res[p + 6 :],
     )
 
 
@@ -336,7 +366,7 @@ def _descend(
 ) -> LinearFit:
     # the moments give the learning rate and the digits, wherever p x p numbers are affordable
     small = data.n_features <= descent.EXACT_L
-    M = moments.of_table(data, fit_intercept, workers, report) if plan.passes == "moments" or small else None
+    M = sums.of_table(data, fit_intercept, workers, report) if plan.passes == "moments" or small else None
     done = descent.descend(data, M, fit_intercept, l2, chosen, plan.passes, workers)
     n_samples, sum_weight = objective.count_present(data)
     if M is None:

@@ -114,6 +114,7 @@ def refine_c(
     lo: int,
     hi: int,
     scale: _Double,
+    shift: _Double,
     coef: _Double,
     work: _Double,
     out: _Double,
@@ -126,7 +127,33 @@ def refine_f(
     lo: int,
     hi: int,
     scale: _Double,
+    shift: _Double,
     coef: _Double,
+    work: _Double,
+    out: _Double,
+) -> None: ...
+def dd_moments_work_size(p: int, n_targets: int) -> int: ...
+@_fused
+def dd_moments_c(
+    X: _Floating,
+    Y: _Double,
+    w: _Double | None,
+    lo: int,
+    hi: int,
+    scale: _Double,
+    shift: _Double,
+    work: _Double,
+    out: _Double,
+) -> None: ...
+@_fused
+def dd_moments_f(
+    X: _Floating,
+    Y: _Double,
+    w: _Double | None,
+    lo: int,
+    hi: int,
+    scale: _Double,
+    shift: _Double,
     work: _Double,
     out: _Double,
 ) -> None: ...

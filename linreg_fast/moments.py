@@ -1,213 +1,537 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Moments: what the closed form needs of the data, p^2 numbers whatever the number of rows."""
+"""Moments: sums over rows that add, subtract and travel, and from which any fit is solved without the rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import hashlib
+import json
+import struct
+import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from linreg_fast import inputs, levels, passes
+from linreg_fast import inputs, levels, normal_equations, passes, sums
+from linreg_fast.closed_form import EPS, ON_COLLINEAR, ConditionWarning
+from linreg_fast.double_double import add, multiply, pairs
+from linreg_fast.result import LinearFit
+from linreg_fast.sums import Matrix, Vector
 
-SHIFT_ROWS = 256  # leading rows whose mean is the shift
-SHIFT_LIMIT = 25.0  # N mu^2 / S_jj beyond which the shift is taken again: it would cost 1.4 digits
-RANGE = (2.0**-800, 2.0**1000)  # of sum w (x - k)^2, outside of which columns are scaled first
+UNITS = {"auto": EPS, "extended": normal_equations.DD_UNIT}  # relative rounding of the sums of a batch
+REASON = "moments: p^2 numbers, solved without the rows"
+MAGIC = b"linreg_fast.Moments\x00"
+VERSION = 1
+# magic, version, precision, shift given, n_features, n_targets, n_samples, unit, bytes of the names
+HEADER = struct.Struct("<20sHBBqqqdq")
+DIGEST_SIZE = 16
+LARGEST = 1 << 20  # columns that a saved state may claim to have
 
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
 
-
-@dataclass(frozen=True, slots=True)
 class Moments:
-    """Sums over the rows of one table, of W = (X - k) d and V = (Y - ky) dy with powers of two d, dy.
+    """Cross products of [X - k, 1, y - ky] over rows seen so far: all that a linear fit needs of them.
 
-    n_rows counts rows of non-zero weight; N = sum w, G = W'wW, s = W'w1, q = W'wV, t = V'w1,
-    u = diag V'wV. d and dy are 1 unless the squares would leave the range of float64.
+    Every sum is kept as a pair of float64, so that batches may come in any order, partial states be merged
+    in any order and rows be taken out again with a relative error of 2^-100 beside the rounding inside of
+    each batch. The shift k is the mean of the leading rows of the first batch unless it is given; states that
+    share it add exactly, others are brought to the shift of the left one.
+
+    Parameters
+    ----------
+    n_features, n_targets : int
+        Columns of X and y. With one target results have the shapes of a one-dimensional y.
+    shift : array_like of shape (n_features + n_targets,), optional
+        A row near the data, X and y one after the other, to be shared by partial states.
+    precision : {"auto", "extended"}
+        "extended" sums up each batch in double-double too.
+
+    Attributes
+    ----------
+    n_features, n_targets : int
+    n_samples : int
+        Rows of non-zero weight.
+    precision : str
+        That of the sums; "auto" once a state of that precision was merged.
+    feature_names : tuple of str or None
+        Column names, once a data frame was seen.
+
+    Examples
+    --------
+    >>> import numpy as np, linreg_fast
+    >>> x = np.arange(6.0)
+    >>> one = linreg_fast.Moments(1).update(x[:3], 1 + 2 * x[:3])
+    >>> other = linreg_fast.Moments(1).update(x[3:], 1 + 2 * x[3:])
+    >>> fit = (one + other).solve()
+    >>> fit.slope, fit.intercept, fit.n_samples
+    (2.0, 1.0, 6)
     """
 
-    n_rows: int
-    N: float
-    G: Matrix
-    s: Vector
-    q: Matrix
-    t: Vector
-    u: Vector
-    k: Vector
-    ky: Vector
-    d: Vector
-    dy: Vector
+    __slots__ = (
+        "_M",
+        "_noise",
+        "_shift",
+        "_unit",
+        "feature_names",
+        "n_features",
+        "n_samples",
+        "n_targets",
+        "precision",
+    )
+
+    def __init__(self, n_features: int, n_targets: int = 1, *, shift: Any = None, precision: str = "auto") -> None:
+        for name, value in (("n_features", n_features), ("n_targets", n_targets)):
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+                raise TypeError(f"{name} must be an integer, not {type(value).__name__}")
+        if n_features < 0 or n_targets < 1:
+            raise ValueError(f"n_features must be at least 0 and n_targets at least 1, got {n_features}, {n_targets}")
+        if precision not in UNITS:
+            raise ValueError(f"precision must be one of {', '.join(UNITS)}; got {precision!r}")
+        if precision == "extended" and not levels.kernels.double_double_works(1 + 2.0**-30, 1 + 2.0**-30):
+            warnings.warn(
+                "double-double arithmetic does not work in this process (a library may have switched the rounding "
+                "mode or flushed subnormals): sums are taken in float64",
+                ConditionWarning,
+                stacklevel=2,
+            )
+            precision = "auto"
+        self.n_features, self.n_targets, self.precision = int(n_features), int(n_targets), precision
+        self.n_samples = 0
+        self.feature_names: tuple[str, ...] | None = None
+        width = self.n_features + self.n_targets
+        self._shift: Vector | None = None if shift is None else inputs.vector(shift, "shift", width).copy()
+        self._M: Matrix = np.zeros((width + 1, width + 1, 2))  # pairs, symmetric; V'V is 0 off its diagonal
+        self._noise: Vector = np.zeros(width + 1)  # error of the sums of squares, by what went in and out
+        self._unit = UNITS[precision]  # the least relative error of the sums
+
+    def __repr__(self) -> str:
+        return (
+            f"Moments(n_features={self.n_features}, n_targets={self.n_targets}, n_samples={self.n_samples}, "
+            f"sum_weight={self.sum_weight:g}, precision={self.precision!r})"
+        )
+
+    @property
+    def sum_weight(self) -> float:
+        """Sum of the weights; the number of rows without any."""
+        return float(self._M[self.n_features, self.n_features, 0])
+
+    @property
+    def shift(self) -> Vector | None:
+        """The row that is subtracted from [X, y] before anything is squared; None before the first rows."""
+        return None if self._shift is None else self._shift.copy()
 
     @property
     def mean(self) -> Vector:
-        """Mean of each column of W."""
-        return self.s / self.N
+        """Weighted means of the columns of X and y, shape (n_features + n_targets,).
 
+        Raises
+        ------
+        ValueError
+            No rows yet.
+        """
+        shift = self._known_shift()
+        return np.asarray(shift + np.delete(self._M[self.n_features, :, 0], self.n_features) / self.sum_weight)
 
-def of_table(
-    data: inputs.Table,
-    fit_intercept: bool,
-    n_threads: int,
-    progress: Callable[[int, int], object] | None = None,
-) -> Moments:
-    """Moments of a table: one pass, and another one only where the first shows it is needed.
+    def update(self, X: Any, y: Any, sample_weight: Any = None, *, n_threads: int | None = None) -> Moments:
+        """Add the rows of a batch; a batch without rows, or with weights of 0 alone, changes nothing.
 
-    The shift is the mean of the leading rows, 0 without an intercept. The pass is repeated with the
-    mean it found where the leading rows were far from it, and with columns scaled by powers of two
-    where squares overflow or vanish.
+        Parameters
+        ----------
+        X : array_like of shape (n, n_features), or (n,) for one feature
+        y : array_like of shape (n,) or (n, n_targets)
+        sample_weight : array_like of shape (n,), optional
+            Finite and not negative; a row of weight 0 is not there, whatever it holds.
+        n_threads : int, optional
 
-    Raises
-    ------
-    ValueError
-        NaN, infinity or a negative weight in the data, with the first row and column; no row of
-        positive weight.
-    """
-    p, n_targets = data.n_features, data.n_targets
-    shift = np.zeros(p + n_targets)
-    if fit_intercept:
-        X, Y, w = data.X, data.Y, data.w
-        if not data.order:
-            rows = slice(0, SHIFT_ROWS) if w is None else np.flatnonzero(w)[:SHIFT_ROWS]
-            X, Y, w = np.array(X[rows], dtype=data.dtype, order="C"), np.array(Y[rows], dtype=np.float64), None
-        levels.shift[data.order or "C", data.dtype](X, Y, w, SHIFT_ROWS, shift)
-    scale = np.ones(p + n_targets)
-    # A shift that is not finite comes from NaN or infinity in the leading rows: one pass would only confirm it.
-    M = _pass(data, shift, scale, n_threads, progress) if np.isfinite(shift).all() else np.full((1, 1), np.nan)
-    if not _in_range(M, data, shift):
-        M, scale, shift = _rescaled(data, shift, fit_intercept, n_threads, progress)
-    if not M[p, p] > 0:
-        raise ValueError("sample_weight has no positive weight: no row is left to fit")
-    if fit_intercept:
-        N, s = M[p, p], np.delete(M[p], p)
-        squares = np.delete(np.diagonal(M), p)
-        spread = squares - s * s / N
-        far = s * s / N > SHIFT_LIMIT * spread
+        Returns
+        -------
+        Moments
+            The object itself.
+
+        Raises
+        ------
+        TypeError
+            Data that are not real numbers.
+        ValueError
+            Shapes or column names that do not fit; NaN, infinity or a negative weight, with the first row and
+            column; squares that leave the range of float64. The state is then what it was before.
+        """
+        data = inputs.table(X, y, sample_weight, empty=True)
+        names = None if data.names is None else tuple(data.names)
+        if data.n_rows == 0 and data.one_feature:
+            return self  # [] has no columns to check
+        if (data.n_features, data.n_targets) != (self.n_features, self.n_targets):
+            raise ValueError(
+                f"X has shape {data.X.shape} and y {data.Y.shape}; these moments are of {self.n_features} columns of X "
+                f"and {self.n_targets} of y"
+            )
+        self._check_names(names)
+        n_rows = data.n_rows if data.w is None else int(np.count_nonzero(data.w))
+        if n_rows == 0:
+            return self
+        shift = sums.leading_mean(data) if self._shift is None else self._shift
+        batch = self._of_batch(data, n_rows, shift, passes.threads(n_threads))
+        # sums that the mean of the batch swamps in the whole are taken again from where the batch is
+        p = self.n_features
+        together = self._M[..., 0] + batch._M[..., 0]
+        mean = together[p] / together[p, p]
+        far = together[p, p] * mean * mean > sums.SHIFT_LIMIT * (np.diagonal(together) - together[p] * mean)
+        far[p] = False
         if far.any():
-            shift = shift + np.where(far & (squares > 0), s / N / scale, 0.0)
-            M = _pass(data, shift, scale, n_threads, progress)
-    return Moments(
-        n_rows=data.n_rows if data.w is None else int(np.count_nonzero(data.w)),
-        N=float(M[p, p]),
-        G=M[:p, :p],
-        s=M[p, :p],
-        q=M[:p, p + 1 :],
-        t=M[p, p + 1 :],
-        u=np.diagonal(M)[p + 1 :],
-        k=shift[:p],
-        ky=shift[p:],
-        d=scale[:p],
-        dy=scale[p:],
-    )
+            near = np.where(np.delete(far, p), shift + np.delete(batch._M[p, :, 0] / batch._M[p, p, 0], p), shift)
+            if np.isfinite(near).all() and (near != shift).any():
+                batch = self._of_batch(data, n_rows, near, passes.threads(n_threads))
+        self._take(batch, 1.0, shift)
+        if names is not None:
+            self.feature_names = names
+        return self
+
+    def _of_batch(self, data: inputs.Table, n_rows: int, shift: Vector, n_threads: int) -> Moments:
+        """The moments of one batch alone."""
+        p = self.n_features
+        batch = Moments(p, self.n_targets, precision=self.precision)
+        scale = np.ones(p + self.n_targets)
+        if not np.isfinite(shift).all():
+            M = np.full((1, 1, 2), np.nan)
+        elif self.precision == "extended":
+            M = sums.dd_cross_products(data, shift, scale, n_threads)
+        else:
+            M = pairs(sums.cross_products(data, shift, scale, n_threads, None))
+        if not sums.in_range(M[..., 0], data, shift):
+            fault = inputs.first_fault(data)
+            raise ValueError(
+                fault or "squares of the columns of X or y, or their weights, leave the range of float64: scale them"
+            )
+        batch._M = M
+        batch._noise = batch._unit * np.diagonal(M[..., 0])
+        if data.w is None:
+            batch._noise[p] = 0.0  # counts are exact
+        batch._shift, batch.n_samples = shift, n_rows
+        return batch
+
+    def _check_names(self, names: Sequence[str] | None) -> None:
+        if names is not None and self.feature_names is not None and tuple(names) != self.feature_names:
+            raise ValueError(f"the columns of X are named {list(names)}, those before {list(self.feature_names)}")
+
+    def _known_shift(self) -> Vector:
+        if self._shift is None or self.n_samples == 0:
+            raise ValueError("there are no rows in these moments yet")
+        return self._shift
+
+    def _take(self, other: Moments, sign: float, shift: Vector) -> None:
+        """Add or subtract another state, brought to a shift; nothing is changed if that is impossible."""
+        M, noise, p = other._M, other._noise, self.n_features
+        if other._shift is not shift and (other._known_shift() != shift).any():
+            delta = normal_equations.shift_between(shift, other._known_shift(), p)
+            M, noise = normal_equations.moved(M, other._errors(), other._unit, p, delta)
+        n_samples = self.n_samples + int(sign) * other.n_samples
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = add(self._M, sign * M)
+        noise = np.hypot(self._noise, noise)
+        if not np.isfinite(total).all():
+            raise ValueError("the sums of squares of the columns of X or y leave the range of float64: scale them")
+        if sign < 0:
+            squares, least = np.diagonal(total[..., 0]), np.maximum(noise, self._errors())
+            if n_samples == 0 and (np.abs(np.diagonal(total[..., 0])) <= 8 * least).all():
+                total, noise = np.zeros_like(total), np.zeros_like(noise)
+            elif n_samples <= 0 or squares[p] <= 0 or (squares < -8 * least).any():
+                raise ValueError(
+                    f"the rows to take out were not all added: {n_samples} rows with a sum of weights of "
+                    f"{squares[p]:g} and a least sum of squares of {squares.min():g} would be left"
+                )
+            at = np.arange(p + self.n_targets + 1)
+            total[at, at] = np.where(total[at, at, :1] > 0, total[at, at], 0.0)
+        if self.n_samples == 0:
+            self._unit, self.precision = other._unit, other.precision
+        else:
+            self._unit = max(self._unit, other._unit)
+            self.precision = "auto" if "auto" in (self.precision, other.precision) else self.precision
+        self._M, self._noise, self._shift, self.n_samples = total, noise, shift, n_samples
+        if self.feature_names is None:
+            self.feature_names = other.feature_names
+
+    def _errors(self) -> Vector:
+        """Error to expect of each sum of squares: what went through it, and at least rounding of what it is."""
+        least = self._unit * np.diagonal(self._M[..., 0])
+        least[self.n_features] = 0.0
+        return np.asarray(np.maximum(self._noise, least))
+
+    def merge(self, other: Moments) -> Moments:
+        """Add the rows of another state, in place; the shift stays that of this one.
+
+        Raises
+        ------
+        TypeError
+            Not a Moments.
+        ValueError
+            Other numbers or names of columns; nothing is changed.
+        """
+        return self._merge(other, 1.0)
+
+    def _merge(self, other: Moments, sign: float) -> Moments:
+        if not isinstance(other, Moments):
+            raise TypeError(f"only Moments can be merged, not {type(other).__name__}")
+        ours, theirs = (self.n_features, self.n_targets), (other.n_features, other.n_targets)
+        if ours != theirs:
+            raise ValueError(
+                f"moments of {theirs[0]} features and {theirs[1]} targets do not fit those of {ours[0]} and {ours[1]}"
+            )
+        self._check_names(other.feature_names)
+        if other.n_samples:
+            self._take(other, sign, other._known_shift() if self._shift is None else self._shift)
+        return self
+
+    def __add__(self, other: Any) -> Moments:
+        return self.copy()._merge(other, 1.0) if isinstance(other, Moments) else NotImplemented
+
+    def __radd__(self, other: Any) -> Moments:
+        # what sum() starts with
+        return self.copy() if isinstance(other, int) and other == 0 else NotImplemented
+
+    def __iadd__(self, other: Any) -> Moments:
+        return self._merge(other, 1.0) if isinstance(other, Moments) else NotImplemented
+
+    def __sub__(self, other: Any) -> Moments:
+        return self.copy()._merge(other, -1.0) if isinstance(other, Moments) else NotImplemented
+
+    def __isub__(self, other: Any) -> Moments:
+        return self._merge(other, -1.0) if isinstance(other, Moments) else NotImplemented
+
+    def decay(self, factor: float) -> Moments:
+        """Multiply the weights of all rows so far by a factor in (0, 1]: exponential forgetting.
+
+        `n_samples` still counts the rows; `sum_weight` says what they weigh.
+        """
+        factor = inputs.number(factor, "factor", above=0.0)
+        if factor > 1:
+            raise ValueError(f"factor must be at most 1, got {factor}")
+        self._M = multiply(self._M, pairs(np.array(factor)))
+        self._noise = self._noise * factor
+        return self
+
+    def copy(self) -> Moments:
+        """An independent copy."""
+        other = Moments.__new__(Moments)
+        for name in Moments.__slots__:
+            value = getattr(self, name)
+            setattr(other, name, value.copy() if isinstance(value, np.ndarray) else value)
+        return other
+
+    __copy__ = copy
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Moments:
+        return self.copy()
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the two states are the same to the last bit."""
+        return self.to_bytes() == other.to_bytes() if isinstance(other, Moments) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Moments.from_bytes, (self.to_bytes(),)
+
+    def solve(
+        self,
+        *,
+        l2: float = 0.0,
+        features: Sequence[int | str] | None = None,
+        fit_intercept: bool = True,
+        targets: int | Sequence[int] | None = None,
+        on_collinear: str = "min_norm",
+    ) -> LinearFit:
+        """Fit the rows seen so far, without them.
+
+        Parameters
+        ----------
+        l2 : float
+            Penalty: the residual sum of squares plus ``l2 * ||coef||^2`` is minimised.
+        features : sequence of int or str, optional
+            Columns of X to fit on, by position or by name, in the order of the coefficients; all by default.
+        fit_intercept : bool
+        targets : int or sequence of int, optional
+            Columns of y; an integer gives the shapes of a one-dimensional y.
+
+        on_collinear : {"min_norm", "drop", "raise"}
+            As for `fit`.
+
+        Returns
+        -------
+        LinearFit
+            `rss` is known to about 1e-16 of `tss`, as the residuals themselves cannot be summed.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Unknown columns, a penalty out of range, no rows yet.
+        numpy.linalg.LinAlgError
+            Dependent columns with ``on_collinear="raise"``.
+
+        Warns
+        -----
+        RankWarning
+            Columns depend on each other as far as moments can tell, that is with singular values under some
+            1e-7 of the largest (1e-11 with precision="extended"): the minimum-norm solution.
+        ConditionWarning
+            Fewer than three digits may be right.
+        """
+        if on_collinear not in ON_COLLINEAR:
+            raise ValueError(f"on_collinear must be one of {', '.join(ON_COLLINEAR)}; got {on_collinear!r}")
+        l2 = inputs.number(l2, "l2", least=0.0)
+        columns, chosen = self._columns(features), self._targets(targets)
+        one = self.n_targets == 1 if targets is None else np.ndim(targets) == 0
+        p, n_targets = len(columns), len(chosen)
+        E = normal_equations.equations(*self._part(columns, chosen), p, bool(fit_intercept), l2)
+        names = None if self.feature_names is None else tuple(self.feature_names[j] for j in columns)
+        solution = normal_equations.solve(E, p, names, on_collinear)
+        assert solution.ess is not None
+        return LinearFit(
+            coef=solution.coef[0] if one else solution.coef,
+            intercept=float(solution.intercept[0]) if one else solution.intercept,
+            solver=solution.path[-1],
+            solver_path=solution.path,
+            reason=solution.reason or REASON,
+            plan_arguments={
+                "n_rows": self.n_samples,
+                "n_features": p,
+                "n_targets": n_targets,
+                "solver": "auto",
+                "l2": l2,
+                "itemsize": 8,
+                "order": "C",
+                "weighted": self.sum_weight != self.n_samples,
+                "n_threads": 1,
+                "copies": [],
+            },
+            precision=self.precision,
+            digits=solution.digits,
+            rank=solution.rank,
+            rcond=solution.rcond,
+            converged=True,
+            n_iter=0,
+            cost_history=None,
+            rss=float(solution.rss[0]) if one else solution.rss,
+            ess=float(solution.ess[0]) if one else solution.ess,
+            tss=float(solution.tss[0]) if one else solution.tss,
+            sum_weight=self.sum_weight,
+            n_samples=self.n_samples,
+            n_features=p,
+            n_targets=n_targets,
+            feature_names=names,
+            fit_intercept=bool(fit_intercept),
+            l2=l2,
+            collinear=solution.collinear,
+            dropped=solution.dropped,
+        )
+
+    def _part(self, columns: Any, targets: Any) -> tuple[Matrix, Vector, float, Vector]:
+        """Sums, their errors and rounding, and the shift, of some columns of X and y."""
+        shift = self._known_shift()
+        at = np.concatenate([columns, [self.n_features], self.n_features + 1 + targets])
+        part = np.concatenate([columns, self.n_features + targets])
+        return self._M[np.ix_(at, at)], self._errors()[at], self._unit, shift[part]
+
+    def _columns(self, features: Sequence[int | str] | None) -> Any:
+        """Positions of columns of X that were asked for by position or name."""
+        if features is None:
+            return np.arange(self.n_features)
+        if isinstance(features, (str, bytes)):
+            raise TypeError(f"features must be a sequence of positions or names, not {features!r} alone")
+        found = []
+        for feature in features:
+            if isinstance(feature, str):
+                if self.feature_names is None or feature not in self.feature_names:
+                    known = "the columns have no names" if self.feature_names is None else list(self.feature_names)
+                    raise ValueError(f"features has {feature!r}; {known}")
+                found.append(self.feature_names.index(feature))
+            else:
+                found.append(_position(feature, "features", self.n_features))
+        if len(set(found)) < len(found):
+            raise ValueError(f"features has a column twice: {list(features)}")
+        return np.array(found, dtype=np.intp)
+
+    def _targets(self, targets: int | Sequence[int] | None) -> Any:
+        if targets is None:
+            return np.arange(self.n_targets)
+        chosen = [targets] if np.ndim(targets) == 0 else list(targets)  # type: ignore[arg-type]
+        if not chosen:
+            raise ValueError("targets is empty")
+        return np.array([_position(target, "targets", self.n_targets) for target in chosen], dtype=np.intp)
+
+    def to_bytes(self) -> bytes:
+        """The state as bytes, the same on every machine: a header, little-endian float64, names, a checksum."""
+        upper = np.triu_indices(len(self._M))
+        names = b"" if self.feature_names is None else json.dumps(self.feature_names).encode()
+        shift = np.zeros(self.n_features + self.n_targets) if self._shift is None else self._shift
+        header = HEADER.pack(
+            MAGIC,
+            VERSION,
+            list(UNITS).index(self.precision),
+            self._shift is not None,
+            self.n_features,
+            self.n_targets,
+            self.n_samples,
+            self._unit,
+            len(names),
+        )
+        arrays = [a.astype("<f8").tobytes() for a in (shift, self._noise, self._M[upper])]
+        body = b"".join([header, *arrays, names])
+        return body + hashlib.blake2b(body, digest_size=DIGEST_SIZE).digest()
+
+    @classmethod
+    def from_bytes(cls, data: bytes | bytearray | memoryview) -> Moments:
+        """The state that `to_bytes` wrote. Nothing in it is executed, and no more is allocated than it is long.
+
+        Raises
+        ------
+        TypeError
+            Not bytes.
+        ValueError
+            Not a whole state: cut short, too long, changed on the way, or of another version.
+        """
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError(f"data must be bytes, not {type(data).__name__}")
+        data = bytes(data)
+        if len(data) < HEADER.size + DIGEST_SIZE or data[: len(MAGIC)] != MAGIC:
+            raise ValueError(f"not a saved linreg_fast.Moments: {len(data)} bytes")
+        _, version, precision, shifted, p, n_targets, n_samples, unit, names_size = HEADER.unpack_from(data)
+        if version != VERSION:
+            raise ValueError(f"saved by version {version} of the format; this one reads {VERSION}")
+        if hashlib.blake2b(data[:-DIGEST_SIZE], digest_size=DIGEST_SIZE).digest() != data[-DIGEST_SIZE:]:
+            raise ValueError("not a whole linreg_fast.Moments: the checksum does not fit, bytes were lost or changed")
+        if not (0 <= p <= LARGEST and 1 <= n_targets <= LARGEST and 0 <= names_size <= len(data) and precision < 2):
+            raise ValueError(f"a saved Moments cannot have {p} features, {n_targets} targets and {names_size} bytes")
+        width = p + n_targets
+        n_sums = (width + 1) * (width + 2) // 2
+        size = HEADER.size + 8 * (width + width + 1 + 2 * n_sums) + names_size + DIGEST_SIZE
+        if len(data) != size:
+            raise ValueError(
+                f"a saved Moments of {p} features and {n_targets} targets has {size} bytes, not {len(data)}"
+            )
+        numbers = np.frombuffer(data, "<f8", 2 * width + 1 + 2 * n_sums, HEADER.size).astype(np.float64)
+        self = cls(p, n_targets, precision=list(UNITS)[precision])
+        self.n_samples, self._unit = n_samples, unit
+        self._shift = numbers[:width].copy() if shifted else None
+        self._noise = numbers[width : 2 * width + 1].copy()
+        rows, columns = np.triu_indices(width + 1)
+        self._M[rows, columns] = self._M[columns, rows] = numbers[2 * width + 1 :].reshape(n_sums, 2)
+        squares = np.diagonal(self._M[..., 0])
+        sound = np.isfinite(numbers).all() and (squares >= 0).all() and (self._noise >= 0).all()
+        if not sound or n_samples < 0 or unit not in UNITS.values() or (n_samples > 0) != (squares[p] > 0):
+            raise ValueError("a saved Moments has sums that no rows can have")
+        if names_size:
+            try:
+                names = json.loads(data[size - DIGEST_SIZE - names_size : size - DIGEST_SIZE])
+            except (ValueError, RecursionError) as error:
+                raise ValueError(f"a saved Moments has names that are not JSON: {error}") from None
+            if not isinstance(names, list) or len(names) != p or not all(isinstance(name, str) for name in names):
+                raise ValueError(f"a saved Moments has names that do not fit {p} features")
+            self.feature_names = tuple(names)
+        return self
 
 
-def _pass(
-    data: inputs.Table,
-    shift: Vector,
-    scale: Vector,
-    n_threads: int,
-    progress: Callable[[int, int], object] | None,
-) -> Matrix:
-    """The cross products M of [W, 1, V], symmetric, 0 off the diagonal of V'V."""
-    p, n_targets = data.n_features, data.n_targets
-    out = sum_moments(data, shift, n_threads, scale, progress)
-    M = np.empty((p + 1 + n_targets, p + 1 + n_targets))
-    levels.kernels.moments_unpack(out, p, n_targets, M)
-    return M
-
-
-def sum_moments(
-    data: inputs.Table,
-    shift: Vector,
-    n_threads: int,
-    scale: Vector | None = None,
-    progress: Callable[[int, int], object] | None = None,
-) -> Vector:
-    """What the moments kernel sums up over all rows, for `moments_unpack`; columns scaled where asked."""
-    p, n_targets = data.n_features, data.n_targets
-    work_size, size = levels.kernels.moments_sizes(p, n_targets, data.n_rows)
-    scaled = scale is not None and not (scale == 1.0).all()
-    kernel = levels.moments["C" if scaled else data.order or "C", "float64" if scaled else data.dtype]
-    zero = np.zeros(p + n_targets)
-    down, up = (zero, zero) if scale is None else (np.minimum(scale, 1.0), np.maximum(scale, 1.0))
-
-    def rows(lo: int, hi: int, work: Vector, out: Vector) -> None:
-        for X, Y, w, first, last in data.pieces(lo, hi):
-            if scale is None or not scaled:
-                kernel(X, Y, w, first, last, shift, work, out)
-                continue
-            for at in range(first, last, data.piece_rows()):
-                to = min(at + data.piece_rows(), last)
-                # scaled down first: the difference of two finite numbers may overflow
-                W = (X[at:to].astype(np.float64) * down[:p] - (shift * down)[:p]) * up[:p]
-                V = (Y[at:to] * down[p:] - (shift * down)[p:]) * up[p:]
-                kernel(np.ascontiguousarray(W), V, None if w is None else w[at:to], 0, to - at, zero, work, out)
-
-    item = data.X.dtype.itemsize
-    seconds = passes.row_seconds(item * p + 8 * n_targets, p * (p + 1 + 2 * n_targets))
-    return passes.sum_rows(rows, data.n_rows, work_size, size, seconds, n_threads, progress)
-
-
-def _in_range(M: Matrix, data: inputs.Table, shift: Vector) -> bool:
-    """Whether every sum is finite and no square vanished that should not have."""
-    if not np.isfinite(M).all():
-        return False
-    p = data.n_features
-    squares = np.delete(np.diagonal(M), p)
-    if not (((squares >= RANGE[0]) & (squares <= RANGE[1])) | (squares == 0.0)).all():
-        return False
-    # A square of 0 is a constant column, as any x != k differs from it by a part in 2^53 at least,
-    # unless k is so small that squares of that vanish too.
-    doubtful = np.flatnonzero((squares == 0.0) & (np.abs(shift) < 2.0**-450))
-    return not any(_varies(data, int(j), float(shift[j])) for j in doubtful)
-
-
-def _varies(data: inputs.Table, j: int, value: float) -> bool:
-    """Whether column j of [X, Y] differs from a value in any row of non-zero weight."""
-    column = data.X[:, j] if j < data.n_features else data.Y[:, j - data.n_features]
-    step = data.piece_rows() * (data.n_features + data.n_targets)
-    for at in range(0, data.n_rows, step):
-        differs = np.asarray(column[at : at + step]) != value
-        if data.w is not None:
-            differs &= np.asarray(data.w[at : at + step]) != 0
-        if differs.any():
-            return True
-    return False
-
-
-def _rescaled(
-    data: inputs.Table,
-    shift: Vector,
-    fit_intercept: bool,
-    n_threads: int,
-    progress: Callable[[int, int], object] | None,
-) -> tuple[Matrix, Vector, Vector]:
-    """The pass with columns scaled by powers of two, after the numbers themselves were looked at."""
-    fault = inputs.first_fault(data)
-    if fault is not None:
-        raise ValueError(fault)
-    if data.w is not None and not (np.asarray(data.w) > 0).any():
-        raise ValueError("sample_weight has no positive weight: no row is left to fit")
-    p = data.n_features
-    largest = np.zeros(p + data.n_targets)
-    if not np.isfinite(shift).all():
-        # the sum of the leading rows overflowed: any value of the column will do
-        first = 0 if data.w is None else int(np.flatnonzero(np.asarray(data.w))[0])
-        row = np.concatenate([np.asarray(a[first], dtype=np.float64) for a in (data.X, data.Y)])
-        shift = np.where(np.isfinite(shift), shift, row)
-    for at in range(0, data.n_rows, data.piece_rows()):
-        to = min(at + data.piece_rows(), data.n_rows)
-        present = slice(None) if data.w is None else np.asarray(data.w[at:to]) != 0
-        for part, a in ((slice(0, p), data.X), (slice(p, None), data.Y)):
-            piece = np.asarray(a[at:to])[present].astype(np.float64)
-            if len(piece):
-                with np.errstate(over="ignore"):
-                    # half of each: the difference of two finite numbers may overflow
-                    gap = np.abs(piece / 2 - shift[part] / 2).max(axis=0)
-                largest[part] = np.maximum(largest[part], gap)
-    exponent = np.where(largest > 0, -np.frexp(largest)[1] - 1, 0)
-    scale = np.ldexp(1.0, np.clip(exponent, -1022, 1023))
-    M = _pass(data, shift, scale, n_threads, progress)
-    if not np.isfinite(M).all():
-        raise ValueError("cross products of X and y overflow even after scaling; sample_weight may be too large")
-    return M, scale, shift
+def _position(value: Any, name: str, count: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} has {value!r}; it must hold positions{' or names' * (name == 'features')}")
+    if not 0 <= value < count:
+        raise ValueError(f"{name} has {value}; there are {count} columns, from 0")
+    return int(value)

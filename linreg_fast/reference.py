@@ -116,22 +116,41 @@ def descent(
     return np.array(iterates), np.array(costs)
 
 
-def refine(X: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None, scale: Array, coef: Array) -> list[Fraction]:
-    """[g_1 .. g_p, g_0, rss] in rational numbers, exactly; rss = sum w r^2, g_0 = sum w r, g_j = sum w x_j r.
+def refine(
+    X: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None, scale: Array, shift: Array, coef: Array
+) -> list[Fraction]:
+    """[g_1 .. g_p, g_0, rss] in rational numbers, exactly; rss = sum w r^2, g_0 = sum w r, g_j = sum w z_j r.
 
-    x_j and y are multiplied by `scale`, of length p + 1; the rows of `coef` are pairs hi, lo that stand for
-    hi + lo, the intercept last; r_i = y_i - b_0 - x_i b.
+    z_j and v are x_j and y times `scale` less `shift`, both of length p + 1; the rows of `coef` are pairs
+    hi, lo that stand for hi + lo, the intercept last; r_i = v_i - b_0 - z_i b.
     """
     X, y, w = _present(X, y, w)
     b = [Fraction(float(hi)) + Fraction(float(lo)) for hi, lo in coef]
-    unit = [Fraction(float(s)) for s in scale]
+    unit, k = ([Fraction(float(s)) for s in a] for a in (scale, shift))
     sums = [Fraction(0)] * (len(b) + 1)
     for row, target, weight in zip(X, y, w, strict=True):
-        x = [Fraction(float(v)) * s for v, s in zip(row, unit, strict=False)] + [Fraction(1)]
-        r = Fraction(float(target)) * unit[-1] - sum(u * v for u, v in zip(x, b, strict=True))
-        terms = [u * r for u in x] + [r * r]
+        z = [Fraction(float(v)) * s - u for v, s, u in zip(row, unit, k, strict=False)] + [Fraction(1)]
+        r = Fraction(float(target)) * unit[-1] - k[-1] - sum(u * v for u, v in zip(z, b, strict=True))
+        terms = [u * r for u in z] + [r * r]
         sums = [total + Fraction(float(weight)) * term for total, term in zip(sums, terms, strict=True)]
     return sums
+
+
+def dd_moments(
+    X: NDArray[Any], Y: NDArray[Any], w: NDArray[Any] | None, scale: Array, shift: Array
+) -> list[list[Fraction]]:
+    """`moments` in rational numbers, exactly, of z = [x d - k, 1, y dy - ky], scale = [d, dy], shift = [k, ky]."""
+    X, Y, w = _present(X, Y, w)
+    p, q = X.shape[1], X.shape[1] + 1 + Y.shape[1]
+    unit, k = ([Fraction(float(s)) for s in a] for a in (scale, shift))
+    M = [[Fraction(0)] * q for _ in range(q)]
+    for row, weight in zip(np.hstack([X, Y]), w, strict=True):
+        z = [Fraction(float(v)) * s - u for v, s, u in zip(row, unit, k, strict=True)]
+        z.insert(p, Fraction(1))
+        for i in range(q):
+            for j in range(q):
+                M[i][j] += Fraction(float(weight)) * z[i] * z[j] if min(i, j) <= p or i == j else 0
+    return M
 
 
 def small(X: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None, fit_intercept: bool, l2: float) -> Array:

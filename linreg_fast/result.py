@@ -52,6 +52,9 @@ class _Fields:
     feature_names: tuple[str, ...] | None
     fit_intercept: bool
     l2: float
+    spread: NDArray[np.float64] | None = None
+    collinear: tuple[int, ...] = ()
+    dropped: tuple[int, ...] = ()
 
 
 class LinearFit(_Fields):
@@ -97,6 +100,14 @@ class LinearFit(_Fields):
         Column names, where X had some or they were given.
     fit_intercept : bool
     l2 : float
+    spread : ndarray or None
+        What `stderr` is made of: the standard errors over `residual_std`, shape (n_features + 1,), the
+        intercept last. None where there are none.
+    collinear : tuple of int
+        Positions of the columns that depend on each other or, beside an intercept, are constant; empty at
+        full rank. Gradient descent does not look for them.
+    dropped : tuple of int
+        Those of them that ``on_collinear="drop"`` left out, their coefficient being 0.
     """
 
     __slots__ = ()
@@ -149,6 +160,26 @@ class LinearFit(_Fields):
         rss = np.asarray(self.rss)
         s = np.sqrt(rss / freedom) if freedom > 0 else np.full(rss.shape, math.nan)
         return float(s) if s.ndim == 0 else s
+
+    @property
+    def stderr(self) -> Any:
+        """Standard errors of the coefficients, in the shape of `coef`: residual_std sqrt((X'WX)^-1_jj).
+
+        Weights count as relative precisions, as in statsmodels' WLS; X is centred where there is an intercept.
+        NaN below full rank, for columns that are constant or were dropped, without degrees of freedom, with a
+        penalty and for gradient descent.
+        """
+        return self._stderr(slice(0, self.n_features)).reshape(self.coef.shape)
+
+    @property
+    def intercept_stderr(self) -> Any:
+        """Standard error of the intercept, or of each target's; NaN where `stderr` is, and where none was fitted."""
+        found = self._stderr(slice(self.n_features, None))
+        return float(found[0, 0]) if np.ndim(self.intercept) == 0 else found[:, 0]
+
+    def _stderr(self, part: slice) -> NDArray[np.float64]:
+        spread = np.full(self.n_features + 1, math.nan) if self.spread is None else self.spread
+        return np.asarray(np.multiply.outer(np.atleast_1d(self.residual_std), spread[part]))
 
     def predict(self, X: Any, out: NDArray[np.float64] | None = None, *, n_threads: int | None = None) -> Any:
         """Predictions intercept + X coef.
@@ -213,6 +244,8 @@ class LinearFit(_Fields):
             if name == "plan_arguments":
                 continue
             value = getattr(self, name)
+            if name == "spread" and value is not None:
+                value = [None if math.isnan(v) else v for v in value.tolist()]
             if isinstance(value, (np.ndarray, np.generic)):
                 value = value.tolist()
             if isinstance(value, float) and math.isnan(value):
@@ -243,6 +276,8 @@ class LinearFit(_Fields):
                     values[name] = np.array(values[name], dtype=np.float64)
                 elif type(values[name]) is not float:
                     raise TypeError(f"{name} is {values[name]!r}")
+            if values["spread"] is not None:
+                values["spread"] = np.array(values["spread"], dtype=np.float64)  # None is NaN
             if values["rcond"] is None:
                 values["rcond"] = math.nan
             for name, kind in KINDS.items():
@@ -251,16 +286,22 @@ class LinearFit(_Fields):
             values["solver_path"] = tuple(values["solver_path"])
             if values["feature_names"] is not None:
                 values["feature_names"] = tuple(values["feature_names"])
+            for name in ("collinear", "dropped"):
+                values[name] = tuple(values[name])
+                if not all(type(j) is int and 0 <= j < values["n_features"] for j in values[name]):
+                    raise TypeError(f"{name} is {values[name]!r}")
             fit = cls(plan_arguments=None, **values)
             p, k = fit.n_features, fit.n_targets
             shapes = fit.coef.shape, np.shape(fit.intercept), np.shape(fit.rss), np.shape(fit.tss)
             names = p if fit.feature_names is None else len(fit.feature_names)
+            spread = (p + 1,) if fit.spread is None else fit.spread.shape
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"not a whole {FORMAT}: {type(error).__name__} {error}") from None
         if (
             shapes not in (((p,), (), (), ()), ((k, p), (k,), (k,), (k,)))
             or (k != 1 and fit.coef.ndim == 1)
             or names != p
+            or spread != (p + 1,)
         ):
             raise ValueError(f"coef, intercept, rss and tss of shapes {shapes} do not fit {p} features, {k} targets")
         return fit

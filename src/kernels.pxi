@@ -15,6 +15,7 @@ include "cost.pxi"
 include "gradient.pxi"
 include "descent.pxi"
 include "refine.pxi"
+include "dd_moments.pxi"
 include "small.pxi"
 
 lanes = LANES

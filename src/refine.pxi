@@ -1,10 +1,12 @@
 # Residual and gradient of the normal equations in double-double, one fused pass.
 #
-#     r_i = y_i - b_0 - sum_j x_ij b_j        rss = sum w_i r_i^2,  g_j = sum w_i x_ij r_i,  g_0 = sum w_i r_i
+#     z_ij = x_ij - k_j,  r_i = y_i - k_y - b_0 - sum_j z_ij b_j
+#     rss = sum w_i r_i^2,  g_j = sum w_i z_ij r_i,  g_0 = sum w_i r_i
 #
 # A double-double is an unevaluated sum hi + lo of two float64, about 106 bits: TwoSum (Knuth), TwoProd by
-# FMA or Dekker's split, sums in the manner of Dot2 (Ogita, Rump and Oishi 2005).  Lanes are rows, so a
-# lane's sums run down the rows and are joined at the end of the range.
+# FMA or Dekker's split, sums in the manner of Dot2 (Ogita, Rump and Oishi 2005).  The shift k is subtracted
+# exactly, as a pair, so that no sum is larger than the spread of the columns: an offset costs no digit.
+# Lanes are rows, so a lane's sums run down the rows and are joined at the end of the range.
 
 
 cdef struct dd:
@@ -24,6 +26,29 @@ cdef inline void _add_product(dd* s, vec a, vec hi, vec lo) noexcept nogil:
     """s += a (hi + lo)."""
     cdef vec p = vec_product(a, hi)
     _add(s, p, vec_product_error(a, hi, p) + a * lo)
+
+
+cdef inline dd _difference(vec a, vec b) noexcept nogil:
+    """a - b, exactly."""
+    cdef dd s
+    cdef vec z
+    s.hi = a - b
+    z = s.hi - a
+    s.lo = (a - (s.hi - z)) - (b + z)
+    return s
+
+
+cdef inline void _add_pair_product(dd* s, dd a, vec hi, vec lo) noexcept nogil:
+    """s += a (hi + lo)."""
+    cdef vec p = vec_product(a.hi, hi)
+    _add(s, p, vec_product_error(a.hi, hi, p) + (a.hi * lo + a.lo * hi))
+
+
+cdef inline dd _load_dd(const double* lanes) noexcept nogil:
+    cdef dd s
+    s.hi = vec_load_f64(lanes)
+    s.lo = vec_load_f64(lanes + LANES)
+    return s
 
 
 cdef inline void _join(double* pair, const double* lanes) noexcept nogil:
@@ -56,17 +81,18 @@ cdef void _refine(
     Py_ssize_t lo,
     Py_ssize_t hi,
     const double* scale,
+    const double* shift,
     const double* b,
     double* work,
     double* out,                # IN, OUT
 ) noexcept nogil:
-    cdef double* xs = work                          # LANES rows of x, column after column
-    cdef double* g = work + p * LANES               # sums of a column: LANES high parts, LANES low parts
+    cdef double* z = work                           # LANES rows of x - k: LANES high parts, LANES low parts a column
+    cdef double* g = work + 2 * p * LANES           # sums of a column: LANES high parts, LANES low parts
     cdef double* lane = g + 2 * (p + 2) * LANES     # y and w of LANES rows
     cdef Py_ssize_t i, j, u, m
     cdef bint whole
     cdef dd r, rss, s, g0
-    cdef vec v, wv, p_hi, u_hi, u_lo
+    cdef vec v, wv, x_hi, u_hi, u_lo
     for j in range(2 * (p + 2) * LANES):
         g[j] = 0.0
     rss.hi = rss.lo = g0.hi = g0.lo = vec_zero()
@@ -81,40 +107,38 @@ cdef void _refine(
                     lane[u] = y[i + u] * scale[p]
                 else:
                     whole = False           # a row of weight 0 is not there, whatever it holds
-        if whole:
-            for j in range(p):
-                vec_store(xs + j * LANES, vec_gather(x + i * row_step + j * column_step, row_step) * scale[j])
-        else:
-            for j in range(p):
-                for u in range(LANES):
-                    xs[j * LANES + u] = 0.0
-                    if lane[LANES + u] != 0.0:
-                        xs[j * LANES + u] = <double> x[(i + u) * row_step + j * column_step] * scale[j]
         wv = vec_load_f64(lane + LANES)
-        r.hi = vec_load_f64(lane)
-        r.lo = vec_zero()
+        r = _difference(vec_load_f64(lane), vec_set(shift[p]))
         _add(&r, vec_set(-b[2 * p]), vec_set(-b[2 * p + 1]))
         for j in range(p):
-            _add_product(&r, vec_load_f64(xs + j * LANES), vec_set(-b[2 * j]), vec_set(-b[2 * j + 1]))
+            if whole:
+                v = vec_gather(x + i * row_step + j * column_step, row_step) * scale[j]
+            else:
+                for u in range(LANES):
+                    lane[u] = 0.0
+                    if lane[LANES + u] != 0.0:
+                        lane[u] = <double> x[(i + u) * row_step + j * column_step] * scale[j]
+                v = vec_load_f64(lane)
+            s = _difference(v, vec_set(shift[j]))
+            _store_dd(z + 2 * j * LANES, s)
+            _add_pair_product(&r, s, vec_set(-b[2 * j]), vec_set(-b[2 * j + 1]))
         # renormalise: |r.hi| >= |r.lo| holds unless hi cancelled, and then TwoSum is still exact
         v = r.hi + r.lo
-        p_hi = v - r.hi
-        r.lo = (r.hi - (v - p_hi)) + (r.lo - p_hi)
+        x_hi = v - r.hi
+        r.lo = (r.hi - (v - x_hi)) + (r.lo - x_hi)
         r.hi = v
         if weighted:
             u_hi = vec_product(wv, r.hi)
             u_lo = vec_product_error(wv, r.hi, u_hi) + wv * r.lo
         else:
-            # only the lanes beyond the last row have weight 0 here, and b_0 must not count in them
+            # only the lanes beyond the last row have weight 0 here, and their shift must not count
             u_hi = r.hi if whole else r.hi * wv
             u_lo = r.lo if whole else r.lo * wv
-        p_hi = vec_product(u_hi, r.hi)
-        _add(&rss, p_hi, vec_product_error(u_hi, r.hi, p_hi) + (u_hi * r.lo + u_lo * r.hi))
+        _add_pair_product(&rss, r, u_hi, u_lo)
         _add(&g0, u_hi, u_lo)
         for j in range(p):
-            s.hi = vec_load_f64(g + 2 * j * LANES)
-            s.lo = vec_load_f64(g + (2 * j + 1) * LANES)
-            _add_product(&s, vec_load_f64(xs + j * LANES), u_hi, u_lo)
+            s = _load_dd(g + 2 * j * LANES)
+            _add_pair_product(&s, _load_dd(z + 2 * j * LANES), u_hi, u_lo)
             _store_dd(g + 2 * j * LANES, s)
     _store_dd(g + 2 * p * LANES, g0)
     _store_dd(g + 2 * (p + 1) * LANES, rss)
@@ -124,7 +148,7 @@ cdef void _refine(
 
 def refine_work_size(Py_ssize_t p):
     """Length of the float64 workspace of `refine_c` and `refine_f`."""
-    return (3 * p + 8) * LANES
+    return (4 * p + 8) * LANES
 
 
 def refine_c(
@@ -134,6 +158,7 @@ def refine_c(
     Py_ssize_t lo,
     Py_ssize_t hi,
     const double[::1] scale,
+    const double[::1] shift,
     const double[:, ::1] coef,
     double[::1] work,
     double[:, ::1] out,         # IN, OUT
@@ -141,13 +166,14 @@ def refine_c(
     """out += [g_1 .. g_p, g_0, rss] over the rows lo to hi in double-double, X in C order.
 
     scale   powers of two, p for the columns of X and one for y
+    shift   [k, k_y] of the scaled columns and the scaled y
     coef    (p + 1, 2): the coefficients of the scaled columns as pairs hi, lo; the intercept last
     out     (p + 2, 2), pairs
     """
     cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
     with nogil:
         _refine(
-            x, X.shape[1], 1, X.shape[1], y, w, w is not None, lo, hi, &scale[0], &coef[0, 0], &work[0], &out[0, 0]
+            x, X.shape[1], 1, X.shape[1], y, w, w is not None, lo, hi, &scale[0], &shift[0], &coef[0, 0], &work[0], &out[0, 0],
         )
 
 
@@ -158,6 +184,7 @@ def refine_f(
     Py_ssize_t lo,
     Py_ssize_t hi,
     const double[::1] scale,
+    const double[::1] shift,
     const double[:, ::1] coef,
     double[::1] work,
     double[:, ::1] out,         # IN, OUT
@@ -166,7 +193,7 @@ def refine_f(
     cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
     with nogil:
         _refine(
-            x, 1, X.shape[0], X.shape[1], y, w, w is not None, lo, hi, &scale[0], &coef[0, 0], &work[0], &out[0, 0]
+            x, 1, X.shape[0], X.shape[1], y, w, w is not None, lo, hi, &scale[0], &shift[0], &coef[0, 0], &work[0], &out[0, 0],
         )
 
 

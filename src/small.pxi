@@ -61,7 +61,8 @@ cdef int _solve_small(
 ) noexcept nogil:
     """Coefficients and what is known of them from the moments M of [X - k, 1, y - ky]; 1 if declined.
 
-    res     [b_1 .. b_p, b_0, rss, tss, digits, rcond, sum w]
+    res     [b_1 .. b_p, b_0, rss, tss, digits, rcond, sum w, h_1 .. h_p, h_0], h being the standard errors
+            over the residual standard deviation: h_j^2 is the diagonal of S^-1, h_0^2 = 1/N + m'S^-1 m
     """
     cdef Py_ssize_t ld = _groups(p) * LANES, n = p + 2, y = p + 1, i, j
     cdef double N = M[p * n + p], rho = 0.0, tss, rss, square, norm, rcond, pivot, most, least, delta
@@ -161,6 +162,19 @@ cdef int _solve_small(
     res[p + 3] = fmax(res[p + 3], 0.0)
     res[p + 4] = sqrt(rcond)
     res[p + 5] = N
+    # S^-1 = e X X' e
+    for j in range(p):
+        rhs[j] = 0.0
+    for i in range(p):
+        square = 0.0
+        for j in range(i, p):
+            square += X[i * ld + j] * X[i * ld + j]
+        res[p + 6 + i] = sqrt(square) * e[i]
+        _axpy(i, p, (k[i] + mu[i]) * e[i], X + i * ld, rhs)
+    square = 1.0 / N
+    for j in range(p):
+        square += rhs[j] * rhs[j]
+    res[2 * p + 6] = sqrt(square) if fit_intercept else NAN
     return 0 if isfinite(res[p]) and isfinite(most) else 1
 
 
@@ -185,7 +199,7 @@ def small_solve(
 ):
     """The closed form from what `moments_c` summed up for one target; False if it declines.
 
-    res     [b_1 .. b_p, b_0, rss, tss, digits, rcond, sum w], p + 6 numbers
+    res     as in `_solve_small`, 2 p + 7 numbers
     """
     cdef int status
     cdef double* M = &work[0]

@@ -399,14 +399,14 @@ def test_descent_status(kernels):
     assert (status, steps) == (2, 0)
 
 
-def run_refine(kernels, X, y, w, lo, hi, scale, coef, order, dtype, *, before=None):
+def run_refine(kernels, X, y, w, lo, hi, scale, shift, coef, order, dtype, *, before=None):
     p = X.shape[1]
     work, work_untouched = guarded(kernels.refine_work_size(p), np.nan)
     out, out_untouched = guarded(2 * (p + 2), 0.0)
     out = out.reshape(p + 2, 2)
     if before is not None:
         out[:] = before
-    kernel(kernels, "refine", order, dtype)(X, y, w, lo, hi, scale, coef, work, out)
+    kernel(kernels, "refine", order, dtype)(X, y, w, lo, hi, scale, shift, coef, work, out)
     work_untouched((X.shape, lo, hi))
     out_untouched((X.shape, lo, hi))
     return out
@@ -415,31 +415,83 @@ def run_refine(kernels, X, y, w, lo, hi, scale, coef, order, dtype, *, before=No
 @layouts
 @dtypes
 @pytest.mark.parametrize("weights", WEIGHTS)
-def test_refine(kernels, order, dtype, weights):
-    """Against rational arithmetic: some 100 bits, where residuals cancel all that float64 has."""
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_refine(kernels, order, dtype, weights, offset):
+    """Against rational arithmetic: some 100 bits of the spread, where residuals cancel all that float64 has."""
     for p in (0, 1, 2, 3, 7, 8, 9):
         for n in (1, 2, 7, 8, 9, 63, 70):
             X, Y, w, _ = table(n, p, 1, order, dtype, weights, whole_numbers=False)
+            X += offset
             y, rng = Y[:, 0], np.random.default_rng([n, p])
             scale = np.ldexp(1.0, rng.integers(-3, 4, p + 1))
+            shift = scale * (offset + rng.random(p + 1))
             b = rng.standard_normal(p + 1)
             coef = np.column_stack([b, b * 2.0**-55 * rng.random(p + 1)])
             there = slice(None) if w is None else w != 0
-            y[there] = ((X[there].astype(float) * scale[:p]) @ b[:p] + b[p]) / scale[p]  # residuals of rounding
-            exact = reference.refine(X, y, w, scale, coef)
-            x = np.column_stack([abs(X[there].astype(float)) * scale[:p], np.ones(len(y[there]))])
-            size_r = abs(y[there]) * scale[p] + x @ abs(b)
+            Z = X[there].astype(float) * scale[:p] - shift[:p]
+            y[there] = (Z @ b[:p] + b[p] + shift[p]) / scale[p]  # residuals of rounding
+            exact = reference.refine(X, y, w, scale, shift, coef)
+            z = np.column_stack([abs(Z), np.ones(len(Z))])
+            size_r = abs(y[there] * scale[p] - shift[p]) + z @ abs(b)
             wr = size_r if w is None else w[there] * size_r
-            size = [*(wr @ x), wr @ size_r]
+            size = [*(wr @ z), wr @ size_r]
             case = f"n={n} p={p} weights={weights}"
-            out = run_refine(kernels, X, y, w, 0, n, scale, coef, order, dtype)
+            out = run_refine(kernels, X, y, w, 0, n, scale, shift, coef, order, dtype)
             for pair, true, bound in zip(out, exact, size, strict=True):
                 assert abs(Fraction(pair[0]) + Fraction(pair[1]) - true) <= Fraction(bound) / 2**98, case
             lo = n // 3
-            parts = run_refine(kernels, X, y, w, 0, lo, scale, coef, order, dtype)
-            parts = run_refine(kernels, X, y, w, lo, n, scale, coef, order, dtype, before=parts)
+            parts = run_refine(kernels, X, y, w, 0, lo, scale, shift, coef, order, dtype)
+            parts = run_refine(kernels, X, y, w, lo, n, scale, shift, coef, order, dtype, before=parts)
             for pair, true, bound in zip(parts, exact, size, strict=True):
                 assert abs(Fraction(pair[0]) + Fraction(pair[1]) - true) <= Fraction(bound) / 2**98, f"{case} parts"
+
+
+def run_dd_moments(kernels, X, Y, w, lo, hi, scale, shift, order, dtype, *, before=None):
+    q = X.shape[1] + 1 + Y.shape[1]
+    work, work_untouched = guarded(kernels.dd_moments_work_size(X.shape[1], Y.shape[1]), np.nan)
+    out, out_untouched = guarded(2 * q * q, 0.0)
+    out = out.reshape(q, q, 2)
+    if before is not None:
+        out[:] = before
+    kernel(kernels, "dd_moments", order, dtype)(X, Y, w, lo, hi, scale, shift, work, out)
+    work_untouched((X.shape, lo, hi))
+    out_untouched((X.shape, lo, hi))
+    return out
+
+
+@layouts
+@dtypes
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_dd_moments(kernels, order, dtype, weights):
+    """Against rational arithmetic, with an offset that a rounded difference would not survive."""
+    for p, n_targets, ns in (
+        (0, 1, (1, 3)),
+        (1, 1, (1, 7, 64, 65, 130)),
+        (2, 3, (5, 66)),
+        (5, 1, (63, 70)),
+        (9, 2, (9,)),
+    ):
+        for n in ns:
+            X, Y, w, _ = table(n, p, n_targets, order, dtype, weights, whole_numbers=False)
+            X, Y = X + X.dtype.type(1e6), strided(Y, "wide")
+            rng = np.random.default_rng([n, p])
+            scale = np.ldexp(1.0, rng.integers(-3, 4, p + n_targets))
+            shift = scale * np.concatenate([1e6 + rng.random(p), rng.random(n_targets)])
+            exact = reference.dd_moments(X, Y, w, scale, shift)
+            there = slice(None) if w is None else w != 0
+            z = np.hstack([X[there], Y[there]]) * scale - shift
+            size = reference.moments(
+                abs(z[:, :p]), abs(z[:, p:]), None if w is None else w[there], np.zeros(len(shift))
+            )
+            lo = n // 3
+            whole = run_dd_moments(kernels, X, Y, w, 0, n, scale, shift, order, dtype)
+            parts = run_dd_moments(kernels, X, Y, w, 0, lo, scale, shift, order, dtype)
+            parts = run_dd_moments(kernels, X, Y, w, lo, n, scale, shift, order, dtype, before=parts)
+            for out in (whole, parts):
+                assert (np.tril(out[..., 0], -1) == 0).all()
+                for i, j in zip(*np.triu_indices(len(size)), strict=True):
+                    error = abs(Fraction(out[i, j, 0]) + Fraction(out[i, j, 1]) - exact[i][j])
+                    assert error <= Fraction(size[i, j]) / 2**98, f"n={n} p={p} weights={weights} entry {i}, {j}"
 
 
 def test_double_double_works(kernels):
@@ -450,7 +502,7 @@ def test_double_double_works(kernels):
 def run_small(kernels, X, y, w, fit_intercept, l2, order, dtype, *, shift_rows=256, offset=0):
     """(delivered, res) of one call, with guarded buffers; the same from moments by `small_solve`."""
     n, p = X.shape
-    work_size, size = kernels.small_work_size(p, n), p + 6
+    work_size, size = kernels.small_work_size(p, n), 2 * p + 7
     work, work_untouched = guarded(work_size, np.nan, offset)
     res, res_untouched = guarded(size, np.nan, offset)
     assert X.dtype == dtype
@@ -467,7 +519,7 @@ def run_small(kernels, X, y, w, fit_intercept, l2, order, dtype, *, shift_rows=2
     work_untouched(X.shape)
     again_untouched(X.shape)
     if done:
-        np.testing.assert_allclose(again, res, rtol=1e-9, atol=1e-11 * abs(res).max())
+        np.testing.assert_allclose(again, res, rtol=1e-9, atol=1e-11 * np.nanmax(abs(res)))
     return done, res
 
 
@@ -496,6 +548,11 @@ def test_small(kernels, order, dtype, fit_intercept):
                         Z = X[there].astype(float)
                         Z = Z - np.average(Z, axis=0, weights=None if w is None else w[there]) * fit_intercept
                         Z = Z if w is None else Z * np.sqrt(w[there])[:, None]
+                        inverse = np.linalg.inv(Z.T @ Z)
+                        np.testing.assert_allclose(res[p + 6 : -1] ** 2, np.diagonal(inverse), rtol=1e-9, err_msg=case)
+                        if fit_intercept:
+                            m = np.average(X[there].astype(float), axis=0, weights=None if w is None else w[there])
+                            assert res[-1] ** 2 == pytest.approx(1 / res[p + 5] + m @ inverse @ m, rel=1e-9), case
                         rcond = 1 / np.linalg.cond(Z / np.linalg.norm(Z, axis=0))
                         assert rcond / (4 * p) <= res[p + 4] <= rcond * 4 * p, case  # 1-norm, other scaling
 
@@ -510,7 +567,7 @@ def test_small_declines(kernels, order):
         X = np.asarray(X, order=order)
         work_size = kernels.small_work_size(X.shape[1], len(X))
         arguments = X, y, w, 256, options.get("fit_intercept", True), options.get("l2", 0.0)
-        return not kernels.small(*arguments, np.full(work_size, np.nan), np.full(X.shape[1] + 6, np.nan))
+        return not kernels.small(*arguments, np.full(work_size, np.nan), np.full(2 * X.shape[1] + 7, np.nan))
 
     assert not declines()
     for bad in (np.nan, np.inf, -np.inf):
@@ -590,10 +647,14 @@ GUARD_PAGES = textwrap.dedent(
                             c, history = place(np.ones(p), at_end), place(np.zeros(6), at_end)
                             pairs, units = place(np.ones((p + 1, 2)), at_end), place(np.ones(p + 1), at_end)
                             work, sums = place(np.zeros(k.refine_work_size(p)), at_end), np.zeros((p + 2, 2))
-                            f("refine")(X, Y[:, 0], w, 0, n, units, pairs, work, place(sums, at_end))
+                            f("refine")(X, Y[:, 0], w, 0, n, units, shift, pairs, work, place(sums, at_end))
+                            work = place(np.zeros(k.dd_moments_work_size(p, 1)), at_end)
+                            f("dd_moments")(
+                                X, Y, w, 0, n, units, shift, work, place(np.zeros((p + 2, p + 2, 2)), at_end)
+                            )
                             if p <= k.small_columns:
                                 work = place(np.zeros(k.small_work_size(p, n)), at_end)
-                                k.small(X, Y[:, 0], w, 256, True, 1.0, work, place(np.zeros(p + 6), at_end))
+                                k.small(X, Y[:, 0], w, 256, True, 1.0, work, place(np.zeros(2 * p + 7), at_end))
                             state, none = place(np.zeros((6, p)), at_end), np.empty(0)
                             k.descent(A, c, 1.0, none, 0.1, False, -1.0, 0, 5, state, history)
     """
