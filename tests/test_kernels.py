@@ -93,7 +93,7 @@ def test_moments_whole_numbers(kernels, order, dtype):
     for i, p in enumerate(P):
         for j, n in enumerate(N):
             for weights in WEIGHTS if p < 18 or n < 100 else WEIGHTS[(i + j) % 3 :][:1]:
-                n_targets = (1, 3)[(i + j) % 2]
+                n_targets = (1, 3, 21, 8)[(i + j) % 4]
                 X, Y, w, shift = table(n, p, n_targets, order, dtype, weights, whole_numbers=True)
                 M, _ = run_moments(kernels, X, Y, w, 0, n, shift, order, dtype, offset=(i + j) % 8)
                 np.testing.assert_array_equal(
