@@ -426,6 +426,10 @@ class Moments:
     def _part(self, columns: Any, targets: Any) -> tuple[Matrix, Vector, float, Vector]:
         """Sums, their errors and rounding, and the shift, of some columns of X and y."""
         shift = self._known_shift()
+        if len(columns) == self.n_features and len(targets) == self.n_targets:
+            order = np.concatenate([columns, self.n_features + targets])
+            if (order[1:] > order[:-1]).all():
+                return self._M, self._errors(), self._unit, shift
         at = np.concatenate([columns, [self.n_features], self.n_features + 1 + targets])
         part = np.concatenate([columns, self.n_features + targets])
         return self._M[np.ix_(at, at)], self._errors()[at], self._unit, shift[part]

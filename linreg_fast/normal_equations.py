@@ -115,7 +115,7 @@ def equations(
     with np.errstate(over="ignore"):
         floor = np.maximum(4 * error, N[0] * (CONSTANT * mean[:, 0]) ** 2 if fit_intercept else 0.0)
     live = np.flatnonzero(spread[:p] > floor[:p])
-    A = centred[np.ix_(live, live)]
+    A = centred[np.ix_(live, live)] if len(live) < p else centred[:p, :p].copy()
     if l2:
         at = np.arange(len(live))
         A[at, at] = add(A[at, at], pairs(np.full(len(live), l2)))
@@ -175,7 +175,8 @@ def solve(
     # the shape, for what closed_form says of columns
     shape = inputs.Table(np.empty((0, n_features)), np.empty((0, n_targets)), None, "C", "float64")
     shape.names = None if names is None else list(names)
-    constant = closed_form.constant_columns(shape, E.live, on_collinear) if not E.l2 else ()
+    some_constant = p < n_features and not E.l2
+    constant = closed_form.constant_columns(shape, E.live, on_collinear) if some_constant else ()
     if p == 0:
         solution = _finish(E, shape, np.zeros((0, n_targets, 2)), 0, 1.0, ("mean",), "", None)
         solution.collinear = constant
@@ -195,7 +196,8 @@ def solve(
         path = ("cholesky", "svd")
         reason = "the condition of the columns is beyond what cholesky of their moments can decide"
         sigma, Vt = _pivoted_svd(E.A, E.noise) if exact else _eigen(A)
-        cut = max(RANK_TOLERANCE * math.sqrt(p), math.sqrt(RANK_MARGIN * p * E.noise))
+        # at most 1/2, so that one direction is left where nothing at all is sure
+        cut = min(0.5, max(RANK_TOLERANCE * math.sqrt(p), math.sqrt(RANK_MARGIN * p * E.noise)))
         rank = int(np.count_nonzero(sigma > cut * sigma[0]))
         if rank < p:
             collinear = closed_form.collinear_columns(shape, E.live, Vt[:rank], on_collinear)
