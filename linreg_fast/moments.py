@@ -41,7 +41,8 @@ class Moments:
     n_features, n_targets : int
         Columns of X and y. With one target results have the shapes of a one-dimensional y.
     shift : array_like of shape (n_features + n_targets,), optional
-        A row near the data, X and y one after the other, to be shared by partial states.
+        A row near the data, X and y one after the other, to be shared by partial states. Batches many
+        standard deviations away from it are read twice, to keep their digits.
     precision : {"auto", "extended"}
         "extended" sums up each batch in double-double too.
 
@@ -177,9 +178,10 @@ class Moments:
         far = together[p, p] * mean * mean > sums.SHIFT_LIMIT * (np.diagonal(together) - together[p] * mean)
         far[p] = False
         if far.any():
-            near = np.where(np.delete(far, p), shift + np.delete(batch._M[p, :, 0] / batch._M[p, p, 0], p), shift)
+            near = shift + np.delete(np.where(far, batch._M[p, :, 0] / batch._M[p, p, 0], 0.0), p)
             if np.isfinite(near).all() and (near != shift).any():
                 batch = self._of_batch(data, n_rows, near, passes.threads(n_threads))
+                shift = near if self._shift is None else shift
         self._take(batch, 1.0, shift)
         if names is not None:
             self.feature_names = names

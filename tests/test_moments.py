@@ -418,6 +418,32 @@ def test_digits_are_honest(seed):
         assert found.digits <= worst_lre(values, exact) + 1
 
 
+@given(st.integers(0, 2**32 - 1))
+def test_digits_of_penalised_fits_are_honest(seed):
+    rng = np.random.default_rng(seed)
+    n, p = int(rng.integers(3, 20)), int(rng.integers(1, 4))
+    X = rng.standard_normal((n, p)) * 10.0 ** rng.uniform(-2, 2, p) + 10.0 ** rng.uniform(-2, 3)
+    X[:, -1] = X[:, 0] * (1 + 1e-5 * X[:, -1])
+    y = X @ rng.standard_normal(p) + rng.standard_normal(n)
+    root = 2.0 ** int(rng.integers(-12, 4))
+    # the penalty as rows: root times each coefficient, and nothing of the intercept
+    design = np.vstack([np.column_stack([X, np.ones(n)]), root * np.eye(p, p + 1)])
+    exact = exact_fit(design, np.concatenate([y, np.zeros(p)]), fit_intercept=False)
+    for precision in ("auto", "extended"):
+        found = chunked(X, y, sorted(rng.integers(0, n, 2)), precision=precision).solve(l2=root * root)
+        assert found.digits <= worst_lre([*found.coef, found.intercept], exact) + 1
+    assert worst_lre([*found.coef, found.intercept], exact) >= 15
+
+
+def test_the_first_shift_is_moved_to_the_rows():
+    """Leading rows far from the rest of the first batch: it is read twice, later batches once."""
+    X, y, _, _ = problem(20_000, 2)
+    X[:256] += 1e6
+    M = Moments(2).update(X[:16_000], y[:16_000])
+    assert np.abs(M.shift[:2] - X[:16_000].mean(axis=0)).max() < 1.0
+    close(M.update(X[16_000:], y[16_000:]).solve(), fit(X, y), rtol=1e-11)
+
+
 def test_dependent_columns():
     X, y, _, _ = problem(500, 3, offset=20.0)
     X = np.column_stack([X, X[:, 0] + X[:, 1], np.full(500, 7.0)])
