@@ -204,10 +204,8 @@ def solve(
             if on_collinear == "drop":
                 some = _keep(E, closed_form.independent(Vt[:rank]))
                 solution = solve(some, n_features, names)
-                solution.path, solution.reason = (
-                    (*path, *solution.path),
-                    f"rank {rank} of {p}: dependent columns dropped",
-                )
+                solution.path = (*path, *solution.path)
+                solution.reason = f"rank {rank} of {p}: dependent columns dropped"
                 solution.collinear = tuple(sorted({*constant, *collinear}))
                 solution.dropped = tuple(int(j) for j in np.setdiff1d(np.arange(n_features), some.live))
                 return solution
