@@ -10,6 +10,7 @@ from linreg_fast.moments import Moments
 from linreg_fast.objective import cost, gradient
 from linreg_fast.passes import set_num_threads
 from linreg_fast.planning import Plan, plan
+from linreg_fast.polynomial import fit_polynomial
 from linreg_fast.result import LinearFit
 from linreg_fast.selection import by_group, cross_validate, l2_path, stepwise
 
@@ -29,6 +30,7 @@ __all__ = [
     "cost",
     "cross_validate",
     "fit",
+    "fit_polynomial",
     "gradient",
     "l2_path",
     "plan",
