@@ -11,6 +11,7 @@ import numpy as np
 from linreg_fast import (
     closed_form,
     descent,
+    inference,
     inputs,
     levels,
     objective,
@@ -104,6 +105,8 @@ def fit(
         Dependent columns, or no more rows than columns: the minimum-norm solution, or columns dropped.
     ConditionWarning
         Cholesky asked for by name on columns too ill-conditioned for it.
+    PrecisionWarning
+        Integers beyond 2^53 that float64 rounds, or longdouble.
     ConvergenceWarning
         Gradient descent stopped at max_iter.
 
@@ -151,6 +154,7 @@ def fit(
             raise ValueError(f"solver 'gd' does not see collinear columns: on_collinear={on_collinear!r} needs another")
         options = chosen or descent.Options()
         return _descend(data, plan, shape, options, fit_intercept, l2, precision, workers, report)
+    spread = None
     if plan.passes == "rows":
         solution = wide.solve_wide(data, fit_intercept, l2, on_collinear)
         n_samples, sum_weight = objective.count_present(data)
@@ -168,6 +172,12 @@ def fit(
         solution.collinear = tuple(sorted({*constant, *solution.collinear}))
         if on_collinear == "drop":
             solution.dropped = tuple(sorted({*constant, *solution.dropped}))
+        if not l2:
+            kept = solution.centred or C
+            if precision == "extended":
+                spread = inference.unscaled_extended(data, M, kept, solution.factor, fit_intercept, workers)
+            else:
+                spread = inference.unscaled(M, kept, solution.factor, data.n_features, fit_intercept)
     one = data.one_target
     ess = solution.tss - solution.rss if solution.ess is None else solution.ess
     return LinearFit(
@@ -194,6 +204,7 @@ def fit(
         feature_names=None if data.names is None else tuple(data.names),
         fit_intercept=bool(fit_intercept),
         l2=l2,
+        spread=spread,
         collinear=solution.collinear,
         dropped=solution.dropped,
     )
@@ -221,6 +232,7 @@ def _fit_lean(
     if n * passes.row_seconds(X.itemsize * p + 8, p * (p + 3)) < passes.THREADED_SECONDS:
         if not levels.small[order, dtype](X, Y, w, sums.SHIFT_ROWS, fit_intercept, l2, work, res):
             return None
+        factor = work[inference.lean_part(p, False)].copy()
         if report is not None:
             report(n, n)
     else:
@@ -231,6 +243,7 @@ def _fit_lean(
         out = sums.sum_moments(data, shift, workers, progress=report)
         if not levels.kernels.small_solve(out, p, fit_intercept, l2, shift, work, res):
             return None
+        factor = np.concatenate((shift, work[inference.lean_part(p, True)]))
     coef = res[:p]
     intercept, rss, tss, digits, rcond, sum_weight = res[p:].tolist()
     if precision == "auto":
@@ -263,6 +276,7 @@ def _fit_lean(
         None if data.names is None else tuple(data.names),
         fit_intercept,
         l2,
+        None if l2 else factor,
     )
 
 

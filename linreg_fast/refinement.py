@@ -3,9 +3,9 @@
 
     repeat:  g = Z'W(v - b_0 - Zb) in double-double;  h = g - mu g_0 - l2 b;  A d = h;  b += d
 
-Z = X - k and v = y - ky are exact pairs, so that the sums have the size of the centred columns. Only the factor, b as pairs and p + 2 double-double sums are kept: no Q, no residuals. The limit does
-not depend on the factor, which only sets the speed: an error contracts by eps kappa^2 (Cholesky) or
-eps kappa (QR) a pass.
+Z = X - k and v = y - ky are exact pairs, so that the sums have the size of the centred columns. Only the
+factor, b as pairs and p + 2 double-double sums are kept: no Q, no residuals. The limit does not depend on
+the factor, which only sets the speed: an error contracts by eps kappa^2 (Cholesky) or eps kappa (QR) a pass.
 """
 
 from __future__ import annotations
@@ -85,6 +85,13 @@ def refine(
         if all(one is not None for one in done) or solver != "auto" or solution.path[-1] == "svd":
             break
         solution = closed_form.solve(data, M, C, "auto", fit_intercept, solution.path)
+    if any(one is None for one in done):
+        warnings.warn(
+            f"refinement does not contract through {solution.path[-1]} (rcond {solution.rcond:.1e}): coefficients "
+            f"are not refined, some {solution.digits:.0f} digits may be right",
+            closed_form.ConditionWarning,
+            stacklevel=3,
+        )
     digits, ess = FULL_DIGITS, solution.tss - solution.rss
     for t, one in enumerate(done):
         if one is None:

@@ -27,7 +27,8 @@ from linreg_fast.closed_form import (
 def solve_wide(data: inputs.Table, fit_intercept: bool, l2: float, on_collinear: str = "min_norm") -> Solution:
     """Minimum norm for no more rows than columns: SVD of the centred, scaled rows themselves.
 
-    The rank is that of columns scaled to equal norm, the norm that of the coefficients in the user's units. No p x p matrix is made: the cost is n^2 p and one float64 copy of X, centred.
+    The rank is that of columns scaled to equal norm, the norm that of the coefficients in the user's units.
+    No p x p matrix is made: the cost is n^2 p and one float64 copy of X, centred.
     """
     w = None if data.w is None else np.asarray(data.w, dtype=np.float64)
     X = np.array(data.X, dtype=np.float64)
