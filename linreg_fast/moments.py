@@ -385,6 +385,7 @@ class Moments:
         E = normal_equations.equations(*self._part(columns, chosen), p, bool(fit_intercept), l2)
         names = None if self.feature_names is None else tuple(self.feature_names[j] for j in columns)
         solution = normal_equations.solve(E, p, names, on_collinear)
+        sum_weight = self._M[self.n_features, self.n_features]
         assert solution.ess is not None
         return LinearFit(
             coef=solution.coef[0] if one else solution.coef,
@@ -421,6 +422,9 @@ class Moments:
             feature_names=names,
             fit_intercept=bool(fit_intercept),
             l2=l2,
+            spread=normal_equations.unscaled(
+                E, solution, self._M[self.n_features, self.n_features], p, bool(fit_intercept)
+            ),
             collinear=solution.collinear,
             dropped=solution.dropped,
         )

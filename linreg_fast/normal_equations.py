@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast import closed_form, inputs
+from linreg_fast import closed_form, inference, inputs
 from linreg_fast.closed_form import CONSTANT, EPS, FULL_DIGITS, RANK_TOLERANCE, ConditionWarning, Factor, Solution
 from linreg_fast.double_double import add, divide, multiply, pairs, product, two_sum
 from linreg_fast.sums import Matrix, Vector
@@ -232,6 +232,39 @@ def solve(
             stacklevel=3,
         )
     return solution
+
+
+def unscaled(E: Equations, solution: Solution, N: Matrix, n_features: int, fit_intercept: bool) -> Vector | None:
+    """Standard errors over the residual standard deviation, as `inference.unscaled` has them from a table."""
+    from scipy.linalg import lapack
+
+    kept = np.flatnonzero(~np.isin(E.live, solution.dropped))
+    if E.l2 or solution.rank < len(kept):
+        return None
+    if len(kept) < len(E.live):
+        E = _keep(E, kept)
+    out = np.full(n_features + 1, np.nan)
+    factor = solution.factor
+    lost = factor is not None and factor.gain * EPS > inference.LOSS
+    if lost and E.noise < EPS / 2 and len(kept) <= inference.WIDEST:
+        found = inference.unscaled_pairs(E.A, E.e, E.m, N)
+        if found is not None:
+            out[E.live] = found[0]
+            out[-1] = found[1] if fit_intercept else np.nan
+            return out
+    if factor is None:
+        half = np.zeros((0, 0))
+    elif factor.R is not None:
+        half = lapack.dtrtri(factor.R)[0]
+    else:
+        assert factor.Vt is not None
+        assert factor.sigma is not None
+        half = factor.Vt.T / factor.sigma
+    with np.errstate(over="ignore"):
+        out[E.live] = np.ldexp(np.linalg.norm(half, axis=1), E.e)
+    if fit_intercept:
+        out[-1] = math.hypot(1 / math.sqrt(N[0]), float(np.linalg.norm(np.ldexp(E.m[:, 0], E.e) @ half)))
+    return out
 
 
 def _keep(E: Equations, kept: NDArray[np.intp]) -> Equations:

@@ -52,6 +52,8 @@ def close(found, expected, rtol=1e-13):
     assert found.sum_weight == pytest.approx(expected.sum_weight, rel=1e-14)
     assert np.shape(found.coef) == np.shape(expected.coef)
     assert np.shape(found.intercept) == np.shape(expected.intercept)
+    np.testing.assert_allclose(found.stderr, expected.stderr, rtol=1e-9)
+    np.testing.assert_allclose(found.intercept_stderr, expected.intercept_stderr, rtol=1e-9)
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e3, 1e8])
@@ -690,6 +692,9 @@ def test_certified_problems_in_chunks(name):
         assert one.digits <= reached + 1
     assert reached >= (13.0 if name == "Filip" else 15.0)
     assert found.rank == X.shape[1]
+    if not name.startswith("Wampler") or name[-1] in "345":
+        errors = [found.intercept_stderr, *found.stderr] if data["intercept"] else found.stderr
+        assert worst_lre(errors, [Fraction(value) for value in exact["stderr"]]) >= (11.5 if name == "Filip" else 14.0)
 
 
 def test_extended_rank():
@@ -758,6 +763,7 @@ def test_collinear_columns_as_fit_has_them():
         np.testing.assert_allclose(found.coef, expected.coef, rtol=1e-8)
         assert (found.collinear, found.dropped) == (expected.collinear, expected.dropped)
         assert (found.rank, found.collinear) == (3, (0, 1, 2))
+        np.testing.assert_allclose(found.stderr, expected.stderr, rtol=1e-8)
     with pytest.raises(np.linalg.LinAlgError, match="are constant"):
         M.solve(on_collinear="raise")
     with pytest.raises(np.linalg.LinAlgError, match=r"\[0, 1\] depend"):
