@@ -19,6 +19,7 @@ from linreg_fast.result import LinearFit
 from linreg_fast.sums import Matrix, Vector
 
 UNITS = {"auto": EPS, "extended": normal_equations.DD_UNIT}  # relative rounding of the sums of a batch
+LEAST_WEIGHT = 2.0**-500  # that rows may decay to, far from where sums of squares vanish
 REASON = "moments: p^2 numbers, solved without the rows"
 MAGIC = b"linreg_fast.Moments\x00"
 VERSION = 1
@@ -173,9 +174,10 @@ class Moments:
         batch = self._of_batch(data, n_rows, shift, passes.threads(n_threads))
         # sums that the mean of the batch swamps in the whole are taken again from where the batch is
         p = self.n_features
-        together = self._M[..., 0] + batch._M[..., 0]
-        mean = together[p] / together[p, p]
-        far = together[p, p] * mean * mean > sums.SHIFT_LIMIT * (np.diagonal(together) - together[p] * mean)
+        with np.errstate(over="ignore", invalid="ignore"):
+            together = self._M[..., 0] + batch._M[..., 0]
+            mean = together[p] / together[p, p]
+            far = together[p, p] * mean * mean > sums.SHIFT_LIMIT * (np.diagonal(together) - together[p] * mean)
         far[p] = False
         if far.any():
             near = shift + np.delete(np.where(far, batch._M[p, :, 0] / batch._M[p, p, 0], 0.0), p)
@@ -306,6 +308,8 @@ class Moments:
         factor = inputs.number(factor, "factor", above=0.0)
         if factor > 1:
             raise ValueError(f"factor must be at most 1, got {factor}")
+        if self.n_samples and self.sum_weight * factor < LEAST_WEIGHT:
+            raise ValueError(f"the rows would weigh {self.sum_weight * factor:g} in all: start with new moments")
         self._M = multiply(self._M, pairs(np.array(factor)))
         self._noise = self._noise * factor
         return self
@@ -422,9 +426,7 @@ class Moments:
             feature_names=names,
             fit_intercept=bool(fit_intercept),
             l2=l2,
-            spread=normal_equations.unscaled(
-                E, solution, self._M[self.n_features, self.n_features], p, bool(fit_intercept)
-            ),
+            spread=normal_equations.unscaled(E, solution, sum_weight, p, bool(fit_intercept)),
             collinear=solution.collinear,
             dropped=solution.dropped,
         )

@@ -99,8 +99,17 @@ def centre(
         near[p] = 0.0
     else:
         near = -k
-    centred, error = moved(M, noise, unit, p, pairs(near))
     mean = pairs(*two_sum(k, near))
+    squares = np.diagonal(M[..., 0])
+    if fit_intercept and unit >= EPS and (2 * M[p, p, 0] * near * near <= squares)[squares > 0].all():
+        # what float64 rounds here is less than the noise of the sums
+        hi = M[..., 0] - np.outer(near, M[p, :, 0])
+        hi[p], hi[:, p] = 0.0, 0.0
+        hi[p, p] = M[p, p, 0]
+        y = hi[p + 1 :, p + 1 :]
+        y[~np.eye(len(y), dtype=bool)] = 0.0  # not kept
+        return pairs(hi), noise + unit * squares, near, mean
+    centred, error = moved(M, noise, unit, p, pairs(near))
     mean[:, 1] += centred[p, :, 0] / M[p, p, 0]
     return centred, error, near, mean
 
@@ -122,7 +131,8 @@ def equations(
     diagonal = A[np.arange(len(live)), np.arange(len(live)), 0]
     e = -np.round(0.5 * np.log2(diagonal)).astype(np.int64)
     scale = np.ldexp(1.0, e)[:, None]
-    A *= scale[:, None] * scale[None]
+    A *= scale[:, None]
+    A *= scale  # in two steps: the square of a scale may overflow
     # what the noise of the sums is worth in A, relative to its diagonal: x of the columns' own, z of the shift's
     N_hi, size = float(N[0]), np.abs(near)
     N_noise = noise[p] / N_hi

@@ -276,6 +276,21 @@ def test_decay_is_a_weight():
         with pytest.raises(error, match="factor"):
             M.decay(wrong)
     assert M.decay(1).to_bytes() == before
+    with pytest.raises(ValueError, match="would weigh"):
+        M.decay(1e-200)
+    assert M.to_bytes() == before
+
+
+def test_a_column_that_decayed_away():
+    X, y, _, _ = problem(200, 2)
+    X[50:, 1] = 0.0
+    M = Moments(2, shift=np.zeros(3)).update(X[:50], y[:50])
+    for _ in range(20):
+        M.decay(1e-16).update(X[50:], y[50:])
+    found = M.solve()
+    w = np.where(np.arange(200) < 50, 0.0, 1.0)
+    assert found.coef[0] == pytest.approx(fit(X[:, :1], y, sample_weight=w).slope, rel=1e-12)
+    assert np.isfinite(found.coef).all()
 
 
 def test_empty_batches_are_neutral():
