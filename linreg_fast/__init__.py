@@ -12,6 +12,7 @@ from linreg_fast.inputs import PrecisionWarning
 from linreg_fast.objective import cost, gradient
 from linreg_fast.passes import set_num_threads
 from linreg_fast.planning import Plan, plan
+from linreg_fast.polynomial import fit_polynomial
 from linreg_fast.result import LinearFit
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ __all__ = [
     "cost",
     "cross_validate",
     "fit",
+    "fit_polynomial",
     "gradient",
     "l2_path",
     "plan",

@@ -27,6 +27,7 @@ ON_COLLINEAR = ("min_norm", "drop", "raise")
 PART = 1e-6  # of a unit vector in the null space: columns with less do not take part in the dependency
 RANK_TOLERANCE = 2.0**-40  # times sqrt(p): singular values below are rounding, whatever the number of rows
 CONSTANT = 4 * EPS  # a column that varies by less of its own value is constant
+ROWS_MARGIN = 1e4  # times p eps: rounding that millions of rows leave in R
 QR_BLOCK_BYTES = 1 << 18  # of rows that are prepared and factorised at once: L2
 QR_MERGE_BYTES = 1 << 23  # of rows whose R is merged in pairs with others
 
@@ -195,6 +196,7 @@ def solve(
     path = (*path, "svd")
     beta = Vt[:rank].T @ ((U[:, :rank].T @ R[:p, p:]) / sigma[:rank, None])
     collinear: tuple[int, ...] = ()
+    check_solution(C, beta, "SVD", ROWS_MARGIN + RANK_TOLERANCE / EPS)
     if rank < p:
         collinear = collinear_columns(data, C.live, Vt[:rank], on_collinear)
         if on_collinear == "drop":
@@ -332,6 +334,7 @@ def _by_triangle(
     """The solution of R beta = z, [R z] being the QR factor of all columns."""
     p = len(C.live)
     beta = _solve_triangle(R, p)
+    check_solution(C, beta, "QR", ROWS_MARGIN)
     factor = Factor(np.asfortranarray(R[:p, :p]), None, None, 1 / rcond, 1 / rcond)
     delta = _qr_delta(R, p, 1 / rcond)
     return _finish(data, M, C, fit_intercept, beta, p, rcond, delta, path, reason, factor)
@@ -348,14 +351,28 @@ def cholesky(C: Centred) -> tuple[Matrix | None, Matrix, float]:
     norm = np.abs(C.A).sum(axis=0).max()
     rcond, info = lapack.dpocon(R, norm)
     beta, info = lapack.dpotrs(R, C.c)
+    if info != 0:
+        raise np.linalg.LinAlgError(f"LAPACK's dpotrs returned with status {info}")
+    check_solution(C, beta, "Cholesky", 100)
+    return beta, R, float(rcond)
+
+
+def check_solution(C: Centred, beta: Matrix, name: str, margin: float) -> None:
+    """Whether beta solves the normal equations but for rounding, `margin` p eps: a broken library is noticed.
+
+    The moments were summed by kernels of this package, the factor comes from LAPACK. The residual of a
+    backward stable solution is small whatever the condition number.
+    """
+    norm = np.abs(C.A).sum(axis=0).max()
     residual = np.abs(C.A @ beta - C.c).max()
-    bound = 100 * len(C.A) * EPS * (norm * np.abs(beta).max(initial=0.0) + np.abs(C.c).max(initial=0.0))
-    if info != 0 or not residual <= bound:
+    bound = (
+        margin * len(C.A) * EPS * (1 + C.rho) * (norm * np.abs(beta).max(initial=0.0) + np.abs(C.c).max(initial=0.0))
+    )
+    if not residual <= bound:
         raise np.linalg.LinAlgError(
-            f"LAPACK's Cholesky solution leaves a residual of {residual:.1e} where {bound:.1e} is the most that "
+            f"LAPACK's {name} solution leaves a residual of {residual:.1e} where {bound:.1e} is the most that "
             "rounding explains: the BLAS or LAPACK library in use computes wrong results"
         )
-    return beta, R, float(rcond)
 
 
 def _qr_rows(data: inputs.Table, M: Sums, C: Centred) -> Matrix:
@@ -392,6 +409,10 @@ def _qr_rows(data: inputs.Table, M: Sums, C: Centred) -> Matrix:
         penalty = np.zeros((p, width))
         penalty[:, :p] = np.diag(math.sqrt(C.l2) * np.ldexp(1.0, C.e))
         R = merge(R, penalty)
+    if not np.isfinite(R).all():
+        raise np.linalg.LinAlgError(
+            "LAPACK's QR is not finite: the BLAS or LAPACK library in use computes wrong results"
+        )
     if len(R) < width:
         R = np.vstack([R, np.zeros((width - len(R), width))])
     return R * np.where(np.diagonal(R) < 0, -1.0, 1.0)[:, None]

@@ -85,6 +85,13 @@ def refine(
         if all(one is not None for one in done) or solver != "auto" or solution.path[-1] == "svd":
             break
         solution = closed_form.solve(data, M, C, "auto", fit_intercept, solution.path)
+    if any(one is None for one in done):
+        warnings.warn(
+            f"refinement does not contract through {solution.path[-1]} (rcond {solution.rcond:.1e}): coefficients "
+            f"are not refined, some {solution.digits:.0f} digits may be right",
+            closed_form.ConditionWarning,
+            stacklevel=3,
+        )
     digits, ess = FULL_DIGITS, solution.tss - solution.rss
     for t, one in enumerate(done):
         if one is None:

@@ -55,6 +55,20 @@ class _Fields:
     spread: NDArray[np.float64] | None = None
     collinear: tuple[int, ...] = ()
     dropped: tuple[int, ...] = ()
+    chebyshev: NDArray[np.float64] | None = None
+
+
+def check_out(out: NDArray[np.float64] | None, shape: tuple[int, ...], X: NDArray[Any]) -> NDArray[np.float64]:
+    """Where to write predictions: the array the user gave, or a new one."""
+    if out is None:
+        return np.empty(shape)
+    if not isinstance(out, np.ndarray) or out.dtype != np.float64 or not out.dtype.isnative:
+        raise TypeError("out must be an array of native float64")
+    if out.shape != shape:
+        raise ValueError(f"out must have shape {shape}, got {out.shape}")
+    if not out.flags.writeable or not out.flags.aligned or np.may_share_memory(out, X):
+        raise ValueError("out must be writeable and aligned and must not overlap X")
+    return out
 
 
 class LinearFit(_Fields):
@@ -108,6 +122,8 @@ class LinearFit(_Fields):
         full rank. Gradient descent does not look for them.
     dropped : tuple of int
         Those of them that ``on_collinear="drop"`` left out, their coefficient being 0.
+    chebyshev : ndarray of shape (n_features + 3,) or None
+        For a polynomial: [c, u, b_0, b_1 ..], the series sum_k b_k T_k((x - c) / u) that `predict` evaluates.
     """
 
     __slots__ = ()
@@ -186,7 +202,7 @@ class LinearFit(_Fields):
 
         Parameters
         ----------
-        X : array_like of shape (n, n_features), or (n,) for one feature
+        X : array_like of shape (n, n_features), or (n,) for one feature and for a polynomial
         out : ndarray of float64, shape (n,) or (n, n_targets), optional
             Where to write; must not overlap X.
         n_threads : int, optional
@@ -196,17 +212,13 @@ class LinearFit(_Fields):
         ndarray of float64, shape (n,) or (n, n_targets)
             NaN where a row of X has one.
         """
+        if self.chebyshev is not None:
+            from linreg_fast import polynomial
+
+            return polynomial.evaluate(self.chebyshev, X, out)
         data = inputs.matrix(X, self.n_features)
         n = data.n_rows
-        shape = (n,) if self.coef.ndim == 1 else (n, self.n_targets)
-        if out is None:
-            out = np.empty(shape)
-        elif not isinstance(out, np.ndarray) or out.dtype != np.float64 or not out.dtype.isnative:
-            raise TypeError("out must be an array of native float64")
-        elif out.shape != shape:
-            raise ValueError(f"out must have shape {shape}, got {out.shape}")
-        elif not out.flags.writeable or not out.flags.aligned or np.may_share_memory(out, data.X):
-            raise ValueError("out must be writeable and aligned and must not overlap X")
+        out = check_out(out, (n,) if self.coef.ndim == 1 else (n, self.n_targets), data.X)
         if n == 0:
             return out
         coef = np.ascontiguousarray(self.coef.reshape(self.n_targets, self.n_features))
@@ -268,7 +280,7 @@ class LinearFit(_Fields):
             raise ValueError(f"saved by version {state.get('version')} of the format; this one reads {FORMAT_VERSION}")
         try:
             values = {name: state[name] for name in _Fields.__slots__ if name != "plan_arguments"}
-            for name in ("coef", "cost_history"):
+            for name in ("coef", "cost_history", "chebyshev"):
                 if values[name] is not None:
                     values[name] = np.array(values[name], dtype=np.float64)
             for name in ("intercept", "rss", "ess", "tss"):
@@ -302,6 +314,7 @@ class LinearFit(_Fields):
             or (k != 1 and fit.coef.ndim == 1)
             or names != p
             or spread != (p + 1,)
+            or (fit.chebyshev is not None and fit.chebyshev.shape != (p + 3,))
         ):
             raise ValueError(f"coef, intercept, rss and tss of shapes {shapes} do not fit {p} features, {k} targets")
         return fit
