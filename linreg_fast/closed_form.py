@@ -364,7 +364,9 @@ def check_solution(C: Centred, beta: Matrix, name: str, margin: float) -> None:
     """
     norm = np.abs(C.A).sum(axis=0).max()
     residual = np.abs(C.A @ beta - C.c).max()
-    bound = margin * len(C.A) * EPS * (1 + C.rho) * (norm * np.abs(beta).max(initial=0.0) + np.abs(C.c).max(initial=0.0))
+    bound = (
+        margin * len(C.A) * EPS * (1 + C.rho) * (norm * np.abs(beta).max(initial=0.0) + np.abs(C.c).max(initial=0.0))
+    )
     if not residual <= bound:
         raise np.linalg.LinAlgError(
             f"LAPACK's {name} solution leaves a residual of {residual:.1e} where {bound:.1e} is the most that "
@@ -407,7 +409,9 @@ def _qr_rows(data: inputs.Table, M: Sums, C: Centred) -> Matrix:
         penalty[:, :p] = np.diag(math.sqrt(C.l2) * np.ldexp(1.0, C.e))
         R = merge(R, penalty)
     if not np.isfinite(R).all():
-        raise np.linalg.LinAlgError("LAPACK's QR is not finite: the BLAS or LAPACK library in use computes wrong results")
+        raise np.linalg.LinAlgError(
+            "LAPACK's QR is not finite: the BLAS or LAPACK library in use computes wrong results"
+        )
     if len(R) < width:
         R = np.vstack([R, np.zeros((width - len(R), width))])
     return R * np.where(np.diagonal(R) < 0, -1.0, 1.0)[:, None]
