@@ -334,6 +334,9 @@ def _lean_result(
         fit_intercept,
         l2,
         None if l2 else res[p + 6 :],
+        (),
+        (),
+        None,
     )
 
 
