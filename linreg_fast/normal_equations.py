@@ -223,6 +223,8 @@ def solve(
         gram_rcond = float(sigma[rank - 1] / sigma[0]) ** 2
         factor = Factor(None, Vt[:rank], sigma[:rank], 1 / math.sqrt(gram_rcond), 1 / gram_rcond, Vt[rank:])
         beta = _apply(factor, c)
+        if rank == p and not exact:
+            closed_form.check_solution(simple, beta, "eigenvalue", closed_form.ROWS_MARGIN)
     found = pairs(beta)
     left = 0.0
     if exact:
