@@ -19,6 +19,7 @@ from linreg_fast.result import LinearFit
 from linreg_fast.sums import Matrix, Vector
 
 UNITS = {"auto": EPS, "extended": normal_equations.DD_UNIT}  # relative rounding of the sums of a batch
+LEAST_WEIGHT = 2.0**-500  # that rows may decay to, far from where sums of squares vanish
 REASON = "moments: p^2 numbers, solved without the rows"
 MAGIC = b"linreg_fast.Moments\x00"
 VERSION = 1
@@ -41,7 +42,8 @@ class Moments:
     n_features, n_targets : int
         Columns of X and y. With one target results have the shapes of a one-dimensional y.
     shift : array_like of shape (n_features + n_targets,), optional
-        A row near the data, X and y one after the other, to be shared by partial states.
+        A row near the data, X and y one after the other, to be shared by partial states. Batches many
+        standard deviations away from it are read twice, to keep their digits.
     precision : {"auto", "extended"}
         "extended" sums up each batch in double-double too.
 
@@ -172,14 +174,16 @@ class Moments:
         batch = self._of_batch(data, n_rows, shift, passes.threads(n_threads))
         # sums that the mean of the batch swamps in the whole are taken again from where the batch is
         p = self.n_features
-        together = self._M[..., 0] + batch._M[..., 0]
-        mean = together[p] / together[p, p]
-        far = together[p, p] * mean * mean > sums.SHIFT_LIMIT * (np.diagonal(together) - together[p] * mean)
+        with np.errstate(over="ignore", invalid="ignore"):
+            together = self._M[..., 0] + batch._M[..., 0]
+            mean = together[p] / together[p, p]
+            far = together[p, p] * mean * mean > sums.SHIFT_LIMIT * (np.diagonal(together) - together[p] * mean)
         far[p] = False
         if far.any():
-            near = np.where(np.delete(far, p), shift + np.delete(batch._M[p, :, 0] / batch._M[p, p, 0], p), shift)
+            near = shift + np.delete(np.where(far, batch._M[p, :, 0] / batch._M[p, p, 0], 0.0), p)
             if np.isfinite(near).all() and (near != shift).any():
                 batch = self._of_batch(data, n_rows, near, passes.threads(n_threads))
+                shift = near if self._shift is None else shift
         self._take(batch, 1.0, shift)
         if names is not None:
             self.feature_names = names
@@ -304,6 +308,8 @@ class Moments:
         factor = inputs.number(factor, "factor", above=0.0)
         if factor > 1:
             raise ValueError(f"factor must be at most 1, got {factor}")
+        if self.n_samples and self.sum_weight * factor < LEAST_WEIGHT:
+            raise ValueError(f"the rows would weigh {self.sum_weight * factor:g} in all: start with new moments")
         self._M = multiply(self._M, pairs(np.array(factor)))
         self._noise = self._noise * factor
         return self
@@ -383,6 +389,7 @@ class Moments:
         E = normal_equations.equations(*self._part(columns, chosen), p, bool(fit_intercept), l2)
         names = None if self.feature_names is None else tuple(self.feature_names[j] for j in columns)
         solution = normal_equations.solve(E, p, names, on_collinear)
+        sum_weight = self._M[self.n_features, self.n_features]
         assert solution.ess is not None
         return LinearFit(
             coef=solution.coef[0] if one else solution.coef,
@@ -419,6 +426,7 @@ class Moments:
             feature_names=names,
             fit_intercept=bool(fit_intercept),
             l2=l2,
+            spread=normal_equations.unscaled(E, solution, sum_weight, p, bool(fit_intercept)),
             collinear=solution.collinear,
             dropped=solution.dropped,
         )
@@ -426,6 +434,10 @@ class Moments:
     def _part(self, columns: Any, targets: Any) -> tuple[Matrix, Vector, float, Vector]:
         """Sums, their errors and rounding, and the shift, of some columns of X and y."""
         shift = self._known_shift()
+        if len(columns) == self.n_features and len(targets) == self.n_targets:
+            order = np.concatenate([columns, self.n_features + targets])
+            if (order[1:] > order[:-1]).all():
+                return self._M, self._errors(), self._unit, shift
         at = np.concatenate([columns, [self.n_features], self.n_features + 1 + targets])
         part = np.concatenate([columns, self.n_features + targets])
         return self._M[np.ix_(at, at)], self._errors()[at], self._unit, shift[part]

@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast import closed_form, inputs
+from linreg_fast import closed_form, inference, inputs
 from linreg_fast.closed_form import CONSTANT, EPS, FULL_DIGITS, RANK_TOLERANCE, ConditionWarning, Factor, Solution
 from linreg_fast.double_double import add, divide, multiply, pairs, product, two_sum
 from linreg_fast.sums import Matrix, Vector
@@ -99,8 +99,17 @@ def centre(
         near[p] = 0.0
     else:
         near = -k
-    centred, error = moved(M, noise, unit, p, pairs(near))
     mean = pairs(*two_sum(k, near))
+    squares = np.diagonal(M[..., 0])
+    if fit_intercept and unit >= EPS and (2 * M[p, p, 0] * near * near <= squares)[squares > 0].all():
+        # what float64 rounds here is less than the noise of the sums
+        hi = M[..., 0] - np.outer(near, M[p, :, 0])
+        hi[p], hi[:, p] = 0.0, 0.0
+        hi[p, p] = M[p, p, 0]
+        y = hi[p + 1 :, p + 1 :]
+        y[~np.eye(len(y), dtype=bool)] = 0.0  # not kept
+        return pairs(hi), noise + unit * squares, near, mean
+    centred, error = moved(M, noise, unit, p, pairs(near))
     mean[:, 1] += centred[p, :, 0] / M[p, p, 0]
     return centred, error, near, mean
 
@@ -115,14 +124,15 @@ def equations(
     with np.errstate(over="ignore"):
         floor = np.maximum(4 * error, N[0] * (CONSTANT * mean[:, 0]) ** 2 if fit_intercept else 0.0)
     live = np.flatnonzero(spread[:p] > floor[:p])
-    A = centred[np.ix_(live, live)]
+    A = centred[np.ix_(live, live)] if len(live) < p else centred[:p, :p].copy()
     if l2:
         at = np.arange(len(live))
         A[at, at] = add(A[at, at], pairs(np.full(len(live), l2)))
     diagonal = A[np.arange(len(live)), np.arange(len(live)), 0]
     e = -np.round(0.5 * np.log2(diagonal)).astype(np.int64)
     scale = np.ldexp(1.0, e)[:, None]
-    A *= scale[:, None] * scale[None]
+    A *= scale[:, None]
+    A *= scale  # in two steps: the square of a scale may overflow
     # what the noise of the sums is worth in A, relative to its diagonal: x of the columns' own, z of the shift's
     N_hi, size = float(N[0]), np.abs(near)
     N_noise = noise[p] / N_hi
@@ -175,7 +185,8 @@ def solve(
     # the shape, for what closed_form says of columns
     shape = inputs.Table(np.empty((0, n_features)), np.empty((0, n_targets)), None, "C", "float64")
     shape.names = None if names is None else list(names)
-    constant = closed_form.constant_columns(shape, E.live, on_collinear) if not E.l2 else ()
+    some_constant = p < n_features and not E.l2
+    constant = closed_form.constant_columns(shape, E.live, on_collinear) if some_constant else ()
     if p == 0:
         solution = _finish(E, shape, np.zeros((0, n_targets, 2)), 0, 1.0, ("mean",), "", None)
         solution.collinear = constant
@@ -195,17 +206,16 @@ def solve(
         path = ("cholesky", "svd")
         reason = "the condition of the columns is beyond what cholesky of their moments can decide"
         sigma, Vt = _pivoted_svd(E.A, E.noise) if exact else _eigen(A)
-        cut = max(RANK_TOLERANCE * math.sqrt(p), math.sqrt(RANK_MARGIN * p * E.noise))
+        # at most 1/2, so that one direction is left where nothing at all is sure
+        cut = min(0.5, max(RANK_TOLERANCE * math.sqrt(p), math.sqrt(RANK_MARGIN * p * E.noise)))
         rank = int(np.count_nonzero(sigma > cut * sigma[0]))
         if rank < p:
             collinear = closed_form.collinear_columns(shape, E.live, Vt[:rank], on_collinear)
             if on_collinear == "drop":
                 some = _keep(E, closed_form.independent(Vt[:rank]))
                 solution = solve(some, n_features, names)
-                solution.path, solution.reason = (
-                    (*path, *solution.path),
-                    f"rank {rank} of {p}: dependent columns dropped",
-                )
+                solution.path = (*path, *solution.path)
+                solution.reason = f"rank {rank} of {p}: dependent columns dropped"
                 solution.collinear = tuple(sorted({*constant, *collinear}))
                 solution.dropped = tuple(int(j) for j in np.setdiff1d(np.arange(n_features), some.live))
                 return solution
@@ -232,6 +242,39 @@ def solve(
             stacklevel=3,
         )
     return solution
+
+
+def unscaled(E: Equations, solution: Solution, N: Matrix, n_features: int, fit_intercept: bool) -> Vector | None:
+    """Standard errors over the residual standard deviation, as `inference.unscaled` has them from a table."""
+    from scipy.linalg import lapack
+
+    kept = np.flatnonzero(~np.isin(E.live, solution.dropped))
+    if E.l2 or solution.rank < len(kept):
+        return None
+    if len(kept) < len(E.live):
+        E = _keep(E, kept)
+    out = np.full(n_features + 1, np.nan)
+    factor = solution.factor
+    lost = factor is not None and factor.gain * EPS > inference.LOSS
+    if lost and E.noise < EPS / 2 and len(kept) <= inference.WIDEST:
+        found = inference.unscaled_pairs(E.A, E.e, E.m, N)
+        if found is not None:
+            out[E.live] = found[0]
+            out[-1] = found[1] if fit_intercept else np.nan
+            return out
+    if factor is None:
+        half = np.zeros((0, 0))
+    elif factor.R is not None:
+        half = lapack.dtrtri(factor.R)[0]
+    else:
+        assert factor.Vt is not None
+        assert factor.sigma is not None
+        half = factor.Vt.T / factor.sigma
+    with np.errstate(over="ignore"):
+        out[E.live] = np.ldexp(np.linalg.norm(half, axis=1), E.e)
+    if fit_intercept:
+        out[-1] = math.hypot(1 / math.sqrt(N[0]), float(np.linalg.norm(np.ldexp(E.m[:, 0], E.e) @ half)))
+    return out
 
 
 def _keep(E: Equations, kept: NDArray[np.intp]) -> Equations:

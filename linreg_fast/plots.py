@@ -50,8 +50,9 @@ def path(found: Path, validation: CrossValidation | None = None, *, target: int 
     axes[0].set_ylabel("coefficient")
     if 0 < p <= LEGEND_COLUMNS:
         axes[0].legend()
-    positive = found.l2s[found.l2s > 0]
+    drawn = found.l2s
     if validation is not None:
+        drawn = np.concatenate([drawn, validation.l2s])
         order = np.argsort(validation.l2s, kind="stable")
         mse = validation.mse if validation.mse.ndim == 2 else validation.mse.mean(axis=2)
         for fold in mse:
@@ -60,8 +61,10 @@ def path(found: Path, validation: CrossValidation | None = None, *, target: int 
         axes[1].set_ylabel("mean squared error, held out")
         for axis in axes:
             axis.axvline(validation.best_l2, color="0.4", linestyle="--", linewidth=0.8)
-        positive = np.concatenate([positive, validation.l2s[validation.l2s > 0]])
+    positive = drawn[drawn > 0]
     if len(positive):
         axes[-1].set_xscale("symlog", linthresh=float(positive.min()), linscale=0.5)
+    if drawn.min() < drawn.max():
+        axes[-1].set_xlim(float(drawn.min()), float(drawn.max()))
     axes[-1].set_xlabel("penalty l2")
     return figure

@@ -372,7 +372,7 @@ def stepwise(
     if len(targets) != 1:
         raise ValueError(f"target must be one column of y, got {target!r}")
     E = normal_equations.equations(*moments._part(columns, targets), len(columns), bool(fit_intercept), 0.0)
-    A, c, S_yy = np.ascontiguousarray(E.A[..., 0]), E.c[:, 0, 0], float(E.S_yy[0, 0])
+    S_yy = float(E.S_yy[0, 0])
     n, p = moments.n_samples, len(E.live)
     least = max(FULLY_EXPLAINED * max(p, 1) * max(E.noise, EPS) * S_yy, 1e-300)
     cost = 2.0 if criterion == "aic" else math.log(n)
@@ -380,22 +380,31 @@ def stepwise(
     def value(rss: float, k: int) -> float:
         return n * math.log(2 * math.pi * max(rss, least) / n) + n + cost * (k + bool(fit_intercept))
 
+    T = np.empty((p + 1, p + 1))
+    T[:p, :p], T[p, :p], T[:p, p], T[p, p] = E.A[..., 0], E.c[:, 0, 0], E.c[:, 0, 0], S_yy
+    variances = np.diagonal(T)[:p].copy()
     chosen = np.zeros(p, dtype=bool)
     if direction == "backward":
-        chosen[_independent(A)] = True
+        for j in _independent(T[:p, :p]):
+            _sweep(T, j)
+            chosen[j] = True
     steps: list[tuple[str, int, float]] = []
-    now = value(_effects(A, c, S_yy, chosen)[0], int(chosen.sum()))
+    now = value(float(T[p, p]), int(chosen.sum()))
     while True:
-        rss, change, possible = _effects(A, c, S_yy, chosen)
+        pivots = np.diagonal(T)[:p]
+        possible = chosen | (pivots > DEPENDENT * variances)
+        # rss is less by T_jy^2 / T_jj with j added, and more by as much, T_jj being negative, with j dropped
+        rss = T[p, p] - T[:p, p] ** 2 / np.where(possible, pivots, 1.0)
         k = int(chosen.sum())
         candidates = [
-            (value(rss + change[j], k + (-1 if chosen[j] else 1)), j)
-            for j in np.flatnonzero(possible)
+            (value(float(rss[j]), k + (-1 if chosen[j] else 1)), j)
+            for j in np.flatnonzero(possible).tolist()
             if direction == "both" or chosen[j] == (direction == "backward")
         ]
         best, j = min(candidates, default=(math.inf, 0))
         if not best < now:
             break
+        _sweep(T, j)
         chosen[j], now = not chosen[j], best
         steps.append(("add" if chosen[j] else "drop", int(columns[E.live[j]]), best))
     found = tuple(sorted(int(j) for j in columns[E.live[chosen]]))
@@ -420,26 +429,12 @@ def _independent(A: Matrix) -> Any:
     return pivots[:rank] - 1
 
 
-def _effects(A: Matrix, c: Vector, S_yy: float, chosen: Any) -> tuple[float, Vector, Any]:
-    """rss of the columns chosen, the change of it by adding or dropping each one, and whether that is possible.
+def _sweep(T: Matrix, k: int) -> None:
+    """Add column k to those that T is the residual of, or take it out again (the sweep operator, Beaton 1964).
 
-    Adding j takes off (c_j - A_js b)^2 / (A_jj - A_js A_ss^-1 A_sj), dropping it gives back b_j^2 / (A_ss^-1)_jj.
+    Swept on the columns S, [A c; c' S_yy] becomes [-A_ss^-1, A_ss^-1 A_sr; ., A_rr - A_rs A_ss^-1 A_sr].
     """
-    import scipy.linalg
-
-    inside, outside = np.flatnonzero(chosen), np.flatnonzero(~chosen)
-    change, possible = np.zeros(len(c)), np.ones(len(c), dtype=bool)
-    factor = scipy.linalg.cho_factor(A[np.ix_(inside, inside)]) if len(inside) else None
-    b = scipy.linalg.cho_solve(factor, c[inside]) if factor else np.zeros(0)
-    rss = max(0.0, S_yy - float(b @ c[inside]))
-    if factor:
-        inverse = np.diagonal(scipy.linalg.cho_solve(factor, np.eye(len(inside))))
-        change[inside] = b * b / inverse
-    cross = A[np.ix_(inside, outside)]
-    own = A[outside, outside] - (
-        np.einsum("ij,ij->j", cross, scipy.linalg.cho_solve(factor, cross)) if factor and len(outside) else 0.0
-    )
-    possible[outside] = own > DEPENDENT * A[outside, outside]
-    rest = c[outside] - cross.T @ b
-    change[outside] = -(rest * rest) / np.where(possible[outside], own, 1.0)
-    return rss, change, possible
+    pivot, row = T[k, k], T[k].copy()
+    T -= np.outer(row, row / pivot)
+    T[k] = T[:, k] = row / abs(pivot)
+    T[k, k] = -1.0 / pivot

@@ -52,6 +52,8 @@ def close(found, expected, rtol=1e-13):
     assert found.sum_weight == pytest.approx(expected.sum_weight, rel=1e-14)
     assert np.shape(found.coef) == np.shape(expected.coef)
     assert np.shape(found.intercept) == np.shape(expected.intercept)
+    np.testing.assert_allclose(found.stderr, expected.stderr, rtol=1e-9)
+    np.testing.assert_allclose(found.intercept_stderr, expected.intercept_stderr, rtol=1e-9)
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e3, 1e8])
@@ -274,6 +276,21 @@ def test_decay_is_a_weight():
         with pytest.raises(error, match="factor"):
             M.decay(wrong)
     assert M.decay(1).to_bytes() == before
+    with pytest.raises(ValueError, match="would weigh"):
+        M.decay(1e-200)
+    assert M.to_bytes() == before
+
+
+def test_a_column_that_decayed_away():
+    X, y, _, _ = problem(200, 2)
+    X[50:, 1] = 0.0
+    M = Moments(2, shift=np.zeros(3)).update(X[:50], y[:50])
+    for _ in range(20):
+        M.decay(1e-16).update(X[50:], y[50:])
+    found = M.solve()
+    w = np.where(np.arange(200) < 50, 0.0, 1.0)
+    assert found.coef[0] == pytest.approx(fit(X[:, :1], y, sample_weight=w).slope, rel=1e-12)
+    assert np.isfinite(found.coef).all()
 
 
 def test_empty_batches_are_neutral():
@@ -416,6 +433,34 @@ def test_digits_are_honest(seed):
             continue
         values = [*found.coef, found.intercept] if fit_intercept else found.coef
         assert found.digits <= worst_lre(values, exact) + 1
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_digits_of_penalised_fits_are_honest(seed):
+    rng = np.random.default_rng(seed)
+    n, p = int(rng.integers(3, 20)), int(rng.integers(1, 4))
+    X = rng.standard_normal((n, p)) * 10.0 ** rng.uniform(-2, 2, p) + 10.0 ** rng.uniform(-2, 3)
+    X[:, -1] = X[:, 0] * (1 + 1e-5 * X[:, -1])
+    y = X @ rng.standard_normal(p) + rng.standard_normal(n)
+    root = 2.0 ** int(rng.integers(-12, 4))
+    # the penalty as rows: root times each coefficient, and nothing of the intercept
+    design = np.vstack([np.column_stack([X, np.ones(n)]), root * np.eye(p, p + 1)])
+    exact = exact_fit(design, np.concatenate([y, np.zeros(p)]), fit_intercept=False)
+    for precision in ("auto", "extended"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConditionWarning)
+            found = chunked(X, y, sorted(rng.integers(0, n, 2)), precision=precision).solve(l2=root * root)
+        assert found.digits <= worst_lre([*found.coef, found.intercept], exact) + 1
+    assert worst_lre([*found.coef, found.intercept], exact) >= 15
+
+
+def test_the_first_shift_is_moved_to_the_rows():
+    """Leading rows far from the rest of the first batch: it is read twice, later batches once."""
+    X, y, _, _ = problem(20_000, 2)
+    X[:256, 0] += 1e6
+    M = Moments(2).update(X[:16_000], y[:16_000])
+    assert np.abs(M.shift[:2] - X[:16_000].mean(axis=0)).max() < 1.0
+    close(M.update(X[16_000:], y[16_000:]).solve(), fit(X, y), rtol=1e-11)
 
 
 def test_dependent_columns():
@@ -662,6 +707,9 @@ def test_certified_problems_in_chunks(name):
         assert one.digits <= reached + 1
     assert reached >= (13.0 if name == "Filip" else 15.0)
     assert found.rank == X.shape[1]
+    if not name.startswith("Wampler") or name[-1] in "345":
+        errors = [found.intercept_stderr, *found.stderr] if data["intercept"] else found.stderr
+        assert worst_lre(errors, [Fraction(value) for value in exact["stderr"]]) >= (11.5 if name == "Filip" else 14.0)
 
 
 def test_extended_rank():
@@ -730,6 +778,7 @@ def test_collinear_columns_as_fit_has_them():
         np.testing.assert_allclose(found.coef, expected.coef, rtol=1e-8)
         assert (found.collinear, found.dropped) == (expected.collinear, expected.dropped)
         assert (found.rank, found.collinear) == (3, (0, 1, 2))
+        np.testing.assert_allclose(found.stderr, expected.stderr, rtol=1e-8)
     with pytest.raises(np.linalg.LinAlgError, match="are constant"):
         M.solve(on_collinear="raise")
     with pytest.raises(np.linalg.LinAlgError, match=r"\[0, 1\] depend"):
