@@ -335,6 +335,9 @@ def _lean_result(
         fit_intercept,
         l2,
         None if l2 else res[p + 6 :],
+        (),
+        (),
+        None,
     )
 
 
