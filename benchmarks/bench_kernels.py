@@ -10,7 +10,7 @@ import pytest
 from conftest import table
 
 import linreg_fast
-from linreg_fast import inputs, moments, reference
+from linreg_fast import inputs, reference, sums
 
 SHAPES = [(100, 3), (1_000, 10), (100_000, 10), (2_000_000, 10), (1_000_000, 50), (100_000, 100)]
 shapes = pytest.mark.parametrize(("n", "p"), SHAPES, ids=[f"{n}x{p}" for n, p in SHAPES])
@@ -78,7 +78,7 @@ def test_moments(benchmark, n, p, side):
     data = inputs.table(X, y)
 
     def ours():
-        M = moments.of_table(data, True, 2)
+        M = sums.of_table(data, True, 2)
         return M.G[0] - M.s[0] * M.mean
 
     def theirs():

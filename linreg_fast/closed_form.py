@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from linreg_fast import inputs, passes
 from linreg_fast.double_double import two_product
-from linreg_fast.moments import Matrix, Moments, Vector
+from linreg_fast.sums import Matrix, Sums, Vector
 
 EPS = 2.0**-53
 FULL_DIGITS = 15.95  # -log10(EPS)
@@ -94,7 +94,7 @@ class Centred:
     l2: float
 
 
-def centre(M: Moments, fit_intercept: bool, l2: float) -> Centred:
+def centre(M: Sums, fit_intercept: bool, l2: float) -> Centred:
     """The centred, equilibrated problem of some moments, by algebra alone."""
     mu = M.mean if fit_intercept else np.zeros_like(M.s)
     S = M.G - np.outer(M.s, mu) if fit_intercept else M.G.copy()
@@ -123,7 +123,7 @@ def centre(M: Moments, fit_intercept: bool, l2: float) -> Centred:
 
 def solve(
     data: inputs.Table,
-    M: Moments,
+    M: Sums,
     C: Centred,
     solver: str,
     fit_intercept: bool,
@@ -195,7 +195,7 @@ def solve(
 
 def _by_triangle(
     data: inputs.Table,
-    M: Moments,
+    M: Sums,
     C: Centred,
     fit_intercept: bool,
     R: Matrix,
@@ -232,7 +232,7 @@ def cholesky(C: Centred) -> tuple[Matrix | None, Matrix, float]:
     return beta, R, float(rcond)
 
 
-def _qr_rows(data: inputs.Table, M: Moments, C: Centred) -> Matrix:
+def _qr_rows(data: inputs.Table, M: Sums, C: Centred) -> Matrix:
     """R of the QR factorisation of [(W - mu) e, V - t/N], sqrt(w) times each row, and the rows of l2.
 
     Row blocks are factorised one after the other in the calling thread and their R merged in pairs.
@@ -308,7 +308,7 @@ def _qr_delta(R: Matrix, p: int, kappa: float) -> Vector:
 
 def _finish(
     data: inputs.Table,
-    M: Moments,
+    M: Sums,
     C: Centred,
     fit_intercept: bool,
     beta: Matrix,

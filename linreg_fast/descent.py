@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from linreg_fast import closed_form, inputs, levels, objective
 from linreg_fast.closed_form import EPS, FULL_DIGITS
-from linreg_fast.moments import Matrix, Moments, Vector
+from linreg_fast.sums import Matrix, Sums, Vector
 
 MAX_ITER = 1000
 TOL = 1e-8  # of the largest component of the gradient, relative to that at b = 0
@@ -155,7 +155,7 @@ class _Problem:
 
 def descend(
     data: inputs.Table,
-    M: Moments | None,
+    M: Sums | None,
     fit_intercept: bool,
     l2: float,
     chosen: Options,
@@ -206,7 +206,7 @@ def descend(
 
 
 def _problem(
-    data: inputs.Table, M: Moments | None, fit_intercept: bool, l2: float, scale: bool, n_threads: int
+    data: inputs.Table, M: Sums | None, fit_intercept: bool, l2: float, scale: bool, n_threads: int
 ) -> _Problem:
     p = data.n_features
     if M is None:
@@ -429,7 +429,7 @@ def _on_data(
     return status, t, z, largest, np.array(history)
 
 
-def _digits(M: Moments, coef: Vector, intercept: float, fit_intercept: bool, l2: float) -> float:
+def _digits(M: Sums, coef: Vector, intercept: float, fit_intercept: bool, l2: float) -> float:
     """Digits from the step that one Newton iteration would still take, and from the conditioning."""
     C = closed_form.centre(M, fit_intercept, l2)
     if not len(C.live):

@@ -13,11 +13,11 @@ from linreg_fast import (
     descent,
     inputs,
     levels,
-    moments,
     objective,
     passes,
     planning,
     refinement,
+    sums,
     wide,
 )
 from linreg_fast.refinement import AUTO_DIGITS
@@ -144,7 +144,7 @@ def fit(
         solution = wide.solve_wide(data, fit_intercept, l2)
         n_samples, sum_weight = objective.count_present(data)
     else:
-        M = moments.of_table(data, fit_intercept, workers, report)
+        M = sums.of_table(data, fit_intercept, workers, report)
         C = closed_form.centre(M, fit_intercept, l2)
         solution = closed_form.solve(data, M, C, solver, fit_intercept)
         n_samples, sum_weight = M.n_rows, M.N
@@ -202,7 +202,7 @@ def _fit_lean(
     work, res = np.empty(work_size), np.empty(res_size)
     workers = 1
     if n * passes.row_seconds(X.itemsize * p + 8, p * (p + 3)) < passes.THREADED_SECONDS:
-        if not levels.small[order, dtype](X, Y, w, moments.SHIFT_ROWS, fit_intercept, l2, work, res):
+        if not levels.small[order, dtype](X, Y, w, sums.SHIFT_ROWS, fit_intercept, l2, work, res):
             return None
         if report is not None:
             report(n, n)
@@ -210,8 +210,8 @@ def _fit_lean(
         workers = passes.threads(n_threads)
         shift = np.zeros(p + 1)
         if fit_intercept:
-            levels.shift[order, dtype](X, Y, w, moments.SHIFT_ROWS, shift)
-        out = moments.sum_moments(data, shift, workers, progress=report)
+            levels.shift[order, dtype](X, Y, w, sums.SHIFT_ROWS, shift)
+        out = sums.sum_moments(data, shift, workers, progress=report)
         if not levels.kernels.small_solve(out, p, fit_intercept, l2, shift, work, res):
             return None
     coef = res[:p]
@@ -278,7 +278,7 @@ def _descend(
 ) -> LinearFit:
     # the moments give the learning rate and the digits, wherever p x p numbers are affordable
     small = data.n_features <= descent.EXACT_L
-    M = moments.of_table(data, fit_intercept, workers, report) if plan.passes == "moments" or small else None
+    M = sums.of_table(data, fit_intercept, workers, report) if plan.passes == "moments" or small else None
     done = descent.descend(data, M, fit_intercept, l2, chosen, plan.passes, workers)
     n_samples, sum_weight = objective.count_present(data)
     if M is None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from linreg_fast import inputs, levels, passes
-from linreg_fast.moments import Vector
+from linreg_fast.sums import Vector
 
 
 def cost(

@@ -18,7 +18,7 @@ import numpy as np
 from linreg_fast import closed_form, inputs, levels, passes
 from linreg_fast.closed_form import EPS, FULL_DIGITS, Centred, Solution
 from linreg_fast.double_double import add, multiply, pairs, two_product
-from linreg_fast.moments import Matrix, Moments, Vector
+from linreg_fast.sums import Matrix, Sums, Vector
 
 AUTO_DIGITS = 10.0  # precision="auto" refines where fewer are expected
 MAX_PASSES = 8
@@ -64,7 +64,7 @@ def _pass(
 
 def refine(
     data: inputs.Table,
-    M: Moments,
+    M: Sums,
     C: Centred,
     solution: Solution,
     solver: str,
@@ -102,7 +102,7 @@ def refine(
 
 def _refine_target(
     data: inputs.Table,
-    M: Moments,
+    M: Sums,
     C: Centred,
     solution: Solution,
     t: int,

@@ -9,7 +9,7 @@ from conftest import exact_fit, problem, worst_lre
 from scipy.linalg import lapack
 
 import linreg_fast
-from linreg_fast import ConditionWarning, closed_form, double_double, inputs, levels, moments
+from linreg_fast import ConditionWarning, closed_form, double_double, inputs, levels, sums
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +108,7 @@ def test_triangle_of_the_rows():
     """R'R = A up to rounding: |R'R - A| / (n |A| eps) < 30, as LAPACK tests its own."""
     X, y = ill_conditioned(1e3, n=500, p=6)
     data = inputs.table(X, y)
-    M = moments.of_table(data, True, 1)
+    M = sums.of_table(data, True, 1)
     C = closed_form.centre(M, True, 0.0)
     R = closed_form._qr_rows(data, M, C)
     assert (np.diagonal(R) >= 0).all()
@@ -122,7 +122,7 @@ def test_triangle_of_the_rows():
 def test_equilibrated_columns():
     X, y, _, _ = problem(200, 5, offset=1e6)
     X = X * 10.0 ** np.arange(-100, 100, 40)
-    M = moments.of_table(inputs.table(X, y), True, 1)
+    M = sums.of_table(inputs.table(X, y), True, 1)
     C = closed_form.centre(M, True, 0.0)
     assert (np.diagonal(C.A) >= 0.5).all()
     assert (np.diagonal(C.A) <= 2.0).all()

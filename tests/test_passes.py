@@ -19,7 +19,7 @@ import pytest
 from conftest import bits, problem
 
 import linreg_fast
-from linreg_fast import inputs, moments, passes
+from linreg_fast import inputs, passes, sums
 
 THREADS = (1, 2, 3, 8, 16)
 
@@ -321,7 +321,7 @@ def test_kernels_release_the_gil(monkeypatch):
     try:
         before, start = progress[0], time.monotonic()
         for _ in range(5):
-            moments.of_table(data, True, 1)
+            sums.of_table(data, True, 1)
         seconds, after = time.monotonic() - start, progress[0]
     finally:
         stop.set()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Moments: what the closed form needs of the data, p^2 numbers whatever the number of rows."""
+"""Sums over the rows of a table: what the closed form needs of the data, p^2 numbers whatever the number of rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Moments:
+class Sums:
     """Sums over the rows of one table, of W = (X - k) d and V = (Y - ky) dy with powers of two d, dy.
 
     n_rows counts rows of non-zero weight; N = sum w, G = W'wW, s = W'w1, q = W'wV, t = V'w1,
@@ -50,7 +50,7 @@ def of_table(
     fit_intercept: bool,
     n_threads: int,
     progress: Callable[[int, int], object] | None = None,
-) -> Moments:
+) -> Sums:
     """Moments of a table: one pass, and another one only where the first shows it is needed.
 
     The shift is the mean of the leading rows, 0 without an intercept. The pass is repeated with the
@@ -64,17 +64,11 @@ def of_table(
         positive weight.
     """
     p, n_targets = data.n_features, data.n_targets
-    shift = np.zeros(p + n_targets)
-    if fit_intercept:
-        X, Y, w = data.X, data.Y, data.w
-        if not data.order:
-            rows = slice(0, SHIFT_ROWS) if w is None else np.flatnonzero(w)[:SHIFT_ROWS]
-            X, Y, w = np.array(X[rows], dtype=data.dtype, order="C"), np.array(Y[rows], dtype=np.float64), None
-        levels.shift[data.order or "C", data.dtype](X, Y, w, SHIFT_ROWS, shift)
+    shift = leading_mean(data) if fit_intercept else np.zeros(p + n_targets)
     scale = np.ones(p + n_targets)
     # A shift that is not finite comes from NaN or infinity in the leading rows: one pass would only confirm it.
-    M = _pass(data, shift, scale, n_threads, progress) if np.isfinite(shift).all() else np.full((1, 1), np.nan)
-    if not _in_range(M, data, shift):
+    M = cross_products(data, shift, scale, n_threads, progress) if np.isfinite(shift).all() else np.full((1, 1), np.nan)
+    if not in_range(M, data, shift):
         M, scale, shift = _rescaled(data, shift, fit_intercept, n_threads, progress)
     if not M[p, p] > 0:
         raise ValueError("sample_weight has no positive weight: no row is left to fit")
@@ -85,8 +79,8 @@ def of_table(
         far = s * s / N > SHIFT_LIMIT * spread
         if far.any():
             shift = shift + np.where(far & (squares > 0), s / N / scale, 0.0)
-            M = _pass(data, shift, scale, n_threads, progress)
-    return Moments(
+            M = cross_products(data, shift, scale, n_threads, progress)
+    return Sums(
         n_rows=data.n_rows if data.w is None else int(np.count_nonzero(data.w)),
         N=float(M[p, p]),
         G=M[:p, :p],
@@ -101,7 +95,18 @@ def of_table(
     )
 
 
-def _pass(
+def leading_mean(data: inputs.Table) -> Vector:
+    """Mean of the leading rows of non-zero weight, of the columns of X and y."""
+    shift = np.zeros(data.n_features + data.n_targets)
+    X, Y, w = data.X, data.Y, data.w
+    if not data.order:
+        rows = slice(0, SHIFT_ROWS) if w is None else np.flatnonzero(w)[:SHIFT_ROWS]
+        X, Y, w = np.array(X[rows], dtype=data.dtype, order="C"), np.array(Y[rows], dtype=np.float64), None
+    levels.shift[data.order or "C", data.dtype](X, Y, w, SHIFT_ROWS, shift)
+    return shift
+
+
+def cross_products(
     data: inputs.Table,
     shift: Vector,
     scale: Vector,
@@ -148,7 +153,7 @@ def sum_moments(
     return passes.sum_rows(rows, data.n_rows, work_size, size, seconds, n_threads, progress)
 
 
-def _in_range(M: Matrix, data: inputs.Table, shift: Vector) -> bool:
+def in_range(M: Matrix, data: inputs.Table, shift: Vector) -> bool:
     """Whether every sum is finite and no square vanished that should not have."""
     if not np.isfinite(M).all():
         return False
@@ -207,7 +212,7 @@ def _rescaled(
                 largest[part] = np.maximum(largest[part], gap)
     exponent = np.where(largest > 0, -np.frexp(largest)[1] - 1, 0)
     scale = np.ldexp(1.0, np.clip(exponent, -1022, 1023))
-    M = _pass(data, shift, scale, n_threads, progress)
+    M = cross_products(data, shift, scale, n_threads, progress)
     if not np.isfinite(M).all():
         raise ValueError("cross products of X and y overflow even after scaling; sample_weight may be too large")
     return M, scale, shift
