@@ -5,6 +5,7 @@ from linreg_fast.closed_form import ConditionWarning, RankWarning
 from linreg_fast.config import show_config
 from linreg_fast.descent import ConvergenceWarning, LearningRateError
 from linreg_fast.fitting import fit
+from linreg_fast.moments import Moments
 from linreg_fast.objective import cost, gradient
 from linreg_fast.passes import set_num_threads
 from linreg_fast.planning import Plan, plan
@@ -17,6 +18,7 @@ __all__ = [
     "ConvergenceWarning",
     "LearningRateError",
     "LinearFit",
+    "Moments",
     "Plan",
     "RankWarning",
     "__version__",

@@ -44,3 +44,27 @@ def multiply(a: Array, b: Array) -> Array:
     p, e = two_product(a[..., 0], b[..., 0])
     hi, lo = two_sum(p, e + (a[..., 0] * b[..., 1] + a[..., 1] * b[..., 0]))
     return np.stack([hi, lo], axis=-1)
+
+
+def divide(a: Array, b: Array) -> Array:
+    """Quotient of pairs: two steps of long division."""
+    q = a[..., 0] / b[..., 0]
+    rest = add(a, -multiply(pairs(q), b))
+    hi, lo = two_sum(q, rest[..., 0] / b[..., 0])
+    return np.stack([hi, lo], axis=-1)
+
+
+def total(a: Array) -> Array:
+    """Sum of pairs over the first axis, in pairs of terms."""
+    while len(a) > 1:
+        half = len(a) // 2
+        rest = a[2 * half :]
+        a = add(a[:half], a[half : 2 * half])
+        if len(rest):
+            a = np.concatenate([a, rest])
+    return a[0] if len(a) else np.zeros(a.shape[1:])
+
+
+def product(A: Array, B: Array) -> Array:
+    """Matrix product A'B of pairs, (p, m, 2) and (p, k, 2)."""
+    return total(multiply(A[:, :, None], B[:, None, :]))

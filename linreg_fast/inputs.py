@@ -78,8 +78,10 @@ def table(
     y: Any,
     sample_weight: Any = None,
     feature_names: Sequence[str] | None = None,
+    *,
+    empty: bool = False,
 ) -> Table:
-    """Check the arguments of a fit and describe them as a Table.
+    """Check the arguments of a fit and describe them as a Table; one without rows only if `empty`.
 
     Raises
     ------
@@ -109,7 +111,7 @@ def table(
     n = X.shape[0]
     if y.shape[0] != n:
         raise ValueError(f"X and y differ in their number of rows: X has shape {X.shape}, y {_shape(y, one_target)}")
-    if n == 0:
+    if n == 0 and not empty:
         raise ValueError(f"there are no rows to fit: X has shape {X.shape}")
     if y.shape[1] == 0:
         raise ValueError(f"y has no columns: shape {y.shape}")

@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Normal equations: the closed form from moments alone, when there are no rows to go back to.
+
+The sums are pairs (double-double), and every algebra on them before the factorisation is too: a shift is
+taken away or put back without the loss that float64 would have. How good the sums themselves are is
+carried along as `noise`, the error of each sum of squares. The errors of a sum of products and of a sum are
+taken to be
+
+    |d G_ij| <= sqrt(noise_i noise_j),    |d s_j| <= sqrt(unit N noise_j),
+
+unit being the relative rounding of the sums, 2^-53 or 2^-100.
+
+A Gram matrix holds the squares of the singular values: one that is known to eta = `Equations.noise`, relative
+to its diagonal, says nothing of singular values below sqrt(eta) times the largest. The rank is therefore
+decided on eigenvalues at 8 p eta: dependent columns of float64 sums are those whose singular values are below
+some 1e-7, where QR of the rows would resolve 1e-12.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linreg_fast import closed_form, inputs
+from linreg_fast.closed_form import CONSTANT, EPS, FULL_DIGITS, RANK_TOLERANCE, ConditionWarning, Factor, Solution
+from linreg_fast.double_double import add, divide, multiply, pairs, product, total, two_sum
+from linreg_fast.sums import Matrix, Vector
+
+DD_UNIT = 2.0**-100  # relative rounding of double-double sums and of the algebra on them
+RANK_MARGIN = 8.0  # times p and the noise: eigenvalues below may be 0
+CHOLESKY_MARGIN = 10.0  # times p and the noise: a condition number beyond asks for the eigenvalues
+POOR = 1e-3  # relative error of the coefficients that is worth a ConditionWarning
+MAX_STEPS = 8  # of refinement
+LAST_PLACE = 2.0**-60  # corrections of this size, of the largest coefficient, end it
+
+
+@dataclass(slots=True)
+class Equations:
+    """A beta = c in pairs: columns centred about their means, or as they are without an intercept.
+
+    A = e (S + l2) e and c = e S_xy over the columns `live` that vary at all, e powers of two; b = beta e.
+    """
+
+    live: NDArray[np.intp]
+    A: Matrix  # (p, p, 2)
+    c: Matrix  # (p, n_targets, 2)
+    S_yy: Matrix  # (n_targets, 2)
+    e: NDArray[np.int64]  # exponents of two
+    m: Matrix  # means of the live columns, (p, 2), and of y, (n_targets, 2); 0 without an intercept
+    m_y: Matrix
+    noise: float  # error of A relative to its diagonal
+    noise_c: Vector  # error of c, one for each target
+    noise_m: Vector  # error of the means
+    noise_m_y: Vector
+    l2: float
+
+
+def moved(M: Matrix, noise: Vector, unit: float, p: int, delta: Matrix) -> tuple[Matrix, Vector]:
+    """Moments and noise of [W - delta, 1, V - delta] from those of [W, 1, V]: M - T - T', T = delta (s - N delta / 2)'.
+
+    delta has pairs for all columns, (0, 0) at the 1 in position p.
+    """
+    s, N = M[p], M[p, p]
+    T = multiply(delta[:, None], add(s, multiply(delta, -0.5 * N))[None, :])
+    out = add(M, -add(T, T.swapaxes(0, 1)))
+    y = out[p + 1 :, p + 1 :]
+    if len(y) > 1:
+        y[~np.eye(len(y), dtype=bool)] = 0.0  # not kept
+    size = np.abs(delta[:, 0])
+    rounding = DD_UNIT * (N[0] * size * size + 2 * size * np.abs(s[:, 0]))
+    return out, noise + 2 * size * np.sqrt(unit * N[0] * noise) + size * size * noise[p] + rounding
+
+
+def equations(
+    M: Matrix, noise: Vector, unit: float, shift: Vector, p: int, fit_intercept: bool, l2: float
+) -> Equations:
+    """Centre, or take back the shift, and equilibrate.
+
+    Parameters
+    ----------
+    M : (m, m, 2) pairs, cross products of [W, 1, V] = [X - k, 1, y - ky], V'V diagonal
+    noise : (m,) error of the sums of squares
+    unit : relative rounding of the sums
+    shift : (p + n_targets,) k and ky
+    """
+    N = M[p, p]
+    if fit_intercept:
+        delta = divide(M[p], N)
+        delta[p] = 0.0
+    else:
+        delta = pairs(np.insert(-shift, p, 0.0))
+    k = pairs(np.insert(shift, p, 0.0))
+    mean = add(k, delta)
+    centred, error = moved(M, noise, unit, p, delta)
+    spread = np.diagonal(centred[..., 0]).copy()
+    with np.errstate(over="ignore"):
+        floor = np.maximum(4 * error, N[0] * (CONSTANT * mean[:, 0]) ** 2 if fit_intercept else 0.0)
+    live = np.flatnonzero(spread[:p] > floor[:p])
+    A = centred[np.ix_(live, live)]
+    if l2:
+        at = np.arange(len(live))
+        A[at, at] = add(A[at, at], pairs(np.full(len(live), l2)))
+    diagonal = A[np.arange(len(live)), np.arange(len(live)), 0]
+    e = -np.round(0.5 * np.log2(diagonal)).astype(np.int64)
+    scale = np.ldexp(1.0, e)[:, None]
+    A *= scale[:, None] * scale[None]
+    # what the noise of the sums is worth in A, relative to its diagonal: x of the columns' own, z of the shift's
+    N_hi, size = float(N[0]), np.abs(delta[:, 0])
+    N_noise = noise[p] / N_hi
+    root = math.sqrt(unit * N_hi)
+    x = np.sqrt(noise)
+    at_live = np.sqrt(diagonal)
+    x_most = float((x[live] / at_live).max(initial=0.0))
+    z_most = float((size[live] / at_live).max(initial=0.0))
+    relative = x_most**2 + 2 * x_most * z_most * root + z_most**2 * N_hi * (N_noise + DD_UNIT) + DD_UNIT
+    x_y, z_y = x[p + 1 :], size[p + 1 :]
+    noise_c = x_most * x_y + root * (x_most * z_y + z_most * x_y) + z_most * z_y * N_hi * (N_noise + DD_UNIT)
+    noise_mean = math.sqrt(unit / N_hi) * x + size * N_noise + DD_UNIT * (size + np.abs(mean[:, 0]))
+    if not fit_intercept:
+        mean, noise_mean = np.zeros_like(mean), np.zeros_like(noise_mean)
+    S_yy = centred[np.arange(p + 1, len(M)), np.arange(p + 1, len(M))]
+    return Equations(
+        live=live,
+        A=A,
+        c=centred[live, p + 1 :] * scale[:, None],
+        S_yy=np.where(S_yy[:, :1] > 0, S_yy, 0.0),
+        e=e,
+        m=mean[live],
+        m_y=mean[p + 1 :],
+        noise=relative,
+        noise_c=noise_c,
+        noise_m=noise_mean[live],
+        noise_m_y=noise_mean[p + 1 :],
+        l2=l2,
+    )
+
+
+def solve(E: Equations, n_features: int, names: Sequence[str] | None) -> Solution:
+    """Solve by Cholesky, or by the eigenvalues where conditioning asks for it: the minimum-norm solution.
+
+    Warns
+    -----
+    RankWarning
+        Columns are dependent as far as the moments can tell.
+    ConditionWarning
+        Fewer than three digits of the coefficients may be right.
+    """
+    p, n_targets = E.c.shape[:2]
+    # the shape, for what closed_form says of columns
+    shape = inputs.Table(np.empty((0, n_features)), np.empty((0, n_targets)), None, "C", "float64")
+    shape.names = None if names is None else list(names)
+    if p == 0:
+        return _finish(E, shape, np.zeros((0, n_targets, 2)), 0, 1.0, ("mean",), "", None)
+    A, c = np.ascontiguousarray(E.A[..., 0]), np.ascontiguousarray(E.c[..., 0])
+    exact = E.noise < EPS / 2  # the sums know more than float64 holds
+    path: tuple[str, ...] = ("cholesky",)
+    reason, rank = "", p
+    least = CHOLESKY_MARGIN * p * max(E.noise, EPS)
+    simple = closed_form.Centred(E.live, A, c, E.S_yy[:, 0], E.e, np.zeros(n_targets, np.int64), E.m[:, 0], 0.0, E.l2)
+    beta, R, gram_rcond = closed_form.cholesky(simple)
+    if beta is not None and gram_rcond >= least:
+        factor = Factor(R, None, None, 1 / math.sqrt(gram_rcond), 1 / gram_rcond)
+    else:
+        path = ("cholesky", "svd")
+        reason = "the condition of the columns is beyond what cholesky of their moments can decide"
+        sigma, Vt = _pivoted_svd(E.A, E.noise) if exact else _eigen(A)
+        cut = max(RANK_TOLERANCE * math.sqrt(p), math.sqrt(RANK_MARGIN * p * E.noise))
+        rank = int(np.count_nonzero(sigma > cut * sigma[0]))
+        if rank < p:
+            reason += f"; rank {rank} of {p}: minimum norm"
+            closed_form.warn_rank(shape, E.live, Vt[rank:], rank)
+        gram_rcond = float(sigma[rank - 1] / sigma[0]) ** 2
+        factor = Factor(None, Vt[:rank], sigma[:rank], 1 / math.sqrt(gram_rcond), 1 / gram_rcond)
+        beta = _apply(factor, c)
+    found = pairs(beta)
+    left = 0.0
+    if exact:
+        found, left = _refine(E, factor, found)
+    solution = _finish(E, shape, found, rank, math.sqrt(gram_rcond), path, reason, factor, left)
+    if E.noise / gram_rcond > POOR:
+        warnings.warn(
+            f"the columns are too ill-conditioned for their moments (rcond {math.sqrt(gram_rcond):.1e}): few or no "
+            "digits of the coefficients may be right; fit the rows themselves, use precision='extended' or a penalty",
+            ConditionWarning,
+            stacklevel=3,
+        )
+    return solution
+
+
+def _eigen(A: Matrix) -> tuple[Vector, Matrix]:
+    """Singular values of the columns, descending, and V', from the eigenvalues of their Gram matrix."""
+    import scipy.linalg
+
+    values, V = scipy.linalg.eigh(A, check_finite=False)
+    return np.sqrt(np.maximum(values[::-1], 0.0)), np.ascontiguousarray(V.T[::-1])
+
+
+def _pivoted_svd(A: Matrix, noise: float) -> tuple[Vector, Matrix]:
+    """The same with all the digits of pairs: the SVD of R of A = R'R, Cholesky with diagonal pivots."""
+    p = len(A)
+    rest, R = A.copy(), np.zeros((p, p))
+    for i in range(p):
+        diagonal = np.diagonal(rest[..., 0])
+        j = int(np.argmax(diagonal))
+        if diagonal[j] <= p * noise:
+            break
+        row = rest[j].copy()
+        R[i] = row[:, 0] / math.sqrt(diagonal[j])
+        rest = add(rest, -multiply(row[:, None], divide(row, row[j][None])[None, :]))
+        rest[j], rest[:, j] = 0.0, 0.0
+    _, sigma, Vt = closed_form.thin_svd(R)
+    return sigma, Vt
+
+
+def _apply(factor: Factor, h: Matrix) -> Matrix:
+    """A^-1 h, or the pseudo-inverse times h, for all targets."""
+    return np.column_stack([factor.solve(column) for column in h.T])
+
+
+def _refine(E: Equations, factor: Factor, beta: Matrix) -> tuple[Matrix, float]:
+    """Corrections of beta from residuals in pairs, and the size of what is left, of the largest coefficient."""
+    before = math.inf
+    for _ in range(MAX_STEPS):
+        h = add(E.c, -product(E.A, beta))
+        d = _apply(factor, h[..., 0])
+        most = float(np.abs(beta[..., 0]).max(initial=0.0))
+        size = float(np.abs(d).max(initial=0.0))
+        if not size < before / 2:
+            break
+        beta, before = add(beta, pairs(d)), size
+        if size <= LAST_PLACE * most:
+            return beta, 0.0
+    return beta, before / most if most > 0 else 0.0
+
+
+def _finish(
+    E: Equations,
+    shape: inputs.Table,
+    beta: Matrix,
+    rank: int,
+    rcond: float,
+    path: tuple[str, ...],
+    reason: str,
+    factor: Factor | None,
+    left: float = 0.0,
+) -> Solution:
+    """Coefficients in the user's units, intercept, sums of squares and digits."""
+    n_targets = beta.shape[1]
+    simple = closed_form.Centred(
+        E.live, E.A[..., 0], E.c[..., 0], E.S_yy[:, 0], E.e, np.zeros(n_targets, np.int64), E.m[:, 0], 0.0, E.l2
+    )
+    coef = closed_form.in_user_units(shape, simple, beta[..., 0])
+    scale = np.ldexp(1.0, E.e)[:, None, None]
+    b = beta * scale
+    mean_terms = multiply(E.m[:, None], b)
+    intercept = add(E.m_y, -total(mean_terms))
+    # S_yy - 2 b'c + b'S b where A beta = c
+    rss = add(E.S_yy, -total(multiply(beta, E.c)))
+    if E.l2:
+        rss = add(rss, multiply(pairs(np.full(n_targets, -E.l2)), total(multiply(b, b))))
+    rss = np.where(rss[:, :1] > 0, rss, 0.0)
+    ess = add(E.S_yy, -rss)
+    digits = FULL_DIGITS
+    for t in range(n_targets):
+        size = np.abs(beta[:, t, 0])
+        most = float(size.max(initial=0.0))
+        size = size[size > 0]
+        delta = left + EPS / 2
+        if size.size:
+            delta += (E.noise + E.noise_c[t] / most) / rcond**2
+            digits = min(digits, -math.log10(max(delta * most / float(size.min()), EPS)))
+        b0 = abs(float(intercept[t, 0]))
+        if b0 > 0:
+            error = float(E.noise_m_y[t] + E.noise_m @ np.abs(b[:, t, 0])) + EPS / 2 * b0
+            error += (delta - EPS / 2) * most * float(np.abs(E.m[:, 0] * scale[:, 0, 0]).sum())
+            digits = min(digits, -math.log10(max(error / b0, EPS)))
+    return Solution(
+        coef=coef,
+        intercept=intercept[:, 0],
+        rss=rss[:, 0],
+        tss=E.S_yy[:, 0],
+        ess=ess[:, 0],
+        rank=rank,
+        rcond=rcond,
+        digits=max(0.0, min(digits, FULL_DIGITS)),
+        path=path,
+        reason=reason,
+        beta=beta[..., 0],
+        factor=factor,
+    )
+
+
+def shift_between(new: Vector, old: Vector, p: int) -> Matrix:
+    """new - old as pairs, exactly, with (0, 0) for the 1: what `moved` takes to bring moments to a new shift."""
+    return pairs(*(np.insert(part, p, 0.0) for part in two_sum(new, -old)))
