@@ -10,6 +10,7 @@ from linreg_fast.objective import cost, gradient
 from linreg_fast.passes import set_num_threads
 from linreg_fast.planning import Plan, plan
 from linreg_fast.result import LinearFit
+from linreg_fast.streams import fit_file, fit_stream
 
 __version__ = "0.1.0"
 
@@ -24,6 +25,8 @@ __all__ = [
     "__version__",
     "cost",
     "fit",
+    "fit_file",
+    "fit_stream",
     "gradient",
     "plan",
     "set_num_threads",

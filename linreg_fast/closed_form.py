@@ -9,9 +9,12 @@ BLAS and LAPACK are called from the calling thread only.
 
 from __future__ import annotations
 
+import functools
 import math
+import sys
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +29,14 @@ RCOND_CHOLESKY = 1e-13  # of the Gram matrix; under it the columns' condition nu
 RANK_TOLERANCE = 2.0**-40  # times sqrt(p): singular values below are rounding, whatever the number of rows
 CONSTANT = 4 * EPS  # a column that varies by less of its own value is constant
 QR_BLOCK_BYTES = 1 << 23  # of a row block that is factorised at once
+
+
+def caller_level() -> int:
+    """The stacklevel that makes a warning point at the line that called the library, however deep it is raised."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "linreg_fast":
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 class RankWarning(UserWarning):
@@ -154,7 +165,7 @@ def solve(
                     f"the columns are too ill-conditioned for cholesky (rcond {math.sqrt(gram_rcond):.1e}): few or no "
                     'digits of the coefficients may be right; use solver="auto", "qr" or "svd"',
                     ConditionWarning,
-                    stacklevel=3,
+                    stacklevel=caller_level(),
                 )
             delta = np.full(data.n_targets, EPS * (1 + C.rho) / gram_rcond)
             factor = Factor(triangle, None, None, 1 / math.sqrt(gram_rcond), 1 / gram_rcond)
@@ -232,11 +243,21 @@ def cholesky(C: Centred) -> tuple[Matrix | None, Matrix, float]:
     return beta, R, float(rcond)
 
 
-def _qr_rows(data: inputs.Table, M: Sums, C: Centred) -> Matrix:
-    """R of the QR factorisation of [(W - mu) e, V - t/N], sqrt(w) times each row, and the rows of l2.
+def _qr_rows(data: Any, M: Sums, C: Centred) -> Matrix:
+    """R of the QR factorisation of [(W - mu) e, V - t/N], sqrt(w) times each row, and the rows of l2."""
+    p, width = len(C.live), len(C.live) + data.n_targets
+    R: Matrix = data.fold(functools.partial(_qr_table, M=M, C=C), _merge_triangles)
+    if C.l2:
+        penalty = np.zeros((p, width))
+        penalty[:, :p] = np.diag(math.sqrt(C.l2) * np.ldexp(1.0, C.e))
+        R = _merge_triangles(R, penalty)
+    if len(R) < width:
+        R = np.vstack([R, np.zeros((width - len(R), width))])
+    return R * np.where(np.diagonal(R) < 0, -1.0, 1.0)[:, None]
 
-    Row blocks are factorised one after the other in the calling thread and their R merged in pairs.
-    """
+
+def _qr_table(data: inputs.Table, M: Sums, C: Centred) -> Matrix:
+    """R of the rows of one table: row blocks one after the other in the calling thread, merged in pairs."""
     p, n_targets = len(C.live), data.n_targets
     k, d, mu = M.k[C.live], M.d[C.live], C.mu[C.live]
     scale = np.ldexp(1.0, C.e - (np.frexp(d)[1] - 1))
@@ -255,20 +276,16 @@ def _qr_rows(data: inputs.Table, M: Sums, C: Centred) -> Matrix:
             if data.w is not None:
                 w = np.asarray(data.w[at:to], dtype=np.float64)
                 Z = Z[w != 0] * np.sqrt(w[w != 0])[:, None]
-            R = merge(R, Z)
+            R = _merge_triangles(R, Z)
         return R
 
-    def merge(upper: Matrix, lower: Matrix) -> Matrix:
-        return np.asarray(np.linalg.qr(np.vstack([upper, lower]), mode="r"))
+    R: Matrix = passes.fold(data.n_rows, n_blocks, factor, _merge_triangles, 1)
+    return R
 
-    R: Matrix = passes.fold(data.n_rows, n_blocks, factor, merge, 1)
-    if C.l2:
-        penalty = np.zeros((p, width))
-        penalty[:, :p] = np.diag(math.sqrt(C.l2) * np.ldexp(1.0, C.e))
-        R = merge(R, penalty)
-    if len(R) < width:
-        R = np.vstack([R, np.zeros((width - len(R), width))])
-    return R * np.where(np.diagonal(R) < 0, -1.0, 1.0)[:, None]
+
+def _merge_triangles(upper: Matrix, lower: Matrix) -> Matrix:
+    """R of two of them, or of one and rows, one above the other."""
+    return np.asarray(np.linalg.qr(np.vstack([upper, lower]), mode="r"))
 
 
 def _triangle_rcond(R: Matrix) -> float:
@@ -409,5 +426,7 @@ def warn_rank(data: inputs.Table, live: NDArray[np.intp], null: Matrix | None, r
         shown = [data.names[j] if data.names else int(j) for j in live[part[:10]]]
         which = f"the columns {shown}{' and others' if len(part) > 10 else ''} depend on each other"
     warnings.warn(
-        f"rank {rank} of {len(live)}: {which}; the solution of minimum norm was taken", RankWarning, stacklevel=4
+        f"rank {rank} of {len(live)}: {which}; the solution of minimum norm was taken",
+        RankWarning,
+        stacklevel=caller_level(),
     )

@@ -187,7 +187,7 @@ def solve(E: Equations, n_features: int, names: Sequence[str] | None) -> Solutio
             f"the columns are too ill-conditioned for their moments (rcond {math.sqrt(gram_rcond):.1e}): few or no "
             "digits of the coefficients may be right; fit the rows themselves, use precision='extended' or a penalty",
             ConditionWarning,
-            stacklevel=3,
+            stacklevel=closed_form.caller_level(),
         )
     return solution
 

@@ -464,7 +464,13 @@ def run_dd_moments(kernels, X, Y, w, lo, hi, scale, shift, order, dtype, *, befo
 @pytest.mark.parametrize("weights", WEIGHTS)
 def test_dd_moments(kernels, order, dtype, weights):
     """Against rational arithmetic, with an offset that a rounded difference would not survive."""
-    for p, n_targets, ns in ((0, 1, (1, 3)), (1, 1, (1, 7, 64, 65, 130)), (2, 3, (5, 66)), (5, 1, (63, 70)), (9, 2, (9,))):
+    for p, n_targets, ns in (
+        (0, 1, (1, 3)),
+        (1, 1, (1, 7, 64, 65, 130)),
+        (2, 3, (5, 66)),
+        (5, 1, (63, 70)),
+        (9, 2, (9,)),
+    ):
         for n in ns:
             X, Y, w, _ = table(n, p, n_targets, order, dtype, weights, whole_numbers=False)
             X, Y = X + X.dtype.type(1e6), strided(Y, "wide")
@@ -474,7 +480,9 @@ def test_dd_moments(kernels, order, dtype, weights):
             exact = reference.dd_moments(X, Y, w, scale, shift)
             there = slice(None) if w is None else w != 0
             z = np.hstack([X[there], Y[there]]) * scale - shift
-            size = reference.moments(abs(z[:, :p]), abs(z[:, p:]), None if w is None else w[there], np.zeros(len(shift)))
+            size = reference.moments(
+                abs(z[:, :p]), abs(z[:, p:]), None if w is None else w[there], np.zeros(len(shift))
+            )
             lo = n // 3
             whole = run_dd_moments(kernels, X, Y, w, 0, n, scale, shift, order, dtype)
             parts = run_dd_moments(kernels, X, Y, w, 0, lo, scale, shift, order, dtype)
