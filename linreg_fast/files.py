@@ -31,10 +31,11 @@ FORMATS = {
     ".npy": "npy",
 }
 OUTPUTS = (".csv", ".parquet")
-BATCH_ROWS = 1 << 17  # of one record batch of a Parquet file
-# Of the columns in use in a row group, decoded: up to this size whole row groups are decoded by all threads, two of
-# them in memory at a time; larger ones are decoded a batch at a time, which keeps fewer threads busy.
-GROUP_BYTES = 100 << 20
+# Row groups of a Parquet file are decoded together up to this size, and twice it stands in memory; one of more than
+# twice the size is decoded BATCH_ROWS at a time, which keeps fewer threads busy.
+GROUP_BYTES = 64 << 20
+BATCH_ROWS = 1 << 17
+READ_BYTES = 1 << 13  # of one read of a Parquet file
 # Read, parsed and given away again. Larger pieces leave the caches, and pyarrow's own reader, which keeps the whole
 # table, is slower by the page faults.
 CSV_BYTES = 8 << 20
@@ -497,33 +498,31 @@ def _csv_batches(path: Path, columns: list[str], files: Files) -> Iterator[Any]:
 
 
 def _parquet_batches(path: Path, columns: list[str], files: Files) -> Iterator[Any]:
-    from pyarrow import dataset, fs, parquet
+    from pyarrow import parquet
 
-    with parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 13) as file:
-        about, used = file.metadata, set(columns)
-        largest = 0
-        for g in range(about.num_row_groups):
-            group = about.row_group(g)
-            parts = (group.column(j) for j in range(group.num_columns))
-            size = sum(part.total_uncompressed_size for part in parts if part.path_in_schema in used)
-            largest = max(largest, size)
-        if largest > GROUP_BYTES:
-            yield from file.iter_batches(BATCH_ROWS, columns=columns)
-            return
     # Reading ahead of the decoder in large requests, pyarrow's default, costs memory and time on a local disk.
-    options = dataset.ParquetFragmentScanOptions(pre_buffer=False, use_buffered_stream=True)
-    scanner = (
-        dataset.ParquetFileFormat()
-        .make_fragment(str(path), fs.LocalFileSystem())
-        .scanner(
-            columns={name: dataset.field(name) for name in columns},
-            batch_size=BATCH_ROWS,
-            batch_readahead=1,
-            fragment_readahead=1,
-            fragment_scan_options=options,
-        )
-    )
-    yield from scanner.to_batches()
+    with parquet.ParquetFile(path, pre_buffer=False, buffer_size=READ_BYTES) as file:
+        groups: list[int] = []
+        size = 0
+        for g, more in enumerate(_group_bytes(file.metadata, set(columns))):
+            if groups and size + more > GROUP_BYTES:
+                yield file.read_row_groups(groups, columns)
+                groups, size = [], 0
+            if more > 2 * GROUP_BYTES:
+                yield from file.iter_batches(BATCH_ROWS, [g], columns)
+            else:
+                groups.append(g)
+                size += more
+        if groups:
+            yield file.read_row_groups(groups, columns)
+
+
+def _group_bytes(about: Any, columns: set[str]) -> Iterator[int]:
+    """Size of some columns of each row group of a Parquet file, decompressed."""
+    for g in range(about.num_row_groups):
+        group = about.row_group(g)
+        parts = (group.column(j) for j in range(group.num_columns))
+        yield sum(part.total_uncompressed_size for part in parts if part.path_in_schema in columns)
 
 
 def _ipc_batches(path: Path, columns: list[str], files: Files) -> Iterator[Any]:

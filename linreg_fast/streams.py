@@ -13,9 +13,10 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -329,12 +330,13 @@ def _fit(
     report: Report | None,
     workers: int,
 ) -> LinearFit:
-    if stream.source.whole:
-        with closing(stream.tables()) as tables:
-            first = next(tables, None)
-            if first is not None and first[2].n_rows < stream.source.whole:
-                return _fit_in_memory(stream, *first, solver, l2, precision, report, workers)
-    moments = _sum_up(stream, precision, checkpoint, report, workers)
+    with closing(stream.tables()) as tables:
+        first = next(tables, None)
+        if first is None:
+            raise stream.nothing_left()
+        if first[2].n_rows < stream.source.whole:
+            return _fit_in_memory(stream, *first, solver, l2, precision, report, workers)
+        moments = _sum_up(stream, chain([first], tables), precision, checkpoint, report, workers)
     if not stream.source.again:
         moments.feature_names = None if stream.names is None else tuple(stream.names)
         fit = moments.solve(l2=l2, fit_intercept=stream.fit_intercept)
@@ -385,7 +387,14 @@ def _noted(fit: LinearFit, stream: Stream, precision: str) -> LinearFit:
     return replace(fit, reason=reason, precision=precision)
 
 
-def _sum_up(stream: Stream, precision: str, checkpoint: Path | None, report: Report | None, workers: int) -> Moments:
+def _sum_up(
+    stream: Stream,
+    tables: Iterable[tuple[int, Block, inputs.Table]],
+    precision: str,
+    checkpoint: Path | None,
+    report: Report | None,
+    workers: int,
+) -> Moments:
     """The moments of all rows, from the checkpoint on where there is one."""
     kind = "extended" if precision == "extended" and not stream.source.again else "auto"
     moments: Moments | None = None
@@ -394,34 +403,33 @@ def _sum_up(stream: Stream, precision: str, checkpoint: Path | None, report: Rep
     if checkpoint is not None and checkpoint.exists():
         resumed, moments = _load(checkpoint, identity)
     rows, i, saved = 0, -1, time.monotonic()
-    with closing(stream.tables()) as tables:
-        for i, block, data in tables:
-            rows += data.n_rows
-            if resumed is not None and i < resumed["blocks"]:
-                if i + 1 == resumed["blocks"]:
-                    if (rows, _fingerprint(data)) != (resumed["rows"], resumed["last"]):
-                        raise ValueError(f"{checkpoint} was written for other rows; remove it to start anew")
-                    stream.dropped, stream.holes = resumed["dropped"], resumed["holes"]
-                    stream.n_rows = resumed["n_rows"]
-                continue
-            if moments is None:
-                moments = Moments(stream.n_features, stream.n_targets, precision=kind)
-            try:
-                moments.update(data.X, data.Y, data.w, n_threads=workers)
-            except ValueError as error:
-                used = stream.checked(i, block, data)
-                if used is data:
-                    raise ValueError(f"{block.places[0].where}: {error}") from None
-                moments.update(used.X, used.Y, used.w, n_threads=workers)
-                stream.n_rows += used.n_rows - data.n_rows
-            stream.n_rows += data.n_rows
-            if report is not None:
-                report(rows, stream.source.rows())
-            if checkpoint is not None and time.monotonic() - saved >= CHECKPOINT_SECONDS:
-                state = {"identity": identity, "blocks": i + 1, "rows": rows, "n_rows": stream.n_rows}
-                state |= {"dropped": stream.dropped, "holes": stream.holes, "last": _fingerprint(data)}
-                _save(checkpoint, state, moments)
-                saved = time.monotonic()
+    for i, block, data in tables:
+        rows += data.n_rows
+        if resumed is not None and i < resumed["blocks"]:
+            if i + 1 == resumed["blocks"]:
+                if (rows, _fingerprint(data)) != (resumed["rows"], resumed["last"]):
+                    raise ValueError(f"{checkpoint} was written for other rows; remove it to start anew")
+                stream.dropped, stream.holes = resumed["dropped"], resumed["holes"]
+                stream.n_rows = resumed["n_rows"]
+            continue
+        if moments is None:
+            moments = Moments(stream.n_features, stream.n_targets, precision=kind)
+        try:
+            moments.update(data.X, data.Y, data.w, n_threads=workers)
+        except ValueError as error:
+            used = stream.checked(i, block, data)
+            if used is data:
+                raise ValueError(f"{block.places[0].where}: {error}") from None
+            moments.update(used.X, used.Y, used.w, n_threads=workers)
+            stream.n_rows += used.n_rows - data.n_rows
+        stream.n_rows += data.n_rows
+        if report is not None:
+            report(rows, stream.source.rows())
+        if checkpoint is not None and time.monotonic() - saved >= CHECKPOINT_SECONDS:
+            state = {"identity": identity, "blocks": i + 1, "rows": rows, "n_rows": stream.n_rows}
+            state |= {"dropped": stream.dropped, "holes": stream.holes, "last": _fingerprint(data)}
+            _save(checkpoint, state, moments)
+            saved = time.monotonic()
     if resumed is not None and i + 1 < resumed["blocks"]:
         raise ValueError(f"{checkpoint} was written for other rows; remove it to start anew")
     if moments is None or not moments.n_samples:
