@@ -343,7 +343,7 @@ def _fit(
         if stream.n_targets == 1 and not stream.one_target:
             fit = moments.solve(l2=l2, fit_intercept=stream.fit_intercept, targets=[0])
     else:
-        M = _sums(moments, stream.fit_intercept)
+        M = to_sums(moments, stream.fit_intercept)
         fit = fitting.fit_sums(stream, M, solver, stream.fit_intercept, l2, precision, workers)
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
@@ -383,7 +383,7 @@ def _fit_in_memory(
 def _noted(fit: LinearFit, stream: Stream, precision: str) -> LinearFit:
     reason = fit.reason
     if stream.dropped:
-        reason += f"; {stream.dropped} rows with missing values dropped"
+        reason += f"; {stream.dropped} row{'s' * (stream.dropped > 1)} with missing values dropped"
     return replace(fit, reason=reason, precision=precision)
 
 
@@ -439,7 +439,7 @@ def _sum_up(
     return moments
 
 
-def _sums(moments: Moments, fit_intercept: bool) -> Sums:
+def to_sums(moments: Moments, fit_intercept: bool) -> Sums:
     """The moments about the mean, or about 0 without an intercept, rounded to float64."""
     p, k = moments.n_features, moments.n_targets
     shift = moments.mean if fit_intercept else np.zeros(p + k)
