@@ -5,11 +5,14 @@ from linreg_fast.closed_form import ConditionWarning, RankWarning
 from linreg_fast.config import show_config
 from linreg_fast.descent import ConvergenceWarning, LearningRateError
 from linreg_fast.fitting import fit
+from linreg_fast.inputs import PrecisionWarning
 from linreg_fast.moments import Moments
 from linreg_fast.objective import cost, gradient
 from linreg_fast.passes import set_num_threads
 from linreg_fast.planning import Plan, plan
+from linreg_fast.polynomial import fit_polynomial
 from linreg_fast.result import LinearFit
+from linreg_fast.selection import by_group, cross_validate, l2_path, stepwise
 from linreg_fast.streams import fit_file, fit_stream
 
 __version__ = "0.1.0"
@@ -21,14 +24,20 @@ __all__ = [
     "LinearFit",
     "Moments",
     "Plan",
+    "PrecisionWarning",
     "RankWarning",
     "__version__",
+    "by_group",
     "cost",
+    "cross_validate",
     "fit",
     "fit_file",
+    "fit_polynomial",
     "fit_stream",
     "gradient",
+    "l2_path",
     "plan",
     "set_num_threads",
     "show_config",
+    "stepwise",
 ]

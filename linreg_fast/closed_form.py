@@ -13,7 +13,7 @@ import functools
 import math
 import sys
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,8 +26,11 @@ from linreg_fast.sums import Matrix, Sums, Vector
 EPS = 2.0**-53
 FULL_DIGITS = 15.95  # -log10(EPS)
 RCOND_CHOLESKY = 1e-13  # of the Gram matrix; under it the columns' condition number exceeds 3e6: QR
+ON_COLLINEAR = ("min_norm", "drop", "raise")
+PART = 1e-6  # of a unit vector in the null space: columns with less do not take part in the dependency
 RANK_TOLERANCE = 2.0**-40  # times sqrt(p): singular values below are rounding, whatever the number of rows
 CONSTANT = 4 * EPS  # a column that varies by less of its own value is constant
+ROWS_MARGIN = 1e4  # times p eps: rounding that millions of rows leave in R
 QR_BLOCK_BYTES = 1 << 23  # of a row block that is factorised at once
 
 
@@ -40,7 +43,7 @@ def caller_level() -> int:
 
 
 class RankWarning(UserWarning):
-    """The columns are linearly dependent: the minimum-norm solution was taken."""
+    """The columns are linearly dependent: the minimum-norm solution was taken, or columns were dropped."""
 
 
 class ConditionWarning(UserWarning):
@@ -63,6 +66,9 @@ class Solution:
     ess: Vector | None = None  # tss - rss where it is known better than their difference
     beta: Matrix | None = None  # coefficients of the columns of `Centred`, and what solves for corrections
     factor: Factor | None = None
+    centred: Centred | None = None  # of the columns kept, where some were dropped
+    collinear: tuple[int, ...] = ()  # columns that take part in a dependency, and those of them dropped
+    dropped: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -74,6 +80,7 @@ class Factor:
     sigma: Vector | None
     kappa: float  # condition number of the columns
     gain: float  # kappa^2 for Cholesky, kappa for QR and SVD: what a correction contracts by, over eps
+    null: Matrix | None = None  # rows that complete Vt
 
     def solve(self, h: Vector) -> Vector:
         """A^-1 h, or the pseudo-inverse times h."""
@@ -139,6 +146,7 @@ def solve(
     solver: str,
     fit_intercept: bool,
     path: tuple[str, ...] = (),
+    on_collinear: str = "min_norm",
 ) -> Solution:
     """Solve by `solver`, or by cholesky -> qr -> svd as the conditioning asks for with "auto".
 
@@ -147,7 +155,8 @@ def solve(
     Raises
     ------
     numpy.linalg.LinAlgError
-        A solver asked for by name that cannot deliver: "cholesky" or "qr" on dependent columns.
+        A solver asked for by name that cannot deliver: "cholesky" or "qr" on dependent columns; dependent
+        columns with `on_collinear` "raise".
     """
     p = len(C.live)
     if p == 0:
@@ -194,14 +203,132 @@ def solve(
         raise np.linalg.LinAlgError(
             f'the columns of X have rank {rank}, not {p}: qr has no unique solution; use solver="auto" or "svd"'
         )
+    path = (*path, "svd")
     beta = Vt[:rank].T @ ((U[:, :rank].T @ R[:p, p:]) / sigma[:rank, None])
+    collinear: tuple[int, ...] = ()
+    check_solution(C, beta, "SVD", ROWS_MARGIN + RANK_TOLERANCE / EPS)
     if rank < p:
+        collinear = collinear_columns(data, C.live, Vt[:rank], on_collinear)
+        if on_collinear == "drop":
+            some = keep(C, independent(Vt[:rank]))
+            solution = solve(data, M, some, solver, fit_intercept)
+            solution.path, solution.centred = (*path, *solution.path), some
+            solution.collinear = collinear
+            solution.dropped = tuple(int(j) for j in np.setdiff1d(C.live, some.live))
+            solution.reason = f"rank {rank} of {p}: dependent columns dropped"
+            return solution
         reason = f"{reason}; " * bool(reason) + f"rank {rank} of {p}: minimum norm"
-        warn_rank(data, C.live, Vt[rank:], rank)
+        beta = minimum_norm(Vt[:rank], Vt[rank:], C.e, beta)
     rcond = float(sigma[rank - 1] / sigma[0])
-    factor = Factor(None, Vt[:rank], sigma[:rank], 1 / rcond, 1 / rcond)
+    factor = Factor(None, Vt[:rank], sigma[:rank], 1 / rcond, 1 / rcond, Vt[rank:])
     delta = _qr_delta(R, p, 1 / rcond)
-    return _finish(data, M, C, fit_intercept, beta, rank, rcond, delta, (*path, "svd"), reason, factor)
+    solution = _finish(data, M, C, fit_intercept, beta, rank, rcond, delta, path, reason, factor)
+    solution.collinear = collinear
+    return solution
+
+
+def keep(C: Centred, kept: NDArray[np.intp]) -> Centred:
+    """The problem of some of its columns."""
+    return replace(C, live=C.live[kept], A=C.A[np.ix_(kept, kept)], c=C.c[kept], e=C.e[kept])
+
+
+def independent(V: Matrix) -> NDArray[np.intp]:
+    """As many independent columns as there are rows in V, whose rows are orthonormal: the first ones there are.
+
+    A column is left out that depends on those before it, as R's lm does; the rows span what the columns
+    of a problem span, and are not closer to each other than those for being ill-conditioned.
+    """
+    rank, p = V.shape
+    Q, kept = np.zeros((rank, 0)), []
+    for j in range(p):
+        v = V[:, j] - Q @ (Q.T @ V[:, j])
+        v -= Q @ (Q.T @ v)
+        size = float(np.linalg.norm(v))
+        if size > PART:
+            Q = np.column_stack([Q, v / size])
+            kept.append(j)
+            if len(kept) == rank:
+                return np.array(kept, dtype=np.intp)
+    import scipy.linalg
+
+    return np.sort(scipy.linalg.qr(V, mode="r", pivoting=True)[1][:rank])
+
+
+def minimum_norm(V: Matrix, null: Matrix | None, e: NDArray[np.int64], beta: Matrix) -> Matrix:
+    """Of all beta with the same V beta that for which ||2^e beta||, the norm in the user's units, is least.
+
+    The rows of V, (rank, p), are orthonormal and span what the equilibrated columns do; those of `null`, where
+    they are known, the rest. With few of them: 2^e beta less its projection on 2^e null', a least-squares
+    residual. Without: the minimum-norm solution b of W b = V beta, W = V 2^-e. Rows of either matrix may differ
+    by many orders of magnitude: QR of rows sorted by size, with column pivots, is stable row by row, if Q is
+    kept as reflections (Powell and Reid 1969; Cox and Higham 1998).
+    """
+    from scipy.linalg import lapack
+
+    few = null is not None and len(null) <= len(V)
+    most = int(e.max() if few else -e.min())
+    scale = np.ldexp(1.0, (e if few else -e) - most)[:, None]
+    basis = null if few and null is not None else V
+    rows = scale * basis.T
+    order = np.argsort(-np.abs(rows).max(axis=1), kind="stable")
+    QR, pivots, tau, _, _ = lapack.dgeqp3(np.asfortranarray(rows[order]))
+    size = len(basis)
+
+    def reflect(B: Matrix, transposed: str) -> Matrix:
+        return np.asarray(lapack.dormqr("L", transposed, QR, tau, np.asfortranarray(B), max(1, 64 * B.shape[1]))[0])
+
+    out = np.zeros_like(beta)
+    if few:
+        z = reflect((scale * beta)[order], "T")
+        g = np.empty((size, beta.shape[1]))
+        g[pivots - 1] = lapack.dtrtrs(np.asfortranarray(QR[:size]), z[:size])[0]
+        z[:size] = 0.0
+        out[order] = reflect(z, "N")
+        # rows of large columns keep their fit, those of small ones their part in the norm: whichever rounds less
+        direct = beta - basis.T @ g
+        rounding = np.abs(beta) + np.abs(basis.T) @ np.abs(g)
+        return np.where(np.linalg.norm(out, axis=0) < scale * rounding, out / scale, direct)
+    y = np.zeros_like(beta)
+    y[:size] = lapack.dtrtrs(np.asfortranarray(QR[:size]), (V @ beta)[pivots - 1], trans=1)[0]
+    out[order] = reflect(y, "N")
+    return np.asarray(out * scale)
+
+
+def collinear_columns(
+    data: inputs.Table, live: NDArray[np.intp], V: Matrix, on_collinear: str, n_rows: int | None = None
+) -> tuple[int, ...]:
+    """The columns that take part in a dependency, and the warning or the error that says so.
+
+    V, (rank, p), has orthonormal rows that span what the equilibrated columns do.
+    """
+    null = np.sqrt(np.maximum(1.0 - np.einsum("ij,ij->j", V, V), 0.0))  # length of unit vectors in the null space
+    columns = live[null > PART]
+    rank, p = V.shape
+    named = _named(data, columns)
+    which = f"{n_rows} rows cannot determine {p} columns" if n_rows else f"the columns {named} depend on each other"
+    if on_collinear == "raise":
+        raise np.linalg.LinAlgError(f"rank {rank} of {p}: {which}")
+    outcome = "the solution of minimum norm was taken"
+    if on_collinear == "drop":
+        dropped = np.setdiff1d(live, live[independent(V)])
+        outcome = f"the columns {_named(data, dropped)} were dropped"
+    warnings.warn(f"rank {rank} of {p}: {which}; {outcome}", RankWarning, stacklevel=caller_level())
+    return tuple(int(j) for j in columns)
+
+
+def constant_columns(data: inputs.Table, live: NDArray[np.intp], on_collinear: str) -> tuple[int, ...]:
+    """The columns that do not vary, which depend on the intercept or, without one, are 0."""
+    columns = np.setdiff1d(np.arange(data.n_features), live)
+    if on_collinear == "raise" and len(columns):
+        raise np.linalg.LinAlgError(
+            f"the columns {_named(data, columns)} of X are constant: leave them out, or the intercept"
+        )
+    return tuple(int(j) for j in columns)
+
+
+def _named(data: inputs.Table, columns: NDArray[np.intp]) -> str:
+    shown = [data.names[j] if data.names else int(j) for j in columns[:10]]
+    return f"{shown}{' and others' if len(columns) > 10 else ''}"
 
 
 def _by_triangle(
@@ -217,6 +344,7 @@ def _by_triangle(
     """The solution of R beta = z, [R z] being the QR factor of all columns."""
     p = len(C.live)
     beta = _solve_triangle(R, p)
+    check_solution(C, beta, "QR", ROWS_MARGIN)
     factor = Factor(np.asfortranarray(R[:p, :p]), None, None, 1 / rcond, 1 / rcond)
     delta = _qr_delta(R, p, 1 / rcond)
     return _finish(data, M, C, fit_intercept, beta, p, rcond, delta, path, reason, factor)
@@ -233,14 +361,28 @@ def cholesky(C: Centred) -> tuple[Matrix | None, Matrix, float]:
     norm = np.abs(C.A).sum(axis=0).max()
     rcond, info = lapack.dpocon(R, norm)
     beta, info = lapack.dpotrs(R, C.c)
+    if info != 0:
+        raise np.linalg.LinAlgError(f"LAPACK's dpotrs returned with status {info}")
+    check_solution(C, beta, "Cholesky", 100)
+    return beta, R, float(rcond)
+
+
+def check_solution(C: Centred, beta: Matrix, name: str, margin: float) -> None:
+    """Whether beta solves the normal equations but for rounding, `margin` p eps: a broken library is noticed.
+
+    The moments were summed by kernels of this package, the factor comes from LAPACK. The residual of a
+    backward stable solution is small whatever the condition number.
+    """
+    norm = np.abs(C.A).sum(axis=0).max()
     residual = np.abs(C.A @ beta - C.c).max()
-    bound = 100 * len(C.A) * EPS * (norm * np.abs(beta).max(initial=0.0) + np.abs(C.c).max(initial=0.0))
-    if info != 0 or not residual <= bound:
+    bound = (
+        margin * len(C.A) * EPS * (1 + C.rho) * (norm * np.abs(beta).max(initial=0.0) + np.abs(C.c).max(initial=0.0))
+    )
+    if not residual <= bound:
         raise np.linalg.LinAlgError(
-            f"LAPACK's Cholesky solution leaves a residual of {residual:.1e} where {bound:.1e} is the most that "
+            f"LAPACK's {name} solution leaves a residual of {residual:.1e} where {bound:.1e} is the most that "
             "rounding explains: the BLAS or LAPACK library in use computes wrong results"
         )
-    return beta, R, float(rcond)
 
 
 def _qr_rows(data: Any, M: Sums, C: Centred) -> Matrix:
@@ -251,6 +393,10 @@ def _qr_rows(data: Any, M: Sums, C: Centred) -> Matrix:
         penalty = np.zeros((p, width))
         penalty[:, :p] = np.diag(math.sqrt(C.l2) * np.ldexp(1.0, C.e))
         R = _merge_triangles(R, penalty)
+    if not np.isfinite(R).all():
+        raise np.linalg.LinAlgError(
+            "LAPACK's QR is not finite: the BLAS or LAPACK library in use computes wrong results"
+        )
     if len(R) < width:
         R = np.vstack([R, np.zeros((width - len(R), width))])
     return R * np.where(np.diagonal(R) < 0, -1.0, 1.0)[:, None]
@@ -415,18 +561,3 @@ def intercepts(coef: Matrix, k: Vector, mu: Vector, ky: Vector, mu_y: Vector) ->
             terms += [-part for part in two_product(a, b)]
         out[t] = math.fsum(np.concatenate(terms))
     return out
-
-
-def warn_rank(data: inputs.Table, live: NDArray[np.intp], null: Matrix | None, rank: int) -> None:
-    """Warn of dependent columns, naming those that take part in a dependency."""
-    if null is None:
-        which = f"{data.n_rows} rows cannot determine {len(live)} columns"
-    else:
-        part = np.flatnonzero(np.abs(null).max(axis=0) > 1e-6)  # components of rounding are below
-        shown = [data.names[j] if data.names else int(j) for j in live[part[:10]]]
-        which = f"the columns {shown}{' and others' if len(part) > 10 else ''} depend on each other"
-    warnings.warn(
-        f"rank {rank} of {len(live)}: {which}; the solution of minimum norm was taken",
-        RankWarning,
-        stacklevel=caller_level(),
-    )

@@ -29,29 +29,37 @@ def two_product(a: Array, b: Array) -> tuple[Array, Array]:
 
 def pairs(hi: Array, lo: Array | float = 0.0) -> Array:
     """Pairs of two arrays, their last axis new."""
-    return np.stack([hi, np.broadcast_to(lo, np.shape(hi))], axis=-1)
+    out = np.empty((*np.shape(hi), 2))
+    out[..., 0], out[..., 1] = hi, lo
+    return out
+
+
+def _normal(s: Array, e: Array) -> Array:
+    """Pairs of s + e, e being small beside s (Dekker's fast TwoSum)."""
+    out = np.empty((*np.shape(s), 2))
+    hi = out[..., 0]
+    np.add(s, e, out=hi)
+    out[..., 1] = e - (hi - s)
+    return out
 
 
 def add(a: Array, b: Array) -> Array:
     """Sum of pairs: relative error 2^-104 unless hi + hi cancels, then 2^-104 of the larger one's lo."""
     s, e = two_sum(a[..., 0], b[..., 0])
-    hi, lo = two_sum(s, e + (a[..., 1] + b[..., 1]))
-    return np.stack([hi, lo], axis=-1)
+    return _normal(s, e + (a[..., 1] + b[..., 1]))
 
 
 def multiply(a: Array, b: Array) -> Array:
     """Product of pairs."""
     p, e = two_product(a[..., 0], b[..., 0])
-    hi, lo = two_sum(p, e + (a[..., 0] * b[..., 1] + a[..., 1] * b[..., 0]))
-    return np.stack([hi, lo], axis=-1)
+    return _normal(p, e + (a[..., 0] * b[..., 1] + a[..., 1] * b[..., 0]))
 
 
 def divide(a: Array, b: Array) -> Array:
     """Quotient of pairs: two steps of long division."""
     q = a[..., 0] / b[..., 0]
     rest = add(a, -multiply(pairs(q), b))
-    hi, lo = two_sum(q, rest[..., 0] / b[..., 0])
-    return np.stack([hi, lo], axis=-1)
+    return _normal(q, rest[..., 0] / b[..., 0])
 
 
 def total(a: Array) -> Array:
@@ -68,3 +76,38 @@ def total(a: Array) -> Array:
 def product(A: Array, B: Array) -> Array:
     """Matrix product A'B of pairs, (p, m, 2) and (p, k, 2)."""
     return total(multiply(A[:, :, None], B[:, None, :]))
+
+
+def add_to(left: Array, right: Array) -> None:
+    """left += right, flat arrays of pairs."""
+    left[:] = add(left.reshape(-1, 2), right.reshape(-1, 2)).ravel()
+
+
+def square_root(a: Array) -> Array:
+    """Square root of positive pairs: one Newton step from the rounded one."""
+    r = np.sqrt(a[..., 0])
+    rest = add(a, -multiply(pairs(r), pairs(r)))
+    hi, lo = two_sum(r, rest[..., 0] / (2 * r))
+    return np.stack([hi, lo], axis=-1)
+
+
+def cholesky(A: Array) -> Array | None:
+    """R of A = R'R in pairs, (p, p, 2); None if A is not positive definite."""
+    p = len(A)
+    rest, R = A.copy(), np.zeros_like(A)
+    for i in range(p):
+        if not rest[i, i, 0] > 0:
+            return None
+        R[i, i:] = divide(rest[i, i:], square_root(rest[i, i])[None])
+        row = R[i, i + 1 :]
+        rest[i + 1 :, i + 1 :] = add(rest[i + 1 :, i + 1 :], -multiply(row[:, None], row[None]))
+    return R
+
+
+def solve_transposed(R: Array, B: Array) -> Array:
+    """R^-T B in pairs, for the upper triangle R, (p, p, 2), and B, (p, m, 2)."""
+    rest, Z = B.copy(), np.zeros_like(B)
+    for i in range(len(R)):
+        Z[i] = divide(rest[i], R[i, i][None])
+        rest[i + 1 :] = add(rest[i + 1 :], -multiply(R[i, i + 1 :, None], Z[i][None]))
+    return Z

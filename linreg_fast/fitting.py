@@ -11,6 +11,7 @@ import numpy as np
 from linreg_fast import (
     closed_form,
     descent,
+    inference,
     inputs,
     levels,
     objective,
@@ -20,6 +21,7 @@ from linreg_fast import (
     sums,
     wide,
 )
+from linreg_fast.closed_form import ON_COLLINEAR
 from linreg_fast.refinement import AUTO_DIGITS
 from linreg_fast.result import LinearFit
 
@@ -36,6 +38,7 @@ def fit(
     solver: str = "auto",
     precision: str = "auto",
     l2: float = 0.0,
+    on_collinear: str = "min_norm",
     feature_names: Sequence[str] | None = None,
     n_threads: int | None = None,
     progress: bool | Callable[[int, int], object] = False,
@@ -65,6 +68,11 @@ def fit(
         closed forms, without l2.
     l2 : float
         Penalty, scikit-learn's Ridge ``alpha``.
+    on_collinear : {"min_norm", "drop", "raise"}
+        What to do about columns that depend on each other, as decided on centred columns scaled to equal norm:
+        take the coefficients of least ||coef||_2, as NumPy and scikit-learn do; drop every column that depends
+        on those before it, as R does, its coefficient being 0; or raise. Predictions at the rows fitted are the
+        same. A constant column beside an intercept gets the coefficient 0 without a warning, or raises too.
     feature_names : sequence of str, optional
         Taken from X where it has column names.
     n_threads : int, optional
@@ -87,16 +95,18 @@ def fit(
         Shapes that do not match, no rows, NaN or infinity (with the first row and column), weights that
         are negative or all zero, unknown names, an option out of range.
     numpy.linalg.LinAlgError
-        A solver asked for by name cannot deliver.
+        A solver asked for by name cannot deliver; dependent columns with ``on_collinear="raise"``.
     LearningRateError
         Gradient descent diverges; the largest stable rate is named.
 
     Warns
     -----
     RankWarning
-        Dependent columns, or no more rows than columns: the minimum-norm solution.
+        Dependent columns, or no more rows than columns: the minimum-norm solution, or columns dropped.
     ConditionWarning
         Cholesky asked for by name on columns too ill-conditioned for it.
+    PrecisionWarning
+        Integers beyond 2^53 that float64 rounds, or longdouble.
     ConvergenceWarning
         Gradient descent stopped at max_iter.
 
@@ -116,6 +126,8 @@ def fit(
     planning.check_solver(solver)
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
+    if on_collinear not in ON_COLLINEAR:
+        raise ValueError(f"on_collinear must be one of {', '.join(ON_COLLINEAR)}; got {on_collinear!r}")
     l2 = inputs.number(l2, "l2", least=0.0) if l2 else 0.0
     data = inputs.table(X, y, sample_weight, feature_names)
     if n_threads is not None:
@@ -138,16 +150,18 @@ def fit(
     if plan.solver == "gd":
         if data.n_targets != 1:
             raise ValueError(f"solver 'gd' takes one target, got y of shape {data.Y.shape}: fit them one by one")
+        if on_collinear != "min_norm":
+            raise ValueError(f"solver 'gd' does not see collinear columns: on_collinear={on_collinear!r} needs another")
         # the moments give the learning rate and the digits, wherever p x p numbers are affordable
         small = data.n_features <= descent.EXACT_L
         M = sums.of_table(data, fit_intercept, workers, report) if plan.passes == "moments" or small else None
         options = chosen or descent.Options()
         return _descend(data, M, plan, shape, options, fit_intercept, l2, precision, workers)
     if plan.passes == "rows":
-        solution = wide.solve_wide(data, fit_intercept, l2)
-        return _result(data, solution, plan, shape, fit_intercept, l2, precision, *objective.count_present(data))
+        solution = wide.solve_wide(data, fit_intercept, l2, on_collinear)
+        return _result(data, solution, None, plan, shape, fit_intercept, l2, precision, *objective.count_present(data))
     M = sums.of_table(data, fit_intercept, workers, report)
-    return _solve(data, M, plan, shape, solver, fit_intercept, l2, precision, workers)
+    return _solve(data, M, plan, shape, solver, fit_intercept, l2, precision, on_collinear, workers)
 
 
 def fit_sums(
@@ -182,7 +196,7 @@ def fit_sums(
         plan = planning.plan_shape(**shape)
         return _descend(data, M, plan, shape, descent.Options(), fit_intercept, l2, precision, workers)
     plan = planning.plan_shape(**shape)
-    return _solve(data, M, plan, shape, solver, fit_intercept, l2, precision, workers)
+    return _solve(data, M, plan, shape, solver, fit_intercept, l2, precision, "min_norm", workers)
 
 
 def _solve(
@@ -194,21 +208,34 @@ def _solve(
     fit_intercept: bool,
     l2: float,
     precision: str,
+    on_collinear: str,
     workers: int,
 ) -> LinearFit:
     C = closed_form.centre(M, fit_intercept, l2)
-    solution = closed_form.solve(data, M, C, solver, fit_intercept)
+    constant = closed_form.constant_columns(data, C.live, on_collinear) if not l2 else ()
+    solution = closed_form.solve(data, M, C, solver, fit_intercept, on_collinear=on_collinear)
     if precision == "extended" or (precision == "auto" and solution.digits < AUTO_DIGITS):
         full = precision == "extended"
-        solution = refinement.refine(data, M, C, solution, solver, fit_intercept, full, workers)
+        solution = refinement.refine(data, M, solution.centred or C, solution, solver, fit_intercept, full, workers)
     elif precision == "auto":
         _sum_residuals(data, solution, workers)
-    return _result(data, solution, plan, shape, fit_intercept, l2, precision, M.n_rows, M.N)
+    solution.collinear = tuple(sorted({*constant, *solution.collinear}))
+    if on_collinear == "drop":
+        solution.dropped = tuple(sorted({*constant, *solution.dropped}))
+    spread = None
+    if not l2:
+        kept = solution.centred or C
+        if precision == "extended":
+            spread = inference.unscaled_extended(data, M, kept, solution.factor, fit_intercept, workers)
+        else:
+            spread = inference.unscaled(M, kept, solution.factor, data.n_features, fit_intercept)
+    return _result(data, solution, spread, plan, shape, fit_intercept, l2, precision, M.n_rows, M.N)
 
 
 def _result(
     data: Any,
     solution: closed_form.Solution,
+    spread: sums.Vector | None,
     plan: planning.Plan,
     shape: dict[str, Any],
     fit_intercept: bool,
@@ -243,6 +270,9 @@ def _result(
         feature_names=None if data.names is None else tuple(data.names),
         fit_intercept=bool(fit_intercept),
         l2=l2,
+        spread=spread,
+        collinear=solution.collinear,
+        dropped=solution.dropped,
     )
 
 
@@ -268,6 +298,7 @@ def _fit_lean(
     if n * passes.row_seconds(X.itemsize * p + 8, p * (p + 3)) < passes.THREADED_SECONDS:
         if not levels.small[order, dtype](X, Y, w, sums.SHIFT_ROWS, fit_intercept, l2, work, res):
             return None
+        factor = work[inference.lean_part(p, False)].copy()
         if report is not None:
             report(n, n)
     else:
@@ -278,6 +309,7 @@ def _fit_lean(
         out = sums.sum_moments(data, shift, workers, progress=report)
         if not levels.kernels.small_solve(out, p, fit_intercept, l2, shift, work, res):
             return None
+        factor = np.concatenate((shift, work[inference.lean_part(p, True)]))
     coef = res[:p]
     intercept, rss, tss, digits, rcond, sum_weight = res[p:].tolist()
     if precision == "auto":
@@ -310,6 +342,7 @@ def _fit_lean(
         None if data.names is None else tuple(data.names),
         fit_intercept,
         l2,
+        None if l2 else factor,
     )
 
 

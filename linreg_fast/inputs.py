@@ -8,6 +8,7 @@ converted one row block at a time while it is being read, so that no second tabl
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -18,7 +19,12 @@ from numpy.typing import NDArray
 Float = np.dtype(np.float64)
 IN_PLACE = (np.dtype(np.float64), np.dtype(np.float32))  # in native byte order
 NOTHING: list[str] = []
+WIDER = "lLqQg"  # codes of dtypes whose numbers float64 may not hold
 CONVERT_BYTES = 1 << 20  # of one converted piece of rows: a share of L2
+
+
+class PrecisionWarning(UserWarning):
+    """Numbers were rounded on their way to float64: integers beyond 2^53, or longdouble."""
 
 
 @dataclass(slots=True)
@@ -124,6 +130,9 @@ def table(
         names = [str(name) for name in feature_names]
         if len(names) != X.shape[1]:
             raise ValueError(f"feature_names has {len(names)} names for the {X.shape[1]} columns of X")
+    for name, a in (("X", X), ("y", y), ("sample_weight", w)):
+        if a is not None and a.dtype.char in WIDER:
+            _warn_rounded(a, name, stacklevel=4)
     order, dtype, copies = _layout(X, y, w)
     return Table(X, y, w, order, dtype, names, target_names, one_target, one_feature, copies)
 
@@ -138,6 +147,8 @@ def matrix(X: Any, n_features: int) -> Table:
         X = X[:, None]
     if X.ndim != 2 or X.shape[1] != n_features:
         raise ValueError(f"X must have shape (n, {n_features}), got {X.shape}")
+    if X.dtype.char in WIDER:
+        _warn_rounded(X, "X", stacklevel=4)
     Y = np.empty((X.shape[0], 0))
     order, dtype, copies = _layout(X, Y, None)
     return Table(X, Y, None, order, dtype, copies=copies)
@@ -169,6 +180,29 @@ def number(value: Any, name: str, *, least: float = -np.inf, above: float = -np.
         bound = f"at least {least:g}" if above == -np.inf and least > -np.inf else f"more than {above:g}"
         raise ValueError(f"{name} must be finite{f' and {bound}' if bound[-3:] != 'inf' else ''}, got {value}")
     return result
+
+
+def _warn_rounded(a: NDArray[Any], name: str, stacklevel: int) -> None:
+    """Warn of the first number that conversion to float64 changes."""
+    if a.dtype.kind != "f" and (not a.size or (int(a.max()) <= 2**53 and int(a.min()) >= -(2**53))):
+        return
+    step = max(1, CONVERT_BYTES // (8 * max(1, a[:1].size)))
+    for at in range(0, len(a), step):
+        piece = a[at : at + step]
+        with np.errstate(invalid="ignore", over="ignore"):
+            rounded = piece.astype(np.float64)
+            changed = (rounded.astype(a.dtype) != piece) & (piece == piece)
+        if a.dtype.kind != "f":
+            changed |= rounded >= float(2 ** (64 - (a.dtype.kind == "i")))  # whose way back is not defined
+        if changed.any():
+            place = tuple(int(i) for i in np.argwhere(changed)[0])
+            where = f"row {at + place[0]}" + "".join(f", column {j}" for j in place[1:])
+            warnings.warn(
+                f"{name} has {piece[place]!s} of {a.dtype} at {where}, which float64 rounds; subtract an origin first",
+                PrecisionWarning,
+                stacklevel,
+            )
+            return
 
 
 def _shape(y: NDArray[Any], one: bool) -> tuple[int, ...]:

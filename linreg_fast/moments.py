@@ -6,18 +6,20 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from linreg_fast import inputs, normal_equations, passes, sums
-from linreg_fast.closed_form import EPS
+from linreg_fast import inputs, levels, normal_equations, passes, sums
+from linreg_fast.closed_form import EPS, ON_COLLINEAR, ConditionWarning
 from linreg_fast.double_double import add, multiply, pairs
 from linreg_fast.result import LinearFit
 from linreg_fast.sums import Matrix, Vector
 
 UNITS = {"auto": EPS, "extended": normal_equations.DD_UNIT}  # relative rounding of the sums of a batch
+LEAST_WEIGHT = 2.0**-500  # that rows may decay to, far from where sums of squares vanish
 REASON = "moments: p^2 numbers, solved without the rows"
 MAGIC = b"linreg_fast.Moments\x00"
 VERSION = 1
@@ -40,7 +42,8 @@ class Moments:
     n_features, n_targets : int
         Columns of X and y. With one target results have the shapes of a one-dimensional y.
     shift : array_like of shape (n_features + n_targets,), optional
-        A row near the data, X and y one after the other, to be shared by partial states.
+        A row near the data, X and y one after the other, to be shared by partial states. Batches many
+        standard deviations away from it are read twice, to keep their digits.
     precision : {"auto", "extended"}
         "extended" sums up each batch in double-double too.
 
@@ -85,6 +88,14 @@ class Moments:
             raise ValueError(f"n_features must be at least 0 and n_targets at least 1, got {n_features}, {n_targets}")
         if precision not in UNITS:
             raise ValueError(f"precision must be one of {', '.join(UNITS)}; got {precision!r}")
+        if precision == "extended" and not levels.kernels.double_double_works(1 + 2.0**-30, 1 + 2.0**-30):
+            warnings.warn(
+                "double-double arithmetic does not work in this process (a library may have switched the rounding "
+                "mode or flushed subnormals): sums are taken in float64",
+                ConditionWarning,
+                stacklevel=2,
+            )
+            precision = "auto"
         self.n_features, self.n_targets, self.precision = int(n_features), int(n_targets), precision
         self.n_samples = 0
         self.feature_names: tuple[str, ...] | None = None
@@ -167,14 +178,16 @@ class Moments:
         batch = self._of_batch(data, n_rows, shift, passes.threads(n_threads))
         # sums that the mean of the batch swamps in the whole are taken again from where the batch is
         p = self.n_features
-        together = self._M[..., 0] + batch._M[..., 0]
-        mean = together[p] / together[p, p]
-        far = together[p, p] * mean * mean > sums.SHIFT_LIMIT * (np.diagonal(together) - together[p] * mean)
+        with np.errstate(over="ignore", invalid="ignore"):
+            together = self._M[..., 0] + batch._M[..., 0]
+            mean = together[p] / together[p, p]
+            far = together[p, p] * mean * mean > sums.SHIFT_LIMIT * (np.diagonal(together) - together[p] * mean)
         far[p] = False
         if far.any():
-            near = np.where(np.delete(far, p), shift + np.delete(batch._M[p, :, 0] / batch._M[p, p, 0], p), shift)
+            near = shift + np.delete(np.where(far, batch._M[p, :, 0] / batch._M[p, p, 0], 0.0), p)
             if np.isfinite(near).all() and (near != shift).any():
                 batch = self._of_batch(data, n_rows, near, passes.threads(n_threads))
+                shift = near if self._shift is None else shift
         self._take(batch, 1.0, shift)
         if names is not None:
             self.feature_names = names
@@ -185,15 +198,19 @@ class Moments:
         p = self.n_features
         batch = Moments(p, self.n_targets, precision=self.precision)
         scale = np.ones(p + self.n_targets)
-        finite = bool(np.isfinite(shift).all())
-        M = sums.cross_products(data, shift, scale, n_threads, None) if finite else np.full((1, 1), np.nan)
-        if not sums.in_range(M, data, shift):
+        if not np.isfinite(shift).all():
+            M = np.full((1, 1, 2), np.nan)
+        elif self.precision == "extended":
+            M = sums.dd_cross_products(data, shift, scale, n_threads)
+        else:
+            M = pairs(sums.cross_products(data, shift, scale, n_threads, None))
+        if not sums.in_range(M[..., 0], data, shift):
             fault = inputs.first_fault(data)
             raise ValueError(
                 fault or "squares of the columns of X or y, or their weights, leave the range of float64: scale them"
             )
-        batch._M = pairs(M)
-        batch._noise = batch._unit * np.diagonal(M)
+        batch._M = M
+        batch._noise = batch._unit * np.diagonal(M[..., 0])
         if data.w is None:
             batch._noise[p] = 0.0  # counts are exact
         batch._shift, batch.n_samples = shift, n_rows
@@ -215,7 +232,8 @@ class Moments:
             delta = normal_equations.shift_between(shift, other._known_shift(), p)
             M, noise = normal_equations.moved(M, other._errors(), other._unit, p, delta)
         n_samples = self.n_samples + int(sign) * other.n_samples
-        total = add(self._M, sign * M)
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = add(self._M, sign * M)
         noise = np.hypot(self._noise, noise)
         if not np.isfinite(total).all():
             raise ValueError("the sums of squares of the columns of X or y leave the range of float64: scale them")
@@ -294,6 +312,8 @@ class Moments:
         factor = inputs.number(factor, "factor", above=0.0)
         if factor > 1:
             raise ValueError(f"factor must be at most 1, got {factor}")
+        if self.n_samples and self.sum_weight * factor < LEAST_WEIGHT:
+            raise ValueError(f"the rows would weigh {self.sum_weight * factor:g} in all: start with new moments")
         self._M = multiply(self._M, pairs(np.array(factor)))
         self._noise = self._noise * factor
         return self
@@ -327,6 +347,7 @@ class Moments:
         features: Sequence[int | str] | None = None,
         fit_intercept: bool = True,
         targets: int | Sequence[int] | None = None,
+        on_collinear: str = "min_norm",
     ) -> LinearFit:
         """Fit the rows seen so far, without them.
 
@@ -340,6 +361,9 @@ class Moments:
         targets : int or sequence of int, optional
             Columns of y; an integer gives the shapes of a one-dimensional y.
 
+        on_collinear : {"min_norm", "drop", "raise"}
+            As for `fit`.
+
         Returns
         -------
         LinearFit
@@ -349,6 +373,8 @@ class Moments:
         ------
         TypeError, ValueError
             Unknown columns, a penalty out of range, no rows yet.
+        numpy.linalg.LinAlgError
+            Dependent columns with ``on_collinear="raise"``.
 
         Warns
         -----
@@ -358,24 +384,16 @@ class Moments:
         ConditionWarning
             Fewer than three digits may be right.
         """
+        if on_collinear not in ON_COLLINEAR:
+            raise ValueError(f"on_collinear must be one of {', '.join(ON_COLLINEAR)}; got {on_collinear!r}")
         l2 = inputs.number(l2, "l2", least=0.0)
-        shift = self._known_shift()
-        columns = self._columns(features)
+        columns, chosen = self._columns(features), self._targets(targets)
         one = self.n_targets == 1 if targets is None else np.ndim(targets) == 0
-        chosen = self._targets(targets)
-        at = np.concatenate([columns, [self.n_features], self.n_features + 1 + chosen])
         p, n_targets = len(columns), len(chosen)
-        E = normal_equations.equations(
-            self._M[np.ix_(at, at)],
-            self._errors()[at],
-            self._unit,
-            shift[np.delete(at, p) - (np.delete(at, p) > self.n_features)],
-            p,
-            bool(fit_intercept),
-            l2,
-        )
+        E = normal_equations.equations(*self._part(columns, chosen), p, bool(fit_intercept), l2)
         names = None if self.feature_names is None else tuple(self.feature_names[j] for j in columns)
-        solution = normal_equations.solve(E, p, names)
+        solution = normal_equations.solve(E, p, names, on_collinear)
+        sum_weight = self._M[self.n_features, self.n_features]
         assert solution.ess is not None
         return LinearFit(
             coef=solution.coef[0] if one else solution.coef,
@@ -412,7 +430,21 @@ class Moments:
             feature_names=names,
             fit_intercept=bool(fit_intercept),
             l2=l2,
+            spread=normal_equations.unscaled(E, solution, sum_weight, p, bool(fit_intercept)),
+            collinear=solution.collinear,
+            dropped=solution.dropped,
         )
+
+    def _part(self, columns: Any, targets: Any) -> tuple[Matrix, Vector, float, Vector]:
+        """Sums, their errors and rounding, and the shift, of some columns of X and y."""
+        shift = self._known_shift()
+        if len(columns) == self.n_features and len(targets) == self.n_targets:
+            order = np.concatenate([columns, self.n_features + targets])
+            if (order[1:] > order[:-1]).all():
+                return self._M, self._errors(), self._unit, shift
+        at = np.concatenate([columns, [self.n_features], self.n_features + 1 + targets])
+        part = np.concatenate([columns, self.n_features + targets])
+        return self._M[np.ix_(at, at)], self._errors()[at], self._unit, shift[part]
 
     def _columns(self, features: Sequence[int | str] | None) -> Any:
         """Positions of columns of X that were asked for by position or name."""

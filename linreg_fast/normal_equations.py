@@ -21,14 +21,14 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast import closed_form, inputs
+from linreg_fast import closed_form, inference, inputs
 from linreg_fast.closed_form import CONSTANT, EPS, FULL_DIGITS, RANK_TOLERANCE, ConditionWarning, Factor, Solution
-from linreg_fast.double_double import add, divide, multiply, pairs, product, total, two_sum
+from linreg_fast.double_double import add, divide, multiply, pairs, product, two_sum
 from linreg_fast.sums import Matrix, Vector
 
 DD_UNIT = 2.0**-100  # relative rounding of double-double sums and of the algebra on them
@@ -76,10 +76,10 @@ def moved(M: Matrix, noise: Vector, unit: float, p: int, delta: Matrix) -> tuple
     return out, noise + 2 * size * np.sqrt(unit * N[0] * noise) + size * size * noise[p] + rounding
 
 
-def equations(
-    M: Matrix, noise: Vector, unit: float, shift: Vector, p: int, fit_intercept: bool, l2: float
-) -> Equations:
-    """Centre, or take back the shift, and equilibrate.
+def centre(
+    M: Matrix, noise: Vector, unit: float, shift: Vector, p: int, fit_intercept: bool
+) -> tuple[Matrix, Vector, Vector, Matrix]:
+    """Moments about the means, or about 0 without an intercept.
 
     Parameters
     ----------
@@ -87,30 +87,54 @@ def equations(
     noise : (m,) error of the sums of squares
     unit : relative rounding of the sums
     shift : (p + n_targets,) k and ky
+
+    Returns
+    -------
+    M and noise about where they were brought to, how far from the shift that is, and as pairs the means of [X, 1, y].
     """
-    N = M[p, p]
+    k = np.concatenate([shift[:p], [0.0], shift[p:]])
     if fit_intercept:
-        delta = divide(M[p], N)
-        delta[p] = 0.0
+        # any float64 near the mean will do: the square of what it misses by is below the digits of pairs
+        near = M[p, :, 0] / M[p, p, 0]
+        near[p] = 0.0
     else:
-        delta = pairs(np.insert(-shift, p, 0.0))
-    k = pairs(np.insert(shift, p, 0.0))
-    mean = add(k, delta)
-    centred, error = moved(M, noise, unit, p, delta)
+        near = -k
+    mean = pairs(*two_sum(k, near))
+    squares = np.diagonal(M[..., 0])
+    if fit_intercept and unit >= EPS and (2 * M[p, p, 0] * near * near <= squares)[squares > 0].all():
+        # what float64 rounds here is less than the noise of the sums
+        hi = M[..., 0] - np.outer(near, M[p, :, 0])
+        hi[p], hi[:, p] = 0.0, 0.0
+        hi[p, p] = M[p, p, 0]
+        y = hi[p + 1 :, p + 1 :]
+        y[~np.eye(len(y), dtype=bool)] = 0.0  # not kept
+        return pairs(hi), noise + unit * squares, near, mean
+    centred, error = moved(M, noise, unit, p, pairs(near))
+    mean[:, 1] += centred[p, :, 0] / M[p, p, 0]
+    return centred, error, near, mean
+
+
+def equations(
+    M: Matrix, noise: Vector, unit: float, shift: Vector, p: int, fit_intercept: bool, l2: float
+) -> Equations:
+    """Centre, or take back the shift, and equilibrate; arguments as for `centre`."""
+    N = M[p, p]
+    centred, error, near, mean = centre(M, noise, unit, shift, p, fit_intercept)
     spread = np.diagonal(centred[..., 0]).copy()
     with np.errstate(over="ignore"):
         floor = np.maximum(4 * error, N[0] * (CONSTANT * mean[:, 0]) ** 2 if fit_intercept else 0.0)
     live = np.flatnonzero(spread[:p] > floor[:p])
-    A = centred[np.ix_(live, live)]
+    A = centred[np.ix_(live, live)] if len(live) < p else centred[:p, :p].copy()
     if l2:
         at = np.arange(len(live))
         A[at, at] = add(A[at, at], pairs(np.full(len(live), l2)))
     diagonal = A[np.arange(len(live)), np.arange(len(live)), 0]
     e = -np.round(0.5 * np.log2(diagonal)).astype(np.int64)
     scale = np.ldexp(1.0, e)[:, None]
-    A *= scale[:, None] * scale[None]
+    A *= scale[:, None]
+    A *= scale  # in two steps: the square of a scale may overflow
     # what the noise of the sums is worth in A, relative to its diagonal: x of the columns' own, z of the shift's
-    N_hi, size = float(N[0]), np.abs(delta[:, 0])
+    N_hi, size = float(N[0]), np.abs(near)
     N_noise = noise[p] / N_hi
     root = math.sqrt(unit * N_hi)
     x = np.sqrt(noise)
@@ -140,8 +164,15 @@ def equations(
     )
 
 
-def solve(E: Equations, n_features: int, names: Sequence[str] | None) -> Solution:
-    """Solve by Cholesky, or by the eigenvalues where conditioning asks for it: the minimum-norm solution.
+def solve(
+    E: Equations, n_features: int, names: Sequence[str] | None, on_collinear: str = closed_form.ON_COLLINEAR[0]
+) -> Solution:
+    """Solve by Cholesky, or by the eigenvalues where conditioning asks for it.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        Dependent columns with `on_collinear` "raise".
 
     Warns
     -----
@@ -154,12 +185,18 @@ def solve(E: Equations, n_features: int, names: Sequence[str] | None) -> Solutio
     # the shape, for what closed_form says of columns
     shape = inputs.Table(np.empty((0, n_features)), np.empty((0, n_targets)), None, "C", "float64")
     shape.names = None if names is None else list(names)
+    some_constant = p < n_features and not E.l2
+    constant = closed_form.constant_columns(shape, E.live, on_collinear) if some_constant else ()
     if p == 0:
-        return _finish(E, shape, np.zeros((0, n_targets, 2)), 0, 1.0, ("mean",), "", None)
+        solution = _finish(E, shape, np.zeros((0, n_targets, 2)), 0, 1.0, ("mean",), "", None)
+        solution.collinear = constant
+        solution.dropped = constant if on_collinear == "drop" else ()
+        return solution
     A, c = np.ascontiguousarray(E.A[..., 0]), np.ascontiguousarray(E.c[..., 0])
     exact = E.noise < EPS / 2  # the sums know more than float64 holds
     path: tuple[str, ...] = ("cholesky",)
     reason, rank = "", p
+    collinear: tuple[int, ...] = ()
     least = CHOLESKY_MARGIN * p * max(E.noise, EPS)
     simple = closed_form.Centred(E.live, A, c, E.S_yy[:, 0], E.e, np.zeros(n_targets, np.int64), E.m[:, 0], 0.0, E.l2)
     beta, R, gram_rcond = closed_form.cholesky(simple)
@@ -169,19 +206,34 @@ def solve(E: Equations, n_features: int, names: Sequence[str] | None) -> Solutio
         path = ("cholesky", "svd")
         reason = "the condition of the columns is beyond what cholesky of their moments can decide"
         sigma, Vt = _pivoted_svd(E.A, E.noise) if exact else _eigen(A)
-        cut = max(RANK_TOLERANCE * math.sqrt(p), math.sqrt(RANK_MARGIN * p * E.noise))
+        # at most 1/2, so that one direction is left where nothing at all is sure
+        cut = min(0.5, max(RANK_TOLERANCE * math.sqrt(p), math.sqrt(RANK_MARGIN * p * E.noise)))
         rank = int(np.count_nonzero(sigma > cut * sigma[0]))
         if rank < p:
+            collinear = closed_form.collinear_columns(shape, E.live, Vt[:rank], on_collinear)
+            if on_collinear == "drop":
+                some = _keep(E, closed_form.independent(Vt[:rank]))
+                solution = solve(some, n_features, names)
+                solution.path = (*path, *solution.path)
+                solution.reason = f"rank {rank} of {p}: dependent columns dropped"
+                solution.collinear = tuple(sorted({*constant, *collinear}))
+                solution.dropped = tuple(int(j) for j in np.setdiff1d(np.arange(n_features), some.live))
+                return solution
             reason += f"; rank {rank} of {p}: minimum norm"
-            closed_form.warn_rank(shape, E.live, Vt[rank:], rank)
         gram_rcond = float(sigma[rank - 1] / sigma[0]) ** 2
-        factor = Factor(None, Vt[:rank], sigma[:rank], 1 / math.sqrt(gram_rcond), 1 / gram_rcond)
+        factor = Factor(None, Vt[:rank], sigma[:rank], 1 / math.sqrt(gram_rcond), 1 / gram_rcond, Vt[rank:])
         beta = _apply(factor, c)
     found = pairs(beta)
     left = 0.0
     if exact:
         found, left = _refine(E, factor, found)
+    if rank < p:
+        assert factor.Vt is not None
+        found = pairs(closed_form.minimum_norm(factor.Vt, factor.null, E.e, found[..., 0]))
+        left += EPS
     solution = _finish(E, shape, found, rank, math.sqrt(gram_rcond), path, reason, factor, left)
+    solution.collinear = tuple(sorted({*constant, *collinear}))
+    solution.dropped = constant if on_collinear == "drop" else ()
     if E.noise / gram_rcond > POOR:
         warnings.warn(
             f"the columns are too ill-conditioned for their moments (rcond {math.sqrt(gram_rcond):.1e}): few or no "
@@ -190,6 +242,46 @@ def solve(E: Equations, n_features: int, names: Sequence[str] | None) -> Solutio
             stacklevel=closed_form.caller_level(),
         )
     return solution
+
+
+def unscaled(E: Equations, solution: Solution, N: Matrix, n_features: int, fit_intercept: bool) -> Vector | None:
+    """Standard errors over the residual standard deviation, as `inference.unscaled` has them from a table."""
+    from scipy.linalg import lapack
+
+    kept = np.flatnonzero(~np.isin(E.live, solution.dropped))
+    if E.l2 or solution.rank < len(kept):
+        return None
+    if len(kept) < len(E.live):
+        E = _keep(E, kept)
+    out = np.full(n_features + 1, np.nan)
+    factor = solution.factor
+    lost = factor is not None and factor.gain * EPS > inference.LOSS
+    if lost and E.noise < EPS / 2 and len(kept) <= inference.WIDEST:
+        found = inference.unscaled_pairs(E.A, E.e, E.m, N)
+        if found is not None:
+            out[E.live] = found[0]
+            out[-1] = found[1] if fit_intercept else np.nan
+            return out
+    if factor is None:
+        half = np.zeros((0, 0))
+    elif factor.R is not None:
+        half = lapack.dtrtri(factor.R)[0]
+    else:
+        assert factor.Vt is not None
+        assert factor.sigma is not None
+        half = factor.Vt.T / factor.sigma
+    with np.errstate(over="ignore"):
+        out[E.live] = np.ldexp(np.linalg.norm(half, axis=1), E.e)
+    if fit_intercept:
+        out[-1] = math.hypot(1 / math.sqrt(N[0]), float(np.linalg.norm(np.ldexp(E.m[:, 0], E.e) @ half)))
+    return out
+
+
+def _keep(E: Equations, kept: NDArray[np.intp]) -> Equations:
+    """The equations of some of the columns."""
+    return replace(
+        E, live=E.live[kept], A=E.A[np.ix_(kept, kept)], c=E.c[kept], e=E.e[kept], m=E.m[kept], noise_m=E.noise_m[kept]
+    )
 
 
 def _eigen(A: Matrix) -> tuple[Vector, Matrix]:
@@ -257,34 +349,38 @@ def _finish(
     coef = closed_form.in_user_units(shape, simple, beta[..., 0])
     scale = np.ldexp(1.0, E.e)[:, None, None]
     b = beta * scale
-    mean_terms = multiply(E.m[:, None], b)
-    intercept = add(E.m_y, -total(mean_terms))
-    # S_yy - 2 b'c + b'S b where A beta = c
-    rss = add(E.S_yy, -total(multiply(beta, E.c)))
+    # each of these sums is rounded once
+    left_sides, right_sides = [np.broadcast_to(E.m[:, None], b.shape), beta], [b, E.c]
     if E.l2:
-        rss = add(rss, multiply(pairs(np.full(n_targets, -E.l2)), total(multiply(b, b))))
-    rss = np.where(rss[:, :1] > 0, rss, 0.0)
-    ess = add(E.S_yy, -rss)
+        left_sides, right_sides = [*left_sides, b * E.l2], [*right_sides, b]
+    terms = multiply(np.concatenate(left_sides), np.concatenate(right_sides))
+    p = len(beta)
+    intercept, rss, ess = np.empty(n_targets), np.empty(n_targets), np.empty(n_targets)
+    for t in range(n_targets):
+        intercept[t] = _sum(E.m_y[t], -terms[:p, t])
+        # b'S b + l2 b'b = b'c, and the penalty is no part of the residuals: S_yy - 2 b'c + b'S b
+        rss[t] = max(0.0, _sum(E.S_yy[t], -terms[p:, t]))
+        ess[t] = _sum(terms[p:, t]) if rss[t] > 0 else E.S_yy[t, 0]
     digits = FULL_DIGITS
     for t in range(n_targets):
         size = np.abs(beta[:, t, 0])
         most = float(size.max(initial=0.0))
         size = size[size > 0]
-        delta = left + EPS / 2
+        delta = left
         if size.size:
             delta += (E.noise + E.noise_c[t] / most) / rcond**2
             digits = min(digits, -math.log10(max(delta * most / float(size.min()), EPS)))
-        b0 = abs(float(intercept[t, 0]))
+        b0 = abs(float(intercept[t]))
         if b0 > 0:
-            error = float(E.noise_m_y[t] + E.noise_m @ np.abs(b[:, t, 0])) + EPS / 2 * b0
-            error += (delta - EPS / 2) * most * float(np.abs(E.m[:, 0] * scale[:, 0, 0]).sum())
+            error = float(E.noise_m_y[t] + E.noise_m @ np.abs(b[:, t, 0]))
+            error += delta * most * float(np.abs(E.m[:, 0] * scale[:, 0, 0]).sum())
             digits = min(digits, -math.log10(max(error / b0, EPS)))
     return Solution(
         coef=coef,
-        intercept=intercept[:, 0],
-        rss=rss[:, 0],
+        intercept=intercept,
+        rss=rss,
         tss=E.S_yy[:, 0],
-        ess=ess[:, 0],
+        ess=ess,
         rank=rank,
         rcond=rcond,
         digits=max(0.0, min(digits, FULL_DIGITS)),
@@ -293,6 +389,11 @@ def _finish(
         beta=beta[..., 0],
         factor=factor,
     )
+
+
+def _sum(*terms: Matrix) -> float:
+    """Sum of the numbers of several pairs, rounded once."""
+    return math.fsum(np.concatenate([term.ravel() for term in terms]).tolist())
 
 
 def shift_between(new: Vector, old: Vector, p: int) -> Matrix:

@@ -3,9 +3,9 @@
 
     repeat:  g = Z'W(v - b_0 - Zb) in double-double;  h = g - mu g_0 - l2 b;  A d = h;  b += d
 
-Z = X - k and v = y - ky are exact pairs, so that the sums have the size of the centred columns. Only the factor, b as pairs and p + 2 double-double sums are kept: no Q, no residuals. The limit does
-not depend on the factor, which only sets the speed: an error contracts by eps kappa^2 (Cholesky) or
-eps kappa (QR) a pass.
+Z = X - k and v = y - ky are exact pairs, so that the sums have the size of the centred columns. Only the
+factor, b as pairs and p + 2 double-double sums are kept: no Q, no residuals. The limit does not depend on
+the factor, which only sets the speed: an error contracts by eps kappa^2 (Cholesky) or eps kappa (QR) a pass.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from linreg_fast import closed_form, inputs, levels, passes
 from linreg_fast.closed_form import EPS, FULL_DIGITS, Centred, Solution
-from linreg_fast.double_double import add, multiply, pairs, two_product
+from linreg_fast.double_double import add, add_to, multiply, pairs, total, two_product
 from linreg_fast.sums import Matrix, Sums, Vector
 
 AUTO_DIGITS = 10.0  # precision="auto" refines where fewer are expected
@@ -32,10 +32,6 @@ SURE_CONTRACTION = 1e-6  # predicted for the first correction; a larger one has 
 DD_EPS = 2.0**-106  # relative rounding of a double-double
 GAIN_LIMIT = 1e-6  # share of rss that a correction may take off it in the last pass of "auto"
 REFINE_FLOPS = 60  # float64 operations for each element of X, TwoProd and TwoSum twice
-
-
-def _add_in_place(left: Vector, right: Vector) -> None:
-    left[:] = add(left.reshape(-1, 2), right.reshape(-1, 2)).ravel()
 
 
 def _pass(
@@ -76,7 +72,7 @@ def _pass_table(
 
     seconds = passes.row_seconds(data.X.dtype.itemsize * p + 8, REFINE_FLOPS * (p + 1))
     work_size = levels.kernels.refine_work_size(p)
-    out = passes.sum_rows(rows, data.n_rows, work_size, 2 * (p + 2), seconds, n_threads, add=_add_in_place)
+    out = passes.sum_rows(rows, data.n_rows, work_size, 2 * (p + 2), seconds, n_threads, add=add_to)
     return out.reshape(out_shape)
 
 
@@ -107,6 +103,13 @@ def refine(
         if all(one is not None for one in done) or solver != "auto" or solution.path[-1] == "svd":
             break
         solution = closed_form.solve(data, M, C, "auto", fit_intercept, solution.path)
+    if any(one is None for one in done):
+        warnings.warn(
+            f"refinement does not contract through {solution.path[-1]} (rcond {solution.rcond:.1e}): coefficients "
+            f"are not refined, some {solution.digits:.0f} digits may be right",
+            closed_form.ConditionWarning,
+            stacklevel=closed_form.caller_level(),
+        )
     digits, ess = FULL_DIGITS, solution.tss - solution.rss
     for t, one in enumerate(done):
         if one is None:
@@ -168,11 +171,11 @@ def _refine_target(
         noise = DD_EPS * kappa * (spread + most + kappa * residual)
         small = np.abs(d) <= LAST_PLACE * np.abs(beta[:, 0]) + NEGLIGIBLE * most
         small0 = abs(d0) <= LAST_PLACE * abs(intercept) + NEGLIGIBLE * floor0
-        theta = size / before if before > 0 else 0.0
-        if count == 1:
-            theta = min(10 * gain, STALLED)
+        # one pass may contract by luck: no more is relied on than the condition number predicts
+        expected = min(10 * gain, STALLED)
+        theta = size / before if count > 1 and before > 0 else expected
         limits = most, floor0, noise, noise * float(np.linalg.norm(m))
-        digits = _digits(d, d0, beta[:, 0], intercept, *limits, theta)
+        digits = _digits(d, d0, beta[:, 0], intercept, *limits, max(theta, expected))
         if not np.isfinite(size):
             return None
         # rss less a gain of its own size has lost digits: the next pass sums it up anew
@@ -186,7 +189,19 @@ def _refine_target(
             # rounding of the double-double sums, seen through the condition number: as good as it gets
             digits = _digits(d, d0, beta[:, 0], intercept, *limits, 0.5)
             break
-    coef = closed_form.in_user_units(data, C, np.repeat(beta[:, :1], data.n_targets, axis=1))[t]
+    rounded = beta[:, :1]
+    if factor and factor.Vt is not None and len(factor.Vt) < p:
+        # the null space is known to float64 only, and so is what of it makes the norm least
+        rounded = closed_form.minimum_norm(factor.Vt, factor.null, C.e, rounded)
+        moved = add(beta, -pairs(rounded[:, 0]))
+        if fit_intercept:
+            b0 = add(b0, total(multiply(pairs(mu), moved)[:, None]))
+            intercept = _intercept(b0[0], pairs(rounded[:, 0]), shift[live], shift[-1])
+        size = np.abs(np.concatenate([rounded[:, 0], beta[:, 0]]))
+        least = size[size > 0].min(initial=size.max())
+        if least > 0:
+            digits = max(0.0, min(digits, -math.log10(4 * EPS * factor.kappa * size.max() / least)))
+    coef = closed_form.in_user_units(data, C, np.repeat(rounded, data.n_targets, axis=1))[t]
     squares = pairs(np.array([M.u[t] if not fit_intercept else C.S_yy[t]]))
     if full:
         sums = _pass(data, t, scale[-1:], shift[-1:], np.zeros((1, 2)), n_threads, columns=False)

@@ -52,6 +52,23 @@ class _Fields:
     feature_names: tuple[str, ...] | None
     fit_intercept: bool
     l2: float
+    spread: NDArray[np.float64] | None = None
+    collinear: tuple[int, ...] = ()
+    dropped: tuple[int, ...] = ()
+    chebyshev: NDArray[np.float64] | None = None
+
+
+def check_out(out: NDArray[np.float64] | None, shape: tuple[int, ...], X: NDArray[Any]) -> NDArray[np.float64]:
+    """Where to write predictions: the array the user gave, or a new one."""
+    if out is None:
+        return np.empty(shape)
+    if not isinstance(out, np.ndarray) or out.dtype != np.float64 or not out.dtype.isnative:
+        raise TypeError("out must be an array of native float64")
+    if out.shape != shape:
+        raise ValueError(f"out must have shape {shape}, got {out.shape}")
+    if not out.flags.writeable or not out.flags.aligned or np.may_share_memory(out, X):
+        raise ValueError("out must be writeable and aligned and must not overlap X")
+    return out
 
 
 class LinearFit(_Fields):
@@ -97,6 +114,16 @@ class LinearFit(_Fields):
         Column names, where X had some or they were given.
     fit_intercept : bool
     l2 : float
+    spread : ndarray or None
+        What `stderr` is made of: the standard errors over `residual_std`, shape (n_features + 1,), the
+        intercept last; or the factor that they come from. None where there are none.
+    collinear : tuple of int
+        Positions of the columns that depend on each other or, beside an intercept, are constant; empty at
+        full rank. Gradient descent does not look for them.
+    dropped : tuple of int
+        Those of them that ``on_collinear="drop"`` left out, their coefficient being 0.
+    chebyshev : ndarray of shape (n_features + 3,) or None
+        For a polynomial: [c, u, b_0, b_1 ..], the series sum_k b_k T_k((x - c) / u) that `predict` evaluates.
     """
 
     __slots__ = ()
@@ -150,12 +177,40 @@ class LinearFit(_Fields):
         s = np.sqrt(rss / freedom) if freedom > 0 else np.full(rss.shape, math.nan)
         return float(s) if s.ndim == 0 else s
 
+    @property
+    def stderr(self) -> Any:
+        """Standard errors of the coefficients, in the shape of `coef`: residual_std sqrt((X'WX)^-1_jj).
+
+        Weights count as relative precisions, as in statsmodels' WLS; X is centred where there is an intercept.
+        NaN below full rank, for columns that are constant or were dropped, without degrees of freedom, with a
+        penalty and for gradient descent.
+        """
+        return self._stderr(slice(0, self.n_features)).reshape(self.coef.shape)
+
+    @property
+    def intercept_stderr(self) -> Any:
+        """Standard error of the intercept, or of each target's; NaN where `stderr` is, and where none was fitted."""
+        found = self._stderr(slice(self.n_features, None))
+        return float(found[0, 0]) if np.ndim(self.intercept) == 0 else found[:, 0]
+
+    def _stderr(self, part: slice) -> NDArray[np.float64]:
+        return np.asarray(np.multiply.outer(np.atleast_1d(self.residual_std), self._unscaled()[part]))
+
+    def _unscaled(self) -> NDArray[np.float64]:
+        from linreg_fast import inference
+
+        if self.spread is None:
+            return np.full(self.n_features + 1, math.nan)
+        if len(self.spread) == self.n_features + 1:
+            return self.spread
+        return inference.unscaled_lean(self.spread, self.n_features, self.sum_weight, self.fit_intercept)
+
     def predict(self, X: Any, out: NDArray[np.float64] | None = None, *, n_threads: int | None = None) -> Any:
         """Predictions intercept + X coef.
 
         Parameters
         ----------
-        X : array_like of shape (n, n_features), or (n,) for one feature
+        X : array_like of shape (n, n_features), or (n,) for one feature and for a polynomial
         out : ndarray of float64, shape (n,) or (n, n_targets), optional
             Where to write; must not overlap X.
         n_threads : int, optional
@@ -165,17 +220,13 @@ class LinearFit(_Fields):
         ndarray of float64, shape (n,) or (n, n_targets)
             NaN where a row of X has one.
         """
+        if self.chebyshev is not None:
+            from linreg_fast import polynomial
+
+            return polynomial.evaluate(self.chebyshev, X, out)
         data = inputs.matrix(X, self.n_features)
         n = data.n_rows
-        shape = (n,) if self.coef.ndim == 1 else (n, self.n_targets)
-        if out is None:
-            out = np.empty(shape)
-        elif not isinstance(out, np.ndarray) or out.dtype != np.float64 or not out.dtype.isnative:
-            raise TypeError("out must be an array of native float64")
-        elif out.shape != shape:
-            raise ValueError(f"out must have shape {shape}, got {out.shape}")
-        elif not out.flags.writeable or not out.flags.aligned or np.may_share_memory(out, data.X):
-            raise ValueError("out must be writeable and aligned and must not overlap X")
+        out = check_out(out, (n,) if self.coef.ndim == 1 else (n, self.n_targets), data.X)
         if n == 0:
             return out
         coef = np.ascontiguousarray(self.coef.reshape(self.n_targets, self.n_features))
@@ -213,6 +264,9 @@ class LinearFit(_Fields):
             if name == "plan_arguments":
                 continue
             value = getattr(self, name)
+            if name == "spread" and value is not None:
+                # as numbers that mean the same everywhere
+                value = [None if math.isnan(v) else v for v in self._unscaled().tolist()]
             if isinstance(value, (np.ndarray, np.generic)):
                 value = value.tolist()
             if isinstance(value, float) and math.isnan(value):
@@ -235,7 +289,7 @@ class LinearFit(_Fields):
             raise ValueError(f"saved by version {state.get('version')} of the format; this one reads {FORMAT_VERSION}")
         try:
             values = {name: state[name] for name in _Fields.__slots__ if name != "plan_arguments"}
-            for name in ("coef", "cost_history"):
+            for name in ("coef", "cost_history", "chebyshev"):
                 if values[name] is not None:
                     values[name] = np.array(values[name], dtype=np.float64)
             for name in ("intercept", "rss", "ess", "tss"):
@@ -243,6 +297,8 @@ class LinearFit(_Fields):
                     values[name] = np.array(values[name], dtype=np.float64)
                 elif type(values[name]) is not float:
                     raise TypeError(f"{name} is {values[name]!r}")
+            if values["spread"] is not None:
+                values["spread"] = np.array(values["spread"], dtype=np.float64)  # None is NaN
             if values["rcond"] is None:
                 values["rcond"] = math.nan
             for name, kind in KINDS.items():
@@ -251,16 +307,23 @@ class LinearFit(_Fields):
             values["solver_path"] = tuple(values["solver_path"])
             if values["feature_names"] is not None:
                 values["feature_names"] = tuple(values["feature_names"])
+            for name in ("collinear", "dropped"):
+                values[name] = tuple(values[name])
+                if not all(type(j) is int and 0 <= j < values["n_features"] for j in values[name]):
+                    raise TypeError(f"{name} is {values[name]!r}")
             fit = cls(plan_arguments=None, **values)
             p, k = fit.n_features, fit.n_targets
             shapes = fit.coef.shape, np.shape(fit.intercept), np.shape(fit.rss), np.shape(fit.tss)
             names = p if fit.feature_names is None else len(fit.feature_names)
+            spread = (p + 1,) if fit.spread is None else fit.spread.shape
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"not a whole {FORMAT}: {type(error).__name__} {error}") from None
         if (
             shapes not in (((p,), (), (), ()), ((k, p), (k,), (k,), (k,)))
             or (k != 1 and fit.coef.ndim == 1)
             or names != p
+            or spread != (p + 1,)
+            or (fit.chebyshev is not None and fit.chebyshev.shape != (p + 3,))
         ):
             raise ValueError(f"coef, intercept, rss and tss of shapes {shapes} do not fit {p} features, {k} targets")
         return fit

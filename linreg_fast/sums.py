@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast import inputs, levels, passes
+from linreg_fast import double_double, inputs, levels, passes
 
 SHIFT_ROWS = 256  # leading rows whose mean is the shift
 SHIFT_LIMIT = 25.0  # N mu^2 / S_jj beyond which the shift is taken again: it would cost 1.4 digits
+DD_FLOPS = 30  # float64 operations for each double-double product and its sum
 RANGE = (2.0**-800, 2.0**1000)  # of sum w (x - k)^2, outside of which columns are scaled first
 
 Vector = NDArray[np.float64]
@@ -151,6 +152,33 @@ def sum_moments(
     item = data.X.dtype.itemsize
     seconds = passes.row_seconds(item * p + 8 * n_targets, p * (p + 1 + 2 * n_targets))
     return passes.sum_rows(rows, data.n_rows, work_size, size, seconds, n_threads, progress)
+
+
+def dd_cross_products(
+    data: inputs.Table,
+    shift: Vector,
+    scale: Vector,
+    n_threads: int,
+    progress: Callable[[int, int], object] | None = None,
+) -> Matrix:
+    """`cross_products` summed up in double-double: pairs, (m, m, 2), of W = (X - k) d as exact pairs."""
+    p, n_targets = data.n_features, data.n_targets
+    m = p + 1 + n_targets
+    kernel = levels.dd_moments[data.order or "C", data.dtype]
+    scaled = shift * scale
+
+    def rows(lo: int, hi: int, work: Vector, out: Vector) -> None:
+        for X, Y, w, first, last in data.pieces(lo, hi):
+            kernel(X, Y, w, first, last, scale, scaled, work, out.reshape(m, m, 2))
+
+    products = (p + 1) * (p + 2) // 2 + n_targets * (p + 2)
+    seconds = passes.row_seconds(data.X.dtype.itemsize * p + 8 * n_targets, DD_FLOPS * products)
+    work_size = levels.kernels.dd_moments_work_size(p, n_targets)
+    out = passes.sum_rows(rows, data.n_rows, work_size, 2 * m * m, seconds, n_threads, progress, double_double.add_to)
+    M = out.reshape(m, m, 2)
+    below = np.tril_indices(m, -1)
+    M[below] = M.swapaxes(0, 1)[below]
+    return M
 
 
 def in_range(M: Matrix, data: inputs.Table, shift: Vector) -> bool:

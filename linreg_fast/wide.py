@@ -14,16 +14,20 @@ from linreg_fast.closed_form import (
     FULL_DIGITS,
     RANK_TOLERANCE,
     Solution,
+    collinear_columns,
+    constant_columns,
     expected_digits,
+    independent,
     intercepts,
+    minimum_norm,
     thin_svd,
-    warn_rank,
 )
 
 
-def solve_wide(data: inputs.Table, fit_intercept: bool, l2: float) -> Solution:
+def solve_wide(data: inputs.Table, fit_intercept: bool, l2: float, on_collinear: str = "min_norm") -> Solution:
     """Minimum norm for no more rows than columns: SVD of the centred, scaled rows themselves.
 
+    The rank is that of columns scaled to equal norm, the norm that of the coefficients in the user's units.
     No p x p matrix is made: the cost is n^2 p and one float64 copy of X, centred.
     """
     w = None if data.w is None else np.asarray(data.w, dtype=np.float64)
@@ -51,8 +55,13 @@ def solve_wide(data: inputs.Table, fit_intercept: bool, l2: float) -> Solution:
     largest = np.abs(Z).max(axis=0)
     live = np.flatnonzero(largest > CONSTANT * np.abs(m))
     Z = Z[:, live]
-    # A penalty fixes the norm to minimise; without one it is that of the equilibrated columns, whose
-    # largest element is brought to 1 first so that the squares stay in range.
+    collinear: tuple[int, ...] = ()
+    dropped: tuple[int, ...] = ()
+    if not l2:
+        collinear = constant_columns(data, live, on_collinear)
+        dropped = collinear if on_collinear == "drop" else ()
+    # A penalty is in the user's units; without one columns are equilibrated, their largest element brought
+    # to 1 first so that the squares stay in range.
     e = np.zeros(len(live), dtype=np.int64)
     if not l2:
         e = -np.frexp(largest[live])[1].astype(np.int64)
@@ -65,8 +74,19 @@ def solve_wide(data: inputs.Table, fit_intercept: bool, l2: float) -> Solution:
     if len(live):
         U, sigma, Vt = thin_svd(Z)
         rank = int(np.count_nonzero(sigma > RANK_TOLERANCE * math.sqrt(len(live)) * sigma[0]))
+        deficient = rank < len(live) and not l2
+        if deficient:
+            part = collinear_columns(data, live, Vt[:rank], on_collinear, n)
+            collinear = tuple(sorted({*collinear, *part}))
+            if on_collinear == "drop":
+                kept = independent(Vt[:rank])
+                dropped = tuple(sorted({*dropped, *(int(j) for j in np.setdiff1d(live, live[kept]))}))
+                live, e, Z, deficient = live[kept], e[kept], Z[:, kept], False
+                U, sigma, Vt = thin_svd(Z)
         inverse = 1 / sigma[:rank] if not l2 else sigma[:rank] / (sigma[:rank] ** 2 + l2 / unit)
         beta = Vt[:rank].T @ (inverse[:, None] * (U[:, :rank].T @ V))
+        if deficient:
+            beta = minimum_norm(Vt[:rank], None, e, beta)
         coef[:, live] = np.ldexp(beta, e[:, None]).T
         residual = V - Z @ beta
         rcond = float(sigma[rank - 1] / sigma[0])
@@ -74,8 +94,6 @@ def solve_wide(data: inputs.Table, fit_intercept: bool, l2: float) -> Solution:
         delta = EPS / rcond * (1 + tan / rcond)
         spread = np.abs(m[live]) @ np.ldexp(1.0, e) * np.abs(beta).max(axis=0, initial=0.0)
         digits = expected_digits(beta, delta, coef, m, m_y, spread, fit_intercept)
-        if rank < len(live) and not l2:
-            warn_rank(data, live, None, rank)
     zero = np.zeros_like
     return Solution(
         coef=coef,
@@ -86,5 +104,7 @@ def solve_wide(data: inputs.Table, fit_intercept: bool, l2: float) -> Solution:
         rcond=rcond,
         digits=digits,
         path=("svd",),
-        reason=f"{n} rows for {p} columns: {'ridge' if l2 else 'minimum norm'}",
+        reason=f"{n} rows for {p} columns: {'ridge' if l2 else 'columns dropped' if dropped else 'minimum norm'}",
+        collinear=collinear,
+        dropped=dropped,
     )

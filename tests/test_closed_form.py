@@ -170,6 +170,58 @@ def test_wrong_solution_of_lapack_is_detected(monkeypatch, wrong):
             linreg_fast.fit(X, y, solver=solver)
 
 
+@pytest.mark.parametrize("wrong", [lambda b: np.triu(b + 1e-3), lambda b: b + np.nan, np.zeros_like])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_wrong_factors_of_the_rows_are_detected(monkeypatch, wrong, fit_intercept):
+    """QR and SVD against the cross products that no library had a hand in."""
+    X, y = ill_conditioned(1e7)
+    real_qr, real_svd = np.linalg.qr, scipy.linalg.svd
+    with monkeypatch.context() as patch:
+        patch.setattr(np.linalg, "qr", lambda *a, **k: wrong(real_qr(*a, **k)))
+        for solver in ("auto", "qr"):
+            with pytest.raises(np.linalg.LinAlgError):
+                linreg_fast.fit(X, y, solver=solver, fit_intercept=fit_intercept)
+    with monkeypatch.context() as patch:
+        patch.setattr(scipy.linalg, "svd", lambda *a, **k: (lambda U, s, V: (U, s, wrong(V)))(*real_svd(*a, **k)))
+        with pytest.raises(np.linalg.LinAlgError, match="BLAS or LAPACK library in use computes wrong results"):
+            linreg_fast.fit(X, y, solver="svd", fit_intercept=fit_intercept)
+
+
+def too_far(factor, h, real=closed_form.Factor.solve):
+    """Corrections that leave twice the error they should take away."""
+    return 3 * real(factor, h)
+
+
+def test_refinement_that_stalls(monkeypatch):
+    """Each solver is tried, the change recorded, and at last it is said that nothing was refined."""
+    X, y = ill_conditioned(3e7, n=60, noise=10.0)
+    fast = linreg_fast.fit(X, y, solver="svd", precision="fast")
+    monkeypatch.setattr(closed_form.Factor, "solve", too_far)
+    with pytest.warns(ConditionWarning, match="refinement does not contract through svd") as caught:
+        fit = linreg_fast.fit(X, y, precision="extended")
+    assert caught[0].filename == __file__
+    assert fit.solver_path == ("cholesky", "qr", "svd")
+    assert "refinement did not contract after qr" in fit.reason
+    assert (fit.coef == fast.coef).all()
+    assert fit.digits == fast.digits
+    assert worst_lre([*fit.coef, fit.intercept], exact_fit(X, y)) >= fit.digits - 1.5
+    with pytest.warns(ConditionWarning, match="through qr"):
+        named = linreg_fast.fit(X, y, solver="qr", precision="extended")
+    assert named.solver_path == ("qr",)
+
+
+def test_refinement_that_stalls_once(monkeypatch):
+    """A bad factor is left for the next solver's."""
+    X, y = ill_conditioned(1e6, n=60, noise=10.0)
+    real = closed_form.Factor.solve
+    monkeypatch.setattr(
+        closed_form.Factor, "solve", lambda self, h: too_far(self, h) if self.gain > 1.1 * self.kappa else real(self, h)
+    )
+    fit = linreg_fast.fit(X, y, precision="extended")
+    assert fit.solver_path == ("cholesky", "qr")
+    assert worst_lre([*fit.coef, fit.intercept], exact_fit(X, y)) >= 15
+
+
 def test_status_of_the_triangular_solve_counts(monkeypatch):
     X, y = ill_conditioned(10.0)
     monkeypatch.setattr(lapack, "dtrtrs", lambda R, b, **_: (b, 2))

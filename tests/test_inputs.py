@@ -561,3 +561,45 @@ def test_a_failed_call_changes_nothing():
         with pytest.raises(ValueError, match="row 299"):
             linreg_fast.fit(X, y, solver=solver, **options(solver))
     assert checksum(X, y) == before
+
+
+# numbers that float64 does not hold
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64", "longdouble"])
+@pytest.mark.parametrize("where", ["X", "y", "sample_weight"])
+def test_numbers_that_are_rounded(dtype, where):
+    a = {"X": np.arange(12.0).reshape(6, 2) ** 2, "y": np.arange(6.0), "sample_weight": np.ones(6)}
+    a[where] = a[where].astype(dtype)
+    if dtype == "longdouble" and np.finfo(dtype).nmant == 52:
+        pytest.skip("longdouble is float64 here")
+    plain = linreg_fast.fit(**a)  # small ones are not
+    a[where].flat[3] = 2**53
+    linreg_fast.fit(**a)
+    a[where].flat[3] += 1
+    place = {"X": "row 1, column 1"}.get(where, "row 3")
+    with pytest.warns(
+        linreg_fast.PrecisionWarning, match=rf"{where} has 9007199254740993(\.0)? of .* at {place}"
+    ) as caught:
+        fit = linreg_fast.fit(**a)
+    assert caught[0].filename == __file__
+    assert np.isfinite(fit.coef).all()
+    assert plain.digits > 5
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64"])
+def test_large_integers_that_float64_holds(dtype):
+    """Even ones, up to the last there is; the largest of the dtype is not one of them."""
+    last = np.iinfo(dtype).max
+    X = np.array([0, 2**53 + 2, 2**62, last - 2**11 + 1], dtype=dtype)
+    linreg_fast.fit(X, np.arange(4.0))
+    X[1] = last
+    with pytest.warns(linreg_fast.PrecisionWarning, match=f"X has {last} of {dtype} at row 1"):
+        linreg_fast.fit(X[:, None], np.arange(4.0)).predict([[1.0]])
+
+
+def test_prediction_from_numbers_that_are_rounded():
+    fit = linreg_fast.fit(np.arange(4.0), np.arange(4.0))
+    with pytest.warns(linreg_fast.PrecisionWarning, match="X has -9007199254740993 of int64 at row 0") as caught:
+        fit.predict(np.array([[-(2**53) - 1]]))
+    assert caught[0].filename == __file__

@@ -40,7 +40,7 @@ def exact_fit(X, y):
         before = M[i][i]
     b = [Fraction(0)] * size
     for i in range(size - 1, -1, -1):
-        b[i] = (M[i][size] - sum(M[i][j] * b[j] for j in range(i + 1, size))) / M[i][i]
+        b[i] = (M[i][size] - sum((M[i][j] * b[j] for j in range(i + 1, size)), Fraction(0))) / M[i][i]
     return [v * Fraction(2) ** (columns[-1][1] - e) for v, (_, e) in zip(b, columns, strict=False)]
 
 

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Standard errors: s sqrt((X'WX)^-1_jj) from a factor of A = H^-T H^-1, the centred and scaled Gram matrix.
+
+With A = e S e and S the centred Gram matrix the variance of the slopes over s^2 is that of S^-1, of the
+intercept 1/N + m'S^-1 m, m being the means of the columns (Seber and Lee 2003, section 3.11).
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linreg_fast import inputs, levels, sums
+from linreg_fast.closed_form import EPS, Centred, Factor
+from linreg_fast.double_double import add, cholesky, divide, multiply, pairs, solve_transposed, square_root, total
+from linreg_fast.sums import Matrix, Sums, Vector
+
+LOSS = 1e-14  # relative error of the factor beyond which "extended" makes another one in double-double
+CHEAP = 2.0**28  # n p^2 up to which it does so anyway: about half a second
+WIDEST = 400  # columns up to which that is feasible at all
+
+
+def unscaled(M: Sums, C: Centred, factor: Factor | None, n_features: int, fit_intercept: bool) -> Vector | None:
+    """Standard errors over the residual standard deviation, (n_features + 1,), the intercept last.
+
+    NaN for columns that are not in `C`, and without an intercept; None below full rank.
+    """
+    from scipy.linalg import lapack
+
+    p = len(C.live)
+    if factor is None:
+        half = np.zeros((0, 0))
+    elif factor.R is not None:
+        half = lapack.dtrtri(factor.R)[0]
+    elif factor.Vt is not None and factor.sigma is not None and len(factor.Vt) == p:
+        half = factor.Vt.T / factor.sigma
+    else:
+        return None
+    m = M.k[C.live] + C.mu[C.live] / M.d[C.live]
+    out = np.full(n_features + 1, np.nan)
+    with np.errstate(over="ignore"):
+        out[C.live] = np.ldexp(np.linalg.norm(half, axis=1), C.e)
+    if fit_intercept:
+        out[-1] = np.hypot(np.sqrt(1 / M.N), np.linalg.norm(np.ldexp(m, C.e) @ half))
+    return out
+
+
+def unscaled_pairs(A: Matrix, e: NDArray[np.int64], m: Matrix, N: Matrix) -> tuple[Vector, float] | None:
+    """The same from A, (p, p, 2), exponents e, means m, (p, 2), and N as pairs: slopes and intercept."""
+    R = cholesky(A)
+    if R is None:
+        return None
+    p = len(A)
+    right = np.concatenate([pairs(np.eye(p)), m[:, None] * np.ldexp(1.0, e)[:, None, None]], axis=1)
+    Z = solve_transposed(R, right)
+    squares = total(multiply(Z, Z)) if p else np.zeros((1, 2))
+    squares[-1] = add(squares[-1], divide(pairs(np.array(1.0)), N))
+    roots = square_root(squares)[:, 0]
+    return np.ldexp(roots[:-1], e), float(roots[-1])
+
+
+def unscaled_extended(
+    data: Any, M: Sums, C: Centred, factor: Factor | None, fit_intercept: bool, n_threads: int
+) -> Vector | None:
+    """`unscaled` from one more pass in double-double, where the factor at hand has lost digits or the pass is short."""
+    p = len(C.live)
+    plain = unscaled(M, C, factor, data.n_features, fit_intercept)
+    if plain is None or factor is None or p > WIDEST:
+        return plain
+    if factor.gain * EPS <= LOSS and M.n_rows * float(p) ** 2 > CHEAP:
+        return plain
+    shift, units = np.concatenate([M.k, M.ky]), np.concatenate([M.d, M.dy])
+    P = data.fold(functools.partial(sums.dd_cross_products, shift=shift, scale=units, n_threads=n_threads), add)
+    N, s = P[data.n_features, data.n_features], P[C.live, data.n_features]
+    mu = divide(s, N[None]) if fit_intercept else np.zeros_like(s)
+    unit = np.frexp(M.d[C.live])[1] - 1
+    scale = np.ldexp(1.0, C.e - unit)
+    A = add(P[np.ix_(C.live, C.live)], -multiply(s[:, None], mu[None])) * (scale[:, None] * scale)[..., None]
+    m = add(pairs(M.k[C.live]), mu / M.d[C.live, None])
+    found = unscaled_pairs(A, C.e, m, N)
+    if found is not None:
+        plain[C.live] = found[0]
+        if fit_intercept:
+            plain[-1] = found[1]
+    return plain
+
+
+# What `small_c` and `small_solve` leave in their workspace: the shift k and ky, R and R^-1 in rows of `width`
+# numbers, the scales e and the means mu of the shifted columns.
+
+
+@functools.cache
+def lean_part(p: int, streamed: bool) -> slice:
+    """Where it is, from the shift on, or from R on for `small_solve`."""
+    width = _width(p)
+    moments = (p + 2) ** 2
+    if streamed:
+        return slice(moments, moments + 2 * (p + 1) * width)
+    start = levels.kernels.moments_sizes(p, 1, 1)[1] + moments
+    return slice(start, start + p + 1 + 2 * (p + 1) * width)
+
+
+def _width(p: int) -> int:
+    lanes: int = levels.kernels.lanes
+    return (p + lanes - 1) // lanes * lanes
+
+
+def unscaled_lean(part: Vector, p: int, sum_weight: float, fit_intercept: bool) -> Vector:
+    """`unscaled` of a small fit."""
+    width = _width(p)
+    shift, rest = part[:p], part[p + 1 + p * width :]
+    half = rest[: p * width].reshape(p, width)[:, :p]
+    e, mu = rest[p * width : p * width + p], rest[(p + 1) * width : (p + 1) * width + p]
+    slopes = np.linalg.norm(half, axis=1) * e
+    intercept = (
+        np.hypot(np.sqrt(1 / sum_weight), np.linalg.norm((e * (shift + mu)) @ half)) if fit_intercept else np.nan
+    )
+    return np.append(slopes, intercept)

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Polynomials of one variable: fitted in Chebyshev polynomials of x mapped to [-1, 1], returned in powers of x.
+
+The powers of x itself cannot be rounded to float64 without moving the solution: the condition number of
+their columns grows with some 30^degree where x is not about 0. Here t = (x - c) 2^-k is an exact pair
+(double-double), the columns T_1(t) .. T_d(t) are pairs, and so are all sums and what is made of them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from linreg_fast import inputs, normal_equations, objective, passes, sums
+from linreg_fast.closed_form import EPS, FULL_DIGITS
+from linreg_fast.double_double import add, cholesky, multiply, pairs, product, solve_transposed, total, two_sum
+from linreg_fast.result import LinearFit, check_out
+from linreg_fast.sums import Matrix, Vector
+
+PRECISIONS = ("fast", "auto", "extended")
+SMALLEST = 2.0**-960  # pairs keep their digits above
+DEGREE = 60  # beyond, coefficients of powers say nothing even in double-double
+
+
+def fit_polynomial(
+    x: Any,
+    y: Any,
+    degree: int,
+    *,
+    sample_weight: Any = None,
+    precision: str = "auto",
+    n_threads: int | None = None,
+) -> LinearFit:
+    """Fit y = intercept + coef[0] x + coef[1] x^2 + .. + coef[degree - 1] x^degree by least squares.
+
+    Parameters
+    ----------
+    x : array_like of shape (n_samples,)
+        In any units: it is shifted and scaled inside, exactly.
+    y : array_like of shape (n_samples,)
+    degree : int
+        From 1 to 60.
+    sample_weight : array_like of shape (n_samples,), optional
+        Weights, finite and not negative.
+    precision : {"auto", "fast", "extended"}
+        "fast" sums up in float64, the others in double-double: the coefficients are then those of the exact
+        powers of x, rounded. Both keep 2 `degree` columns of n_samples float64 while they run.
+    n_threads : int, optional
+
+    Returns
+    -------
+    LinearFit
+        Its `digits` are those of the worst coefficient of a power. `predict` takes x, of shape (n,), and
+        evaluates the Chebyshev series, which has more digits near the data than the powers would have.
+        Its `rcond` is that of the Chebyshev polynomials.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Data that cannot be used, as in `fit`; a degree out of range; no more different x than `degree`.
+    numpy.linalg.LinAlgError
+        The x are so close to `degree` places or fewer that there is no unique solution.
+
+    Examples
+    --------
+    >>> import numpy as np, linreg_fast
+    >>> x = np.arange(2000.0, 2021.0)
+    >>> fit = linreg_fast.fit_polynomial(x, (x - 2010.0) ** 2, 2)
+    >>> fit.intercept, fit.coef
+    (4040100.0, array([-4.02e+03,  1.00e+00]))
+    >>> fit.predict([2010.0, 2011.0])
+    array([0., 1.])
+    """
+    if isinstance(degree, bool) or not isinstance(degree, (int, np.integer)):
+        raise TypeError(f"degree must be an integer, not {type(degree).__name__}")
+    if not 1 <= degree <= DEGREE:
+        raise ValueError(f"degree must be from 1 to {DEGREE}, got {degree}")
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
+    data = inputs.table(x, y, sample_weight)
+    if not data.one_feature:
+        raise ValueError(f"x must have one dimension, got shape {data.X.shape}")
+    if not data.one_target:
+        raise ValueError(f"y must have one dimension, got shape {data.Y.shape}: fit the targets one by one")
+    fault = inputs.first_fault(data)
+    if fault is not None:
+        raise ValueError(fault)
+    degree, workers = int(degree), passes.threads(n_threads)
+    n_samples, sum_weight = objective.count_present(data)
+    there = slice(None) if data.w is None else np.asarray(data.w) != 0
+    u = np.asarray(data.X[there, 0], dtype=np.float64)
+    if not len(u):
+        raise ValueError("sample_weight has no positive weight: no row is left to fit")
+    found = len(np.unique(u))
+    if found <= degree:
+        raise ValueError(f"x has {found} different values: they cannot determine a polynomial of degree {degree}")
+    c, unit = _domain(float(u.min()), float(u.max()))
+    T = _chebyshev(_mapped(u, c, unit), degree)
+    w = None if data.w is None else np.asarray(data.w[there], dtype=np.float64)
+    with np.errstate(all="ignore"):
+        P = _powers(c, unit, degree)
+    if not (np.isfinite(P).all() and P[degree, degree, 0] > SMALLEST):
+        raise ValueError("coefficients of powers of x leave the range of float64; scale x")
+    v = np.asarray(data.Y[there, 0], dtype=np.float64)
+    M, shift = _sums(T, v, w, precision, workers)
+    rounding = EPS if precision == "fast" else normal_equations.DD_UNIT * degree**2
+    noise = rounding * np.diagonal(M[..., 0])
+    E = normal_equations.equations(M, noise, rounding, shift, degree, True, 0.0)
+    R = cholesky(E.A) if len(E.live) == degree else None
+    if R is None:
+        hint = 'float64; use precision="auto"' if precision == "fast" else "double-double"
+        raise np.linalg.LinAlgError(
+            f"the x are too close to {degree} places to determine a polynomial of that degree in {hint}"
+        )
+    with np.errstate(all="ignore"):
+        return _result(E, R, P, c, unit, sum_weight, n_samples, precision)
+
+
+def _domain(least: float, largest: float) -> tuple[float, float]:
+    """c and a power of two with |x - c| <= unit for all x."""
+    c = least / 2 + largest / 2
+    return c, 2.0 ** math.frexp(max(largest / 2 - c / 2, c / 2 - least / 2) * 2)[1]
+
+
+def _mapped(x: Vector, c: float, unit: float) -> Matrix:
+    """t = (x - c) / unit as pairs, exactly."""
+    return pairs(*two_sum(x, np.full_like(x, -c))) / unit
+
+
+def _chebyshev(t: Matrix, degree: int) -> list[Matrix]:
+    """T_1(t) .. T_degree(t) as pairs: T_k+1 = 2 t T_k - T_k-1."""
+    T = [pairs(np.ones(len(t))), t]
+    for _ in range(degree - 1):
+        T.append(add(2 * multiply(t, T[-1]), -T[-2]))
+    return T[1:]
+
+
+def _powers(c: float, unit: float, degree: int) -> Matrix:
+    """Pairs P[k, j]: the coefficient of x^j in T_k((x - c) / unit), for k and j from 0 to degree."""
+    P = np.zeros((degree + 1, degree + 1, 2))
+    P[0, 0] = 1.0, 0.0
+    P[1, :2] = [[-c / unit, 0.0], [1 / unit, 0.0]]
+    for k in range(1, degree):
+        lifted = np.roll(P[k], 1, axis=0) / unit  # T_k x / unit; the highest place is still free
+        P[k + 1] = add(2 * add(lifted, multiply(P[k], pairs(np.array(-c / unit)))), -P[k - 1])
+    return P
+
+
+def _sums(T: list[Matrix], v: Vector, w: Vector | None, precision: str, n_threads: int) -> tuple[Matrix, Vector]:
+    """Moments of [T - k, 1, y - ky] as pairs, and the shift."""
+    degree = len(T)
+    hi = np.asfortranarray(np.stack([column[:, 0] for column in T], axis=1))
+    shift = sums.leading_mean(inputs.table(hi, v, w))
+    if precision == "fast":
+        return pairs(sums.cross_products(inputs.table(hi, v, w), shift, np.ones_like(shift), n_threads, None)), shift
+    # high and low parts side by side, and their cross products added up
+    both = np.asfortranarray(np.concatenate([hi, np.stack([column[:, 1] for column in T], axis=1)], axis=1))
+    longer = np.concatenate([shift[:degree], np.zeros(degree), shift[degree:]])
+    M = sums.dd_cross_products(inputs.table(both, v, w), longer, np.ones_like(longer), n_threads)
+    low = slice(degree, 2 * degree)
+    M[:degree] = add(M[:degree], M[low])
+    M[:, :degree] = add(M[:, :degree], M[:, low])
+    kept = np.delete(np.arange(len(M)), low)
+    return M[np.ix_(kept, kept)], shift
+
+
+def _result(
+    E: normal_equations.Equations,
+    R: Matrix,
+    P: Matrix,
+    c: float,
+    unit: float,
+    sum_weight: float,
+    n_samples: int,
+    precision: str,
+) -> LinearFit:
+    """From R'R = A to coefficients of powers, their errors and their digits, all in pairs."""
+    degree = len(R)
+    scale = np.ldexp(1.0, E.e)[:, None]
+    # what the powers are of the equilibrated columns: those of x first, then that of 1, less the means
+    C = P[1:, 1:] * scale[:, None]
+    C0 = add(P[1:, 0], -E.m) * scale
+    Z = solve_transposed(R, np.concatenate([E.c, C, C0[:, None], pairs(np.eye(degree))], axis=1))
+    z, D, half = Z[:, :1], Z[:, 1 : degree + 2], Z[:, degree + 2 :]
+    b = product(D, z)[:, 0]
+    b[-1] = add(b[-1], E.m_y[0])
+    tss = E.S_yy[0]
+    ess = total(multiply(z, z))[0]
+    rss = add(tss, -ess)
+    if rss[0] < 0:
+        rss = np.zeros(2)
+    squares = total(multiply(D, D))
+    squares[-1, 0] += 1 / sum_weight
+    if not (np.isfinite(b).all() and np.isfinite(squares).all()):
+        raise ValueError("a coefficient of a power of x leaves the range of float64; scale x")
+    series = product(half, z)[:, 0] * scale
+    beta = series[:, 0] / scale[:, 0]
+    singular = np.linalg.svd(R[..., 0], compute_uv=False)
+    rcond = float(singular[-1] / singular[0])
+    # errors of beta from those of A and c, carried over to each power
+    error = (E.noise * float(np.abs(beta).max(initial=0.0)) + float(E.noise_c[0])) / rcond**2 / singular[0] ** 2
+    worst = EPS
+    for j in range(degree + 1):
+        size = abs(float(b[j, 0]))
+        if size > 0:
+            column = C[:, j, 0] if j < degree else C0[:, 0]
+            own = float(E.noise_m_y[0] + np.abs(column) @ np.abs(beta) * E.noise) if j == degree else 0.0
+            worst = max(worst, (error * float(np.linalg.norm(column)) + own) / size)
+    mean = add(E.m_y[0], -total(multiply(E.m, series)))[0]
+    return LinearFit(
+        coef=b[:-1, 0].copy(),
+        intercept=float(b[-1, 0]),
+        solver="cholesky",
+        solver_path=("cholesky",),
+        reason=f"Chebyshev polynomials of (x - {c:g}) / {unit:g}" + ", sums in double-double" * (precision != "fast"),
+        plan_arguments=None,
+        precision=precision,
+        digits=min(FULL_DIGITS, max(0.0, -math.log10(worst))),
+        rank=degree,
+        rcond=rcond,
+        converged=True,
+        n_iter=0,
+        cost_history=None,
+        rss=float(rss[0]),
+        ess=float(add(tss, -rss)[0]),
+        tss=float(tss[0]),
+        sum_weight=sum_weight,
+        n_samples=n_samples,
+        n_features=degree,
+        n_targets=1,
+        feature_names=None,
+        fit_intercept=True,
+        l2=0.0,
+        spread=np.sqrt(squares[:, 0]),
+        chebyshev=np.concatenate([[c, unit, mean], series[:, 0]]),
+    )
+
+
+def evaluate(chebyshev: Vector, x: Any, out: Vector | None = None) -> Vector:
+    """sum_k b_k T_k((x - c) / unit) by Clenshaw's recurrence; `chebyshev` is [c, unit, b_0, b_1 ..]."""
+    data = inputs.matrix(x, 1)
+    out = check_out(out, (data.n_rows,), data.X)
+    u = np.asarray(data.X[:, 0], dtype=np.float64)
+    c, unit, *b = chebyshev.tolist()
+    t = 2 * (u - c) / unit
+    last, value = np.zeros_like(t), np.zeros_like(t)
+    for coefficient in b[:0:-1]:
+        last, value = value, coefficient + t * value - last
+    out[:] = b[0] + t / 2 * value - last
+    return out

@@ -1,0 +1,235 @@
+"""Columns that depend on each other: which ones, what is done about them, and in whose units."""
+
+from __future__ import annotations
+
+import csv
+import warnings
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from conftest import STRD, exact_fit, lre
+
+import linreg_fast
+from linreg_fast import RankWarning, closed_form
+
+
+def dependent(n=40, seed=0, offset=3):
+    """Whole numbers: column 3 is the sum of 0 and 1, column 5 twice 2 plus 4, all else independent."""
+    rng = np.random.default_rng(seed)
+    X = rng.integers(-9, 10, (n, 5)) + offset
+    X = np.column_stack([X[:, :3], X[:, 0] + X[:, 1], X[:, 3], 2 * X[:, 2] + X[:, 3]]).astype(float)
+    return X, rng.integers(-9, 10, n).astype(float)
+
+
+def exact_columns(A, b):
+    rows = [[*row, v] for row, v in zip(A, b, strict=True)]
+    for i in range(len(rows)):
+        pivot = next(r for r in range(i, len(rows)) if rows[r][i] != 0)
+        rows[i], rows[pivot] = rows[pivot], rows[i]
+        rows[i] = [v / rows[i][i] for v in rows[i]]
+        for r in range(len(rows)):
+            if r != i:
+                rows[r] = [v - rows[r][i] * u for v, u in zip(rows[r], rows[i], strict=True)]
+    return [row[-1] for row in rows]
+
+
+def exact_minimum_norm(D, independent, b):
+    """The minimum-norm coefficients of X D, X of `dependent`, those of its independent columns being b, exactly.
+
+    X = B C with B the independent columns; b D = C'(C D^2 C')^-1 b scaled.
+    """
+    C = [[Fraction(0)] * 6 for _ in independent]
+    for i, j in enumerate(independent):
+        C[i][j] = Fraction(1)
+    C[0][3] = C[1][3] = C[3][5] = Fraction(1)
+    C[2][5] = Fraction(2)
+    C = [[v * Fraction(float(d)) for v, d in zip(row, D, strict=True)] for row in C]
+    CC = [[sum(a * c for a, c in zip(left, right, strict=True)) for right in C] for left in C]
+    g = exact_columns(CC, b)
+    return [sum(C[i][j] * g[i] for i in range(4)) for j in range(6)]
+
+
+SCALES = [(0,) * 6, (0, 1, 2, 3, 4, 5), (20, 0, -20, 0, 20, 0), (-27, 27, 0, 27, 0, -27), (60, -60, 30, -30, 0, 40)]
+
+
+@pytest.mark.parametrize("exponents", SCALES)
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("precision", ["fast", "auto", "extended"])
+def test_minimum_norm_is_that_of_the_users_units(exponents, fit_intercept, precision):
+    """Exact solution in rational numbers; scales of the columns from 2^-60 to 2^60."""
+    X, y = dependent()
+    D = np.ldexp(1.0, exponents)
+    b = exact_fit(X[:, [0, 1, 2, 4]], y, fit_intercept)
+    exact = exact_minimum_norm(D, (0, 1, 2, 4), b[:4])
+    with pytest.warns(RankWarning, match="rank 4 of 6"):
+        fit = linreg_fast.fit(X * D, y, fit_intercept=fit_intercept, precision=precision)
+    assert fit.rank == 4
+    reached = min(lre(*pair) for pair in zip(fit.coef, exact, strict=True))
+    assert max(0.0, reached) >= fit.digits - 1.5
+    norm = np.linalg.norm([float(v) for v in exact])
+    assert np.linalg.norm(fit.coef) == pytest.approx(norm, rel=1e-11)
+    if np.ptp(exponents) <= 60:
+        # a coefficient that is 1e-16 of another, by its unit, is known to as much of that only
+        for unit in (np.ones(6), D):
+            error = unit * (fit.coef - np.array([float(v) for v in exact]))
+            assert np.abs(error).max() <= 1e-12 * np.abs(unit * fit.coef).max()
+    mean = [Fraction(float(v)) / 40 for v in (X * D).sum(axis=0)]
+    intercept = Fraction(float(y.sum())) / 40 - sum(m * v for m, v in zip(mean, exact, strict=True))
+    assert fit.intercept == pytest.approx(float(intercept) if fit_intercept else 0.0, rel=1e-10)
+    assert fit.collinear == (0, 1, 2, 3, 4, 5)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("shape", [(10, 30), (12, 12), (60, 8)])
+def test_same_as_scikit_learn(fit_intercept, weighted, shape):
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal(shape) * 10.0 ** rng.integers(-2, 3, shape[1]) + 5.0
+    if shape[0] > shape[1]:
+        X[:, -1] = X[:, 0] - 3 * X[:, 1]
+    y, w = rng.standard_normal(shape[0]), rng.random(shape[0]) if weighted else None
+    peer = linear_model.LinearRegression(fit_intercept=fit_intercept, tol=1e-13).fit(X, y, w)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RankWarning)
+        fit = linreg_fast.fit(X, y, sample_weight=w, fit_intercept=fit_intercept)
+    np.testing.assert_allclose(fit.coef, peer.coef_, rtol=1e-9, atol=1e-10 * np.abs(peer.coef_).max())
+    assert fit.intercept == pytest.approx(peer.intercept_, rel=1e-9, abs=1e-10)
+
+
+def test_flights():
+    """A real table: dep_time is 100 hour + minute, year is constant."""
+    path = STRD.parent / "nycflights.csv"
+    if not path.is_file():
+        pytest.skip(f"the table is not at {path}: it is not part of the project")
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+
+    def numeric(name):
+        try:
+            return np.array([float(row[name]) for row in rows])
+        except ValueError:
+            return None
+
+    columns = {name: numeric(name) for name in rows[0] if name != "arr_delay"}
+    columns = {name: values for name, values in columns.items() if values is not None}
+    X, y, names = np.column_stack(list(columns.values())), numeric("arr_delay"), list(columns)
+    with pytest.warns(RankWarning, match=r"\['dep_time', 'hour', 'minute'\] depend on each other"):
+        fit = linreg_fast.fit(X, y, feature_names=names)
+    centred = X - X.mean(axis=0)
+    np.testing.assert_allclose(fit.coef, np.linalg.lstsq(centred, y - y.mean())[0], rtol=1e-9, atol=1e-15)
+    assert [names[j] for j in fit.collinear] == sorted(["year", "dep_time", "hour", "minute"], key=names.index)
+    whole = np.linalg.lstsq(np.column_stack([np.ones(len(y)), X]), y, rcond=1e-14)[0]
+    others = [j for j, name in enumerate(names) if name != "year"]
+    np.testing.assert_allclose(fit.coef[others], whole[1:][others], rtol=1e-9)
+    assert fit.coef[names.index("year")] == 0.0
+
+
+# what to do about them
+
+
+@pytest.mark.parametrize("solver", ["auto", "svd"])
+@pytest.mark.parametrize("precision", ["fast", "extended"])
+def test_drop(solver, precision):
+    """Columns that depend on those before them get 0; the others are the fit without them."""
+    X, y = dependent()
+    with pytest.warns(RankWarning, match=r"the columns \[3, 5\] were dropped"):
+        fit = linreg_fast.fit(X, y, on_collinear="drop", solver=solver, precision=precision)
+    assert fit.dropped == (3, 5)
+    assert fit.collinear == (0, 1, 2, 3, 4, 5)
+    assert (fit.coef[[3, 5]] == 0).all()
+    alone = linreg_fast.fit(X[:, [0, 1, 2, 4]], y, solver=solver, precision=precision)
+    np.testing.assert_allclose(fit.coef[[0, 1, 2, 4]], alone.coef, rtol=1e-11)
+    assert fit.intercept == pytest.approx(alone.intercept, rel=1e-11)
+    assert fit.rank == 4
+    assert fit.rss == pytest.approx(alone.rss, rel=1e-11)
+    if precision == "extended":
+        exact = exact_fit(X[:, [0, 1, 2, 4]], y)
+        assert min(lre(*pair) for pair in zip(fit.coef[[0, 1, 2, 4]], exact, strict=False)) >= 15
+        assert fit.digits > 15
+
+
+def test_drop_of_wide_data():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((6, 9)) + 1, rng.standard_normal(6)
+    X[:, 1] = 2 * X[:, 0]
+    X[:, 3] = 7.0
+    with pytest.warns(RankWarning, match="6 rows cannot determine 8 columns"):
+        fit = linreg_fast.fit(X, y, on_collinear="drop")
+    assert fit.dropped == (1, 3, 7, 8)
+    np.testing.assert_allclose(fit.predict(X), y, rtol=1e-11)
+    assert np.flatnonzero(fit.coef).tolist() == [0, 2, 4, 5, 6]
+
+
+def test_all_solutions_predict_the_same():
+    X, y = dependent(seed=3)
+    with pytest.warns(RankWarning):
+        fits = [linreg_fast.fit(X, y, on_collinear=way) for way in ("min_norm", "drop")]
+    np.testing.assert_allclose(fits[0].predict(X), fits[1].predict(X), rtol=1e-11, atol=1e-11)
+
+
+def test_raise():
+    X, y = dependent()
+    with pytest.raises(
+        np.linalg.LinAlgError, match=r"rank 4 of 6: the columns \['a', 'b', 'c', 'd', 'e', 'f'\] depend"
+    ):
+        linreg_fast.fit(X, y, on_collinear="raise", feature_names=list("abcdef"))
+    with pytest.raises(np.linalg.LinAlgError, match="5 rows cannot determine 6 columns"):
+        linreg_fast.fit(X[:5], y[:5], on_collinear="raise")
+    with pytest.raises(np.linalg.LinAlgError, match=r"columns \[1\] of X are constant"):
+        linreg_fast.fit(np.column_stack([X[:, 0], np.full(40, 5.0)]), y, on_collinear="raise")
+    fit = linreg_fast.fit(X[:, :3], y, on_collinear="raise")
+    assert (fit.collinear, fit.dropped) == ((), ())
+
+
+def test_constant_column_beside_an_intercept():
+    """It depends on the intercept, but its coefficient of 0 is what everyone means: no warning."""
+    X, y = dependent()
+    X = np.column_stack([X[:, 0], np.full(40, 5.0)])
+    for way, dropped in (("min_norm", ()), ("drop", (1,))):
+        fit = linreg_fast.fit(X, y, on_collinear=way)
+        assert (fit.collinear, fit.dropped, fit.coef[1]) == ((1,), dropped, 0.0)
+    assert linreg_fast.fit(X, y, fit_intercept=False, on_collinear="raise").collinear == ()
+    assert linreg_fast.fit(X, y, l2=1.0, on_collinear="raise").collinear == ()
+
+
+def test_wrong_ways():
+    X, y = dependent()
+    with pytest.raises(ValueError, match="on_collinear must be one of min_norm, drop, raise; got 'ignore'"):
+        linreg_fast.fit(X, y, on_collinear="ignore")
+    with pytest.raises(ValueError, match="'gd' does not see collinear columns"):
+        linreg_fast.fit(X, y, on_collinear="drop", solver="gd")
+
+
+def test_saved_and_loaded(tmp_path):
+    X, y = dependent()
+    with pytest.warns(RankWarning):
+        fit = linreg_fast.fit(X, y, on_collinear="drop")
+    fit.save(tmp_path / "fit.json")
+    loaded = linreg_fast.LinearFit.load(tmp_path / "fit.json")
+    assert (loaded.collinear, loaded.dropped) == (fit.collinear, fit.dropped)
+    state = fit.to_dict()
+    for wrong in ([6], [-1], ["a"], 3):
+        with pytest.raises(ValueError, match="not a whole"):
+            linreg_fast.LinearFit.from_dict({**state, "collinear": wrong})
+
+
+# the choice of columns
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_independent_columns_are_the_first_ones(seed):
+    rng = np.random.default_rng(seed)
+    V = np.linalg.qr(rng.standard_normal((7, 3)))[0].T
+    assert closed_form.independent(V).tolist() == [0, 1, 2]
+    V = np.column_stack([V[:, 0], -2 * V[:, 0], V[:, 1], V[:, 0] + V[:, 1], V[:, 2:]])
+    assert closed_form.independent(V).tolist() == [0, 2, 4]
+
+
+def test_independent_columns_where_none_stands_out():
+    """Every column is within rounding of those before: the pivots decide."""
+    V = np.array([[1.0, 0.0, 0.0], [0.0, 1e-9, 1.0]])
+    assert closed_form.independent(V).tolist() == [0, 2]
+    V = np.array([[1.0, 1.0], [0.0, 1e-9]])
+    assert closed_form.independent(V).tolist() == [0, 1]

@@ -1,0 +1,183 @@
+"""Standard errors."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+from conftest import problem, worst_lre
+from test_accuracy import load, sets
+
+import linreg_fast
+from linreg_fast import fitting, inference
+
+
+def both(fit):
+    return [*fit.stderr, fit.intercept_stderr] if fit.fit_intercept else list(fit.stderr)
+
+
+def textbook(X, y, w=None, fit_intercept=True):
+    """sqrt(diag(s^2 (A'WA)^-1)) by the inverse of all columns."""
+    w = np.ones(len(y)) if w is None else w
+    A = np.column_stack([X, np.ones(len(y))]) if fit_intercept else X
+    G = np.linalg.inv(A.T @ (w[:, None] * A))
+    r = y - A @ (G @ (A.T @ (w * y)))
+    return np.sqrt(np.diagonal(G) * (w @ r**2) / (np.count_nonzero(w) - A.shape[1]))
+
+
+@sets
+@pytest.mark.parametrize("layout", ["C", "F"])
+def test_strd_extended(name, layout):
+    X, y, record = load(name)
+    fit = linreg_fast.fit(np.asarray(X, order=layout), y, fit_intercept=record["intercept"], precision="extended")
+    found = [fit.intercept_stderr, *fit.stderr] if record["intercept"] else list(fit.stderr)
+    assert worst_lre(found, record["exact_float64_design_40"]["stderr"]) >= (13.0 if name == "Filip" else 15.0)
+
+
+@sets
+def test_strd_auto(name):
+    X, y, record = load(name)
+    if float(record["exact_float64_design_40"]["rss"]) < 1e-20:
+        return  # residuals of rounding
+    fit = linreg_fast.fit(X, y, fit_intercept=record["intercept"])
+    found = [fit.intercept_stderr, *fit.stderr] if record["intercept"] else list(fit.stderr)
+    assert worst_lre(found, record["exact_float64_design_40"]["stderr"]) >= (7.5 if name == "Filip" else 10.5)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("weights", ["none", "random", "absent rows"])
+@pytest.mark.parametrize("p", [1, 2, 3, 7, 8, 9, 17, 70])
+@pytest.mark.parametrize("precision", ["fast", "extended"])
+def test_against_the_textbook(fit_intercept, weights, p, precision):
+    X, y, _, _ = problem(200, p, offset=3.0)
+    w = None if weights == "none" else np.random.default_rng(0).random(200) + 0.1
+    if weights == "absent rows":
+        w[::3] = 0.0
+    fit = linreg_fast.fit(X, y, sample_weight=w, fit_intercept=fit_intercept, precision=precision)
+    np.testing.assert_allclose(both(fit), textbook(X, y, w, fit_intercept), rtol=1e-9)
+    assert np.isnan(fit.intercept_stderr) == (not fit_intercept)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("n", [50, 20_000])
+def test_small_fits_without_python_have_them_too(monkeypatch, many_blocks, order, dtype, n):
+    """What the kernel leaves in its workspace is read as the general path computes it; in one call and streamed."""
+    X, y, _, _ = problem(n, 5, offset=100.0, dtype=dtype)
+    X = np.asarray(X, order=order)
+    lean = linreg_fast.fit(X, y, precision="fast")
+    assert len(lean.spread) > 6
+    monkeypatch.setattr(fitting, "_fit_lean", lambda *_: None)
+    general = linreg_fast.fit(X, y, precision="fast")
+    assert len(general.spread) == 6
+    np.testing.assert_allclose(both(lean), both(general), rtol=1e-10)
+
+
+def test_same_as_statsmodels():
+    api = pytest.importorskip("statsmodels.api")
+    X, y, _, _ = problem(80, 4, offset=2.0)
+    w = np.random.default_rng(1).random(80)
+    A = api.add_constant(X)
+    for peer, fit in (
+        (api.OLS(y, A).fit(), linreg_fast.fit(X, y)),
+        (api.WLS(y, A, weights=w).fit(), linreg_fast.fit(X, y, sample_weight=w)),
+    ):
+        np.testing.assert_allclose([fit.intercept_stderr, *fit.stderr], peer.bse, rtol=1e-10)
+
+
+def test_same_as_linregress():
+    stats = pytest.importorskip("scipy.stats")
+    X, y, _, _ = problem(30, 1)
+    peer, fit = stats.linregress(X[:, 0], y), linreg_fast.fit(X[:, 0], y)
+    assert fit.stderr[0] == pytest.approx(peer.stderr, rel=1e-12)
+    assert fit.intercept_stderr == pytest.approx(peer.intercept_stderr, rel=1e-12)
+
+
+@pytest.mark.parametrize("solver", ["cholesky", "qr", "svd"])
+def test_every_solver(solver):
+    X, y, _, _ = problem(60, 3, offset=10.0)
+    fit = linreg_fast.fit(X, y, solver=solver, precision="fast")
+    np.testing.assert_allclose(both(fit), textbook(X, y), rtol=1e-9)
+
+
+def test_several_targets():
+    X, y, _, _ = problem(60, 3)
+    Y = np.column_stack([y, y**2])
+    for precision in ("fast", "extended"):
+        fit = linreg_fast.fit(X, Y, precision=precision)
+        assert fit.stderr.shape == (2, 3)
+        assert fit.intercept_stderr.shape == (2,)
+        for t in range(2):
+            expected = textbook(X, Y[:, t])
+            np.testing.assert_allclose([*fit.stderr[t], fit.intercept_stderr[t]], expected, rtol=1e-10)
+    one = linreg_fast.fit(X, Y[:, :1])
+    assert (one.stderr.shape, one.intercept_stderr.shape) == ((1, 3), (1,))
+
+
+def test_scales_out_of_range_of_their_squares():
+    X, y, _, _ = problem(60, 3)
+    D = np.array([1e200, 1.0, 1e-200])
+    fit = linreg_fast.fit(X * D, y, precision="extended")
+    plain = linreg_fast.fit(X, y, precision="extended")
+    np.testing.assert_allclose(fit.stderr * D, plain.stderr, rtol=1e-12)
+    assert fit.intercept_stderr == pytest.approx(plain.intercept_stderr, rel=1e-12)
+
+
+def test_extended_where_the_factor_at_hand_is_good_enough(monkeypatch):
+    """No pass in double-double over many rows, unless digits were lost."""
+    X, y, _, _ = problem(300, 2)
+    expected = both(linreg_fast.fit(X, y, precision="extended"))
+    monkeypatch.setattr(inference, "CHEAP", 0.0)
+    taken = []
+    real = inference.sums.dd_cross_products
+    monkeypatch.setattr(inference.sums, "dd_cross_products", lambda *a: taken.append(1) or real(*a))
+    np.testing.assert_allclose(both(linreg_fast.fit(X, y, precision="extended")), expected, rtol=1e-13)
+    assert not taken
+    X[:, 1] = X[:, 0] + 1e-4 * X[:, 1]
+    linreg_fast.fit(X, y, precision="extended")
+    assert taken
+
+
+def test_not_there():
+    """NaN wherever there is no such thing."""
+    X, y, _, _ = problem(30, 3)
+    cases = {
+        "penalty": linreg_fast.fit(X, y, l2=1.0),
+        "descent": linreg_fast.fit(X, y, solver="gd"),
+        "no freedom": linreg_fast.fit(X[:4], y[:4]),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", linreg_fast.RankWarning)
+        cases["rank"] = linreg_fast.fit(np.column_stack([X, X[:, 0]]), y)
+        cases["wide"] = linreg_fast.fit(X[:2], y[:2])
+        dropped = linreg_fast.fit(np.column_stack([X, X[:, 0]]), y, on_collinear="drop")
+    for case, fit in cases.items():
+        assert np.isnan(fit.stderr).all(), case
+        assert fit.stderr.shape == fit.coef.shape
+        assert np.isnan(fit.intercept_stderr), case
+    np.testing.assert_allclose([*dropped.stderr[:3], dropped.intercept_stderr], textbook(X, y), rtol=1e-10)
+    assert np.isnan(dropped.stderr[3])
+    constant = linreg_fast.fit(np.column_stack([X, np.ones(30)]), y)
+    np.testing.assert_allclose([*constant.stderr[:3], constant.intercept_stderr], textbook(X, y), rtol=1e-10)
+    assert np.isnan(constant.stderr[3])
+    mean = linreg_fast.fit(np.empty((30, 0)), y)
+    assert mean.intercept_stderr == pytest.approx(np.std(y, ddof=1) / np.sqrt(30), rel=1e-12)
+
+
+def test_kept_by_pickle_and_by_files(tmp_path):
+    X, y, _, _ = problem(30, 3)
+    for fit in (
+        linreg_fast.fit(X, y),
+        linreg_fast.fit(X, y, precision="extended"),
+        linreg_fast.fit(X, y, fit_intercept=False),
+        linreg_fast.fit(np.column_stack([X, np.ones(30)]), y),
+        linreg_fast.fit(X, y, l2=1.0),
+    ):
+        fit.save(tmp_path / "fit.json")
+        for copy in (pickle.loads(pickle.dumps(fit)), linreg_fast.LinearFit.load(tmp_path / "fit.json")):
+            assert copy.stderr.tobytes() == fit.stderr.tobytes()
+            np.testing.assert_array_equal(copy.intercept_stderr, fit.intercept_stderr)
+        with pytest.raises(ValueError, match=r"not a whole|do not fit"):
+            linreg_fast.LinearFit.from_dict({**fit.to_dict(), "spread": [1.0]})
