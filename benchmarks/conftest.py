@@ -9,28 +9,25 @@ import pytest
 import threadpoolctl
 
 import linreg_fast
+from linreg_fast import bench
 
 THREADS = 2  # for linreg_fast and for BLAS alike
 
 
 @functools.lru_cache(maxsize=2)
 def table(n: int, p: int, order: str = "C", dtype: str = "float64") -> tuple[np.ndarray, np.ndarray]:
-    """X of standard normal columns about offsets of 0 to 1, y = 1 + sum X + noise."""
-    rng = np.random.default_rng(n + p)
-    X = rng.standard_normal((n, p)) + rng.random(p)
-    y = 1.0 + X.sum(axis=1) + 0.5 * rng.standard_normal(n)
+    """The table of `linreg-fast bench`, in another layout where asked for."""
+    X, y = bench.generate(n, p)
     return np.asarray(X, dtype=dtype, order=order), y
 
 
 @pytest.fixture(autouse=True)
 def pinned(benchmark):
     """Pin the threads of both sides, and record what ran."""
-    linreg_fast.set_num_threads(THREADS)
-    with threadpoolctl.threadpool_limits(THREADS):
+    with bench.pinned(THREADS):
         benchmark.extra_info["config"] = linreg_fast.show_config()
         benchmark.extra_info["blas"] = [
             {key: info[key] for key in ("internal_api", "version", "num_threads", "architecture") if key in info}
             for info in threadpoolctl.threadpool_info()
         ]
         yield
-    linreg_fast.set_num_threads(None)

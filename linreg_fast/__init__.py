@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Linear regression by closed form and by gradient descent, with a compiled core."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from linreg_fast.closed_form import ConditionWarning, RankWarning
 from linreg_fast.config import show_config
 from linreg_fast.descent import ConvergenceWarning, LearningRateError
 from linreg_fast.fitting import fit
 from linreg_fast.inputs import PrecisionWarning
-from linreg_fast.moments import Moments
 from linreg_fast.objective import cost, gradient
 from linreg_fast.passes import set_num_threads
 from linreg_fast.planning import Plan, plan
 from linreg_fast.polynomial import fit_polynomial
 from linreg_fast.result import LinearFit
-from linreg_fast.selection import by_group, cross_validate, l2_path, stepwise
-from linreg_fast.streams import fit_file, fit_stream
+
+if TYPE_CHECKING:
+    from linreg_fast.moments import Moments
+    from linreg_fast.selection import by_group, cross_validate, l2_path, stepwise
+    from linreg_fast.streams import fit_file, fit_stream
 
 __version__ = "0.1.0"
 
@@ -41,3 +46,26 @@ __all__ = [
     "show_config",
     "stepwise",
 ]
+
+# Imported when first asked for: whoever only fits does not wait for them.
+_LATER = {
+    "Moments": "moments",
+    "by_group": "selection",
+    "cross_validate": "selection",
+    "fit_file": "streams",
+    "fit_stream": "streams",
+    "l2_path": "selection",
+    "stepwise": "selection",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The command line: linreg-fast fit | predict | plan | info | demo.
+"""The command line: linreg-fast fit | predict | plan | info | demo | bench.
 
 typer, rich and pyarrow are an extra and are imported when a command needs them. The annotations of the
 commands are text until typer reads them, so that this module can be imported without it.
@@ -53,7 +53,7 @@ def application() -> Any:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for function in (fit, predict, plan, info, demo):
+    for function in (fit, predict, plan, info, demo, bench):
         app.command()(_reporting(function))
     return app
 
@@ -200,6 +200,36 @@ def demo(
 
     demo.trees(_console(), picture)
     demo.against_numpy(_console(), rows)
+
+
+def bench(
+    quick: Annotated[bool, _option("Small tables and few rounds, seconds instead of minutes.", "--quick")] = False,
+    no_peers: Annotated[bool, _option("Leave out other libraries than NumPy.", "--no-peers")] = False,
+    levels: Annotated[bool, _option("Measure the lower levels of the kernels too.", "--levels")] = False,
+    threads: Annotated[int | None, _option("Number of threads, -1 for all.")] = None,
+    json_file: Annotated[Path | None, _option("File to write all figures to.", "--json")] = None,
+) -> None:
+    """Measure this machine's limits, linreg_fast, NumPy and the peers that are installed; needs some 2 GB."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from linreg_fast import bench, passes
+
+    if json_file is not None:
+        json_file.touch()  # a file that cannot be written is told now, not after minutes
+    workers = passes.threads(threads)
+    screen = Console(stderr=True)
+    with bench.pinned(workers):
+        cases = bench.cases(quick, not no_peers, levels, workers)
+        tables = track(cases, "measuring", console=screen, transient=True, disable=not screen.is_interactive)
+        rows = [row for case in tables for row in case()]
+        what_ran = bench.about(rows, workers)
+    if json_file is not None:
+        json_file.write_text(json.dumps(_finite({"about": what_ran, "rows": rows}), indent=1, allow_nan=False))
+    heads = bench.columns(rows)
+    _print_table(heads, [bench.cells(row, heads) for row in rows], right=tuple(range(2, len(heads) - 1)))
+    for text in [bench.legend(what_ran), *(note for row in rows for note in row["notes"])]:
+        _console().print(text)
 
 
 def _fit_state(result: linreg_fast.LinearFit, stream: Stream, target: str) -> dict[str, Any]:

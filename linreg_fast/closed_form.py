@@ -31,7 +31,8 @@ PART = 1e-6  # of a unit vector in the null space: columns with less do not take
 RANK_TOLERANCE = 2.0**-40  # times sqrt(p): singular values below are rounding, whatever the number of rows
 CONSTANT = 4 * EPS  # a column that varies by less of its own value is constant
 ROWS_MARGIN = 1e4  # times p eps: rounding that millions of rows leave in R
-QR_BLOCK_BYTES = 1 << 23  # of a row block that is factorised at once
+QR_BLOCK_BYTES = 1 << 18  # of rows that are prepared and factorised at once: L2
+QR_MERGE_BYTES = 1 << 23  # of rows whose R is merged in pairs with others
 
 
 def caller_level() -> int:
@@ -409,7 +410,7 @@ def _qr_table(data: inputs.Table, M: Sums, C: Centred) -> Matrix:
     scale = np.ldexp(1.0, C.e - (np.frexp(d)[1] - 1))
     t_mean = M.t / M.N if C.mu.any() or M.k.any() or M.ky.any() else np.zeros_like(M.t)
     width = p + n_targets
-    n_blocks = passes.count_blocks(data.n_rows, 8 * width / QR_BLOCK_BYTES * passes.BLOCK_SECONDS, 0)
+    n_blocks = passes.count_blocks(data.n_rows, 8 * width / QR_MERGE_BYTES * passes.BLOCK_SECONDS, 0)
 
     def factor(lo: int, hi: int) -> Matrix:
         R = np.zeros((0, width))
@@ -536,28 +537,24 @@ def expected_digits(
     delta is the error of beta relative to its largest component: a small component has fewer digits.
     delta times lever is what that error is worth in the intercept, beside the rounding of its terms.
     """
-    digits = FULL_DIGITS
-    for t in range(beta.shape[1]):
-        size = np.abs(beta[:, t])
-        size = size[size > 0]
-        if size.size:
-            digits = min(digits, -math.log10(max(float(delta[t] * size.max() / size.min()), EPS)))
-        if fit_intercept:
-            b0 = m_y[t] - coef[t] @ m
-            error = EPS * (abs(m_y[t]) + np.abs(coef[t] * m).sum())
-            if size.size:
-                error += delta[t] * lever[t]
-            if b0 != 0 and error > 0:
-                digits = min(digits, -math.log10(max(float(error / abs(b0)), EPS)))
-    return max(0.0, min(digits, FULL_DIGITS))
+    if not beta.size:
+        delta = np.zeros(beta.shape[1])  # nothing but the intercept
+    size = np.abs(beta)
+    most = size.max(axis=0, initial=0.0)
+    least = np.where(size > 0, size, np.inf).min(axis=0, initial=np.inf)
+    error = [delta * np.where(most > 0, most / least, 0.0)]
+    if fit_intercept:
+        terms = coef * m
+        b0 = np.abs(m_y - terms.sum(axis=1))
+        rounding = EPS * (np.abs(m_y) + np.abs(terms).sum(axis=1)) + np.where(most > 0, delta * lever, 0.0)
+        error.append(rounding[b0 > 0] / b0[b0 > 0])
+    worst = float(np.concatenate(error).max(initial=EPS))
+    return max(0.0, min(-math.log10(worst), FULL_DIGITS)) if worst < math.inf else 0.0
 
 
 def intercepts(coef: Matrix, k: Vector, mu: Vector, ky: Vector, mu_y: Vector) -> Vector:
     """b0 = (ky + mu_y) - sum_j (k_j + mu_j) b_j, rounded once."""
-    out = np.empty(len(coef))
-    for t, b in enumerate(coef):
-        terms = [ky[t : t + 1], mu_y[t : t + 1]]
-        for a in (k, mu):
-            terms += [-part for part in two_product(a, b)]
-        out[t] = math.fsum(np.concatenate(terms))
-    return out
+    terms = [ky[:, None], mu_y[:, None]]
+    for a in (k, mu):
+        terms += [-part for part in two_product(np.broadcast_to(a, coef.shape), coef)]
+    return np.array([math.fsum(row) for row in np.hstack(terms).tolist()])

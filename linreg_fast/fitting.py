@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from linreg_fast import (
     closed_form,
@@ -26,6 +27,9 @@ from linreg_fast.refinement import AUTO_DIGITS
 from linreg_fast.result import LinearFit
 
 PRECISIONS = ("fast", "auto", "extended")
+LEAN = ("auto", "fast")
+SMALL_SIZE = 1 << 16  # numbers of X up to which a fit is one kernel call, on this thread
+SMALL_WORK = [levels.kernels.small_work_size(p, SMALL_SIZE) for p in range(planning.SMALL_COLUMNS + 1)]
 CANCELLED = 1e-6  # share of tss that rss may fall to before it is summed from the residuals themselves
 
 
@@ -123,6 +127,11 @@ def fit(
     >>> line.slope, line.intercept
     (2.0, 1.0)
     """
+    plain = solver == "auto" and precision in LEAN and l2 == 0.0 and feature_names is None and n_threads is None
+    if plain and not progress and not solver_options:
+        done = _fit_small(X, y, sample_weight, bool(fit_intercept), precision)
+        if done is not None:
+            return done
     planning.check_solver(solver)
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
@@ -276,6 +285,36 @@ def _result(
     )
 
 
+def _fit_small(X: Any, y: Any, w: Any, fit_intercept: bool, precision: str) -> LinearFit | None:
+    """The fit of a few thousand numbers in plain arrays, whose checks would take longer than the arithmetic.
+
+    None for every other kind of input, good or bad, where the kernel declines, and where the digits ask for more.
+    """
+    if type(X) is not np.ndarray or type(y) is not np.ndarray or not (w is None or type(w) is np.ndarray):
+        return None
+    if (
+        X.ndim != 2
+        or X.dtype.char not in "df"
+        or y.dtype is not inputs.Float
+        or (w is not None and w.dtype is not inputs.Float)
+    ):
+        return None
+    n, p = X.shape
+    if not (0 < p <= planning.SMALL_COLUMNS and p < n and n * p <= SMALL_SIZE):
+        return None
+    work, res = np.empty(SMALL_WORK[p]), np.empty(2 * p + 7)
+    if not levels.kernels.small(X, y, w, sums.SHIFT_ROWS, fit_intercept, 0.0, work, res):
+        return None
+    found = res[p : p + 6].tolist()
+    if precision == "auto" and (found[3] < AUTO_DIGITS or found[1] <= CANCELLED * found[2]):
+        return None
+    shape = {"n_rows": n, "n_features": p, "itemsize": X.itemsize, "weighted": w is not None}
+    if not X.flags.c_contiguous:
+        shape["order"] = "F"
+    n_samples = n if w is None else int(np.count_nonzero(w))
+    return _lean_result(res, found, shape, precision, fit_intercept, 0.0, n_samples)
+
+
 def _fit_lean(
     data: inputs.Table,
     fit_intercept: bool,
@@ -284,7 +323,7 @@ def _fit_lean(
     n_threads: int | None,
     report: Callable[[int, int], object] | None,
 ) -> LinearFit | None:
-    """The fit of one target, few columns and more rows, with the least Python on the way.
+    """The fit of one target, few columns and more rows, without LAPACK.
 
     None where the kernel declines or the digits ask for more: the general path then starts again.
     """
@@ -292,13 +331,11 @@ def _fit_lean(
     n, p = X.shape
     if not order or Y.shape[1] != 1 or not 0 < p <= planning.SMALL_COLUMNS or n <= p:
         return None
-    work_size, res_size = levels.kernels.small_sizes(p, n)
-    work, res = np.empty(work_size), np.empty(res_size)
+    work, res = np.empty(SMALL_WORK[p]), np.empty(2 * p + 7)
     workers = 1
     if n * passes.row_seconds(X.itemsize * p + 8, p * (p + 3)) < passes.THREADED_SECONDS:
-        if not levels.small[order, dtype](X, Y, w, sums.SHIFT_ROWS, fit_intercept, l2, work, res):
+        if not levels.kernels.small(X, Y[:, 0], w, sums.SHIFT_ROWS, fit_intercept, l2, work, res):
             return None
-        factor = work[inference.lean_part(p, False)].copy()
         if report is not None:
             report(n, n)
     else:
@@ -309,22 +346,42 @@ def _fit_lean(
         out = sums.sum_moments(data, shift, workers, progress=report)
         if not levels.kernels.small_solve(out, p, fit_intercept, l2, shift, work, res):
             return None
-        factor = np.concatenate((shift, work[inference.lean_part(p, True)]))
-    coef = res[:p]
-    intercept, rss, tss, digits, rcond, sum_weight = res[p:].tolist()
+    found = res[p : p + 6].tolist()
     if precision == "auto":
-        if digits < AUTO_DIGITS:
+        if found[3] < AUTO_DIGITS:
             return None
-        if rss <= CANCELLED * tss:
-            rss = 2 * objective.pass_cost(data, coef, intercept, workers)
-    one = data.one_target
+        if found[1] <= CANCELLED * found[2]:
+            found[1] = 2 * objective.pass_cost(data, res[:p], found[0], workers)
+    shape = _plan_arguments(data, "auto", l2, workers)
+    n_samples = n if w is None else int(np.count_nonzero(w))
+    return _lean_result(
+        res, found, shape, precision, fit_intercept, l2, n_samples, data.names, one_target=data.one_target
+    )
+
+
+def _lean_result(
+    res: NDArray[np.float64],
+    found: list[float],
+    shape: dict[str, Any],
+    precision: str,
+    fit_intercept: bool,
+    l2: float,
+    n_samples: int,
+    names: list[str] | None = None,
+    *,
+    one_target: bool = True,
+) -> LinearFit:
+    """The result from what the small kernels leave: found is [b_0, rss, tss, digits, rcond, sum w] of it, as floats."""
+    intercept, rss, tss, digits, rcond, sum_weight = found
+    p = len(res) // 2 - 3
+    coef = res[:p]
     return LinearFit(
-        coef if one else coef[None, :],
-        intercept if one else np.array([intercept]),
+        coef if one_target else coef[None, :],
+        intercept if one_target else np.array([intercept]),
         "cholesky",
         ("cholesky",),
         planning.TALL_REASON,
-        _plan_arguments(data, "auto", l2, workers),
+        shape,
         precision,
         digits,
         p,
@@ -332,17 +389,17 @@ def _fit_lean(
         True,
         0,
         None,
-        rss if one else np.array([rss]),
-        tss - rss if one else np.array([tss - rss]),
-        tss if one else np.array([tss]),
+        rss if one_target else np.array([rss]),
+        tss - rss if one_target else np.array([tss - rss]),
+        tss if one_target else np.array([tss]),
         sum_weight,
-        n if w is None else int(np.count_nonzero(w)),
+        n_samples,
         p,
         1,
-        None if data.names is None else tuple(data.names),
+        None if names is None else tuple(names),
         fit_intercept,
         l2,
-        None if l2 else factor,
+        None if l2 else res[p + 6 :],
     )
 
 

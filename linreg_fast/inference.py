@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast import inputs, levels, sums
+from linreg_fast import sums
 from linreg_fast.closed_form import EPS, Centred, Factor
 from linreg_fast.double_double import add, cholesky, divide, multiply, pairs, solve_transposed, square_root, total
 from linreg_fast.sums import Matrix, Sums, Vector
@@ -59,7 +59,8 @@ def unscaled_pairs(A: Matrix, e: NDArray[np.int64], m: Matrix, N: Matrix) -> tup
     squares = total(multiply(Z, Z)) if p else np.zeros((1, 2))
     squares[-1] = add(squares[-1], divide(pairs(np.array(1.0)), N))
     roots = square_root(squares)[:, 0]
-    return np.ldexp(roots[:-1], e), float(roots[-1])
+    with np.errstate(over="ignore"):
+        return np.ldexp(roots[:-1], e), float(roots[-1])
 
 
 def unscaled_extended(
@@ -86,36 +87,3 @@ def unscaled_extended(
         if fit_intercept:
             plain[-1] = found[1]
     return plain
-
-
-# What `small_c` and `small_solve` leave in their workspace: the shift k and ky, R and R^-1 in rows of `width`
-# numbers, the scales e and the means mu of the shifted columns.
-
-
-@functools.cache
-def lean_part(p: int, streamed: bool) -> slice:
-    """Where it is, from the shift on, or from R on for `small_solve`."""
-    width = _width(p)
-    moments = (p + 2) ** 2
-    if streamed:
-        return slice(moments, moments + 2 * (p + 1) * width)
-    start = levels.kernels.moments_sizes(p, 1, 1)[1] + moments
-    return slice(start, start + p + 1 + 2 * (p + 1) * width)
-
-
-def _width(p: int) -> int:
-    lanes: int = levels.kernels.lanes
-    return (p + lanes - 1) // lanes * lanes
-
-
-def unscaled_lean(part: Vector, p: int, sum_weight: float, fit_intercept: bool) -> Vector:
-    """`unscaled` of a small fit."""
-    width = _width(p)
-    shift, rest = part[:p], part[p + 1 + p * width :]
-    half = rest[: p * width].reshape(p, width)[:, :p]
-    e, mu = rest[p * width : p * width + p], rest[(p + 1) * width : (p + 1) * width + p]
-    slopes = np.linalg.norm(half, axis=1) * e
-    intercept = (
-        np.hypot(np.sqrt(1 / sum_weight), np.linalg.norm((e * (shift + mu)) @ half)) if fit_intercept else np.nan
-    )
-    return np.append(slopes, intercept)

@@ -83,6 +83,11 @@ class Table:
             )
 
 
+def plain(a: Any) -> bool:
+    """Whether a is an array of native float64, and no more than that."""
+    return type(a) is np.ndarray and a.dtype is Float
+
+
 def table(
     X: Any,
     y: Any,
@@ -101,7 +106,7 @@ def table(
         Wrong number of dimensions, lengths that differ, no rows. NaN, infinity and negative weights
         are looked for by `first_fault`, and only once a result shows that there are some.
     """
-    if type(X) is np.ndarray and X.dtype is Float and X.ndim == 2:
+    if plain(X) and X.ndim == 2:
         names = None  # the common case, and the one where microseconds count
     else:
         X, names = _array(X, "X")
@@ -111,7 +116,7 @@ def table(
     if X.ndim != 2:
         raise ValueError(f"X must have one or two dimensions, got shape {X.shape}")
     target_names = None
-    if type(y) is not np.ndarray or y.dtype is not Float:
+    if not plain(y):
         y, target_names = _array(y, "y")
     one_target = y.ndim == 1
     if one_target:

@@ -1,6 +1,6 @@
 # The public functions of src/kernels.pxi, the same at every level.
 from collections.abc import Callable
-from typing import Literal, ParamSpec, Protocol, TypeVar
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,26 +158,14 @@ def dd_moments_f(
     out: _Double,
 ) -> None: ...
 def double_double_works(a: float, b: float) -> bool: ...
-def small_sizes(p: int, n_rows: int) -> tuple[int, int]: ...
+def small_work_size(p: int, n_rows: int) -> int: ...
 def small_solve(
     out: _Double, p: int, fit_intercept: bool, l2: float, shift: _Double, work: _Double, res: _Double
 ) -> bool: ...
-@_fused
-def small_c(
-    X: _Floating,
-    Y: _Double,
-    w: _Double | None,
-    shift_rows: int,
-    fit_intercept: bool,
-    l2: float,
-    work: _Double,
-    res: _Double,
-) -> bool: ...
-@_fused
-def small_f(
-    X: _Floating,
-    Y: _Double,
-    w: _Double | None,
+def small(
+    X: NDArray[Any],
+    y: NDArray[Any],
+    w: NDArray[Any] | None,
     shift_rows: int,
     fit_intercept: bool,
     l2: float,

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from linreg_fast import levels, passes
+from linreg_fast.descent import EXACT_L, POWER_STEPS
 
 SMALL_COLUMNS: int = levels.kernels.small_columns
 SOLVERS = ("auto", "cholesky", "qr", "svd", "gd")
@@ -158,13 +159,19 @@ def plan_shape(
     ]
     if n <= p:
         wide = 4.0 * n * n * p + 8.0 * n**3
-        candidates.append(candidate("svd", "rows", wide, 1, 24.0 * n * p, CALL_SECONDS + wide / SVD_RATE))
+        # the rows are centred and scaled like those of qr
+        seconds = CALL_SECONDS + size / QR_ROWS_RATE + wide / SVD_RATE
+        candidates.append(candidate("svd", "rows", wide, 1, 24.0 * n * p, seconds))
     else:
         svd = 12.0 * p**3
         candidates.append(candidate("svd", "two", product + qr_flops + svd, 2, 6 * square, qr_seconds + svd / SVD_RATE))
     steps = 2.0 * p * p * max_iter
-    on_moments = CALL_SECONDS + moments + p**3 / EIGEN_RATE + steps / DESCENT_RATE + DESCENT_STEP_SECONDS * max_iter
-    on_data = CALL_SECONDS + (max(read(1), work(4 * p)) + STEP_SECONDS) * max_iter
+    # up to EXACT_L columns the moments give learning rate and digits whatever the passes, beyond a power iteration
+    exact = p <= EXACT_L
+    ready = CALL_SECONDS + moments + solve / LAPACK_RATE + (p**3 / EIGEN_RATE if exact else 0.0)
+    one_pass = max(read(1), work(4 * p)) + STEP_SECONDS
+    on_moments = ready + steps / DESCENT_RATE + DESCENT_STEP_SECONDS * max_iter
+    on_data = (ready if exact else CALL_SECONDS + POWER_STEPS * one_pass) + one_pass * max_iter
     if descent_passes in (None, "moments"):
         candidates.append(candidate("gd", "moments", product + steps, 1, 3 * square, on_moments, k == 1))
     if descent_passes in (None, "data"):

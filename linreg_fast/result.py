@@ -116,7 +116,7 @@ class LinearFit(_Fields):
     l2 : float
     spread : ndarray or None
         What `stderr` is made of: the standard errors over `residual_std`, shape (n_features + 1,), the
-        intercept last; or the factor that they come from. None where there are none.
+        intercept last. None where there are none.
     collinear : tuple of int
         Positions of the columns that depend on each other or, beside an intercept, are constant; empty at
         full rank. Gradient descent does not look for them.
@@ -194,16 +194,8 @@ class LinearFit(_Fields):
         return float(found[0, 0]) if np.ndim(self.intercept) == 0 else found[:, 0]
 
     def _stderr(self, part: slice) -> NDArray[np.float64]:
-        return np.asarray(np.multiply.outer(np.atleast_1d(self.residual_std), self._unscaled()[part]))
-
-    def _unscaled(self) -> NDArray[np.float64]:
-        from linreg_fast import inference
-
-        if self.spread is None:
-            return np.full(self.n_features + 1, math.nan)
-        if len(self.spread) == self.n_features + 1:
-            return self.spread
-        return inference.unscaled_lean(self.spread, self.n_features, self.sum_weight, self.fit_intercept)
+        spread = np.full(self.n_features + 1, math.nan) if self.spread is None else self.spread
+        return np.asarray(np.multiply.outer(np.atleast_1d(self.residual_std), spread[part]))
 
     def predict(self, X: Any, out: NDArray[np.float64] | None = None, *, n_threads: int | None = None) -> Any:
         """Predictions intercept + X coef.
@@ -265,8 +257,7 @@ class LinearFit(_Fields):
                 continue
             value = getattr(self, name)
             if name == "spread" and value is not None:
-                # as numbers that mean the same everywhere
-                value = [None if math.isnan(v) else v for v in self._unscaled().tolist()]
+                value = [None if math.isnan(v) else v for v in value.tolist()]
             if isinstance(value, (np.ndarray, np.generic)):
                 value = value.tolist()
             if isinstance(value, float) and math.isnan(value):

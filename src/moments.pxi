@@ -118,16 +118,17 @@ cdef void _moments(
     Py_ssize_t ld,
     bint c_order,
     Py_ssize_t p,
-    const double[:, :] Y,
-    const double[:] w,
-    bint weighted,
+    strided y,
+    Py_ssize_t n_targets,
+    strided w,                  # w.at NULL: none
     Py_ssize_t lo,
     Py_ssize_t hi,
     const double* k,
     double* work,
     double* out,                # IN, OUT
 ) noexcept nogil:
-    cdef Py_ssize_t n_targets = Y.shape[1], n_columns = p + 1 + n_targets
+    cdef bint weighted = w.at != NULL
+    cdef Py_ssize_t n_columns = p + 1 + n_targets
     cdef Py_ssize_t rows = _panel_rows(n_columns, hi - lo), stride = rows * LANES
     cdef Py_ssize_t nq = _groups(n_columns), nv = _groups(p)
     cdef Py_ssize_t size = nq * nv * LANES * LANES + 1 + 2 * n_targets
@@ -143,6 +144,7 @@ cdef void _moments(
     cdef Py_ssize_t i, t, q, m, whole, panels = 0
     cdef Py_ssize_t line_step, lines = 0
     cdef tile_ahead ahead
+    cdef strided y_panel = y
     if c_order:
         ahead.step = ld * sizeof(floating)
         ahead.jump = 0
@@ -171,7 +173,7 @@ cdef void _moments(
                 v[t] = 0.0
         if weighted:
             for t in range(m):
-                wv[t] = w[i + t]
+                wv[t] = _number(w, i + t, 0)
                 one[t * LANES] = 1.0
                 if wv[t] < 0.0:
                     sums[0] = NAN       # the caller looks for the row at fault
@@ -183,7 +185,8 @@ cdef void _moments(
             row = x + i
             _pack_x_f(row, ld, p, m, stride, k, a)
             ahead.at = <const char*> (row + rows)
-        _pack_y(Y, i, p, m, stride, k + p, wv, weighted, v, a, sums)
+        y_panel.at = y.at + i * y.row
+        _pack_y(y_panel, n_targets, p, m, stride, k + p, wv, weighted, v, a, sums)
         if weighted:
             _weigh(wv, m, stride, nq, nv, a, b)
         whole = (m + TILE_STEP - 1) // TILE_STEP * TILE_STEP
@@ -200,6 +203,25 @@ cdef void _moments(
                 out[t] += part[t]
                 part[t] = 0.0
             panels = 0
+
+
+cdef inline strided _of_targets(const double[:, :] Y) noexcept nogil:
+    cdef strided y
+    y.at = <const char*> &Y[0, 0]
+    y.row = Y.strides[0]
+    y.column = Y.strides[1]
+    return y
+
+
+cdef inline strided _of_weights(const double[:] w) noexcept nogil:
+    """w.at is NULL for None."""
+    cdef strided v
+    v.at = NULL
+    v.row = v.column = 0
+    if w is not None:
+        v.at = <const char*> &w[0]
+        v.row = w.strides[0]
+    return v
 
 
 def moments_c(
@@ -219,7 +241,10 @@ def moments_c(
     """
     cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
     with nogil:
-        _moments(x, X.shape[1], True, X.shape[1], Y, w, w is not None, lo, hi, &shift[0], &work[0], &out[0])
+        _moments(
+            x, X.shape[1], True, X.shape[1], _of_targets(Y), Y.shape[1], _of_weights(w),
+            lo, hi, &shift[0], &work[0], &out[0]
+        )
 
 
 def moments_f(
@@ -235,7 +260,10 @@ def moments_f(
     """`moments_c` for X in F order, read along its columns."""
     cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
     with nogil:
-        _moments(x, X.shape[0], False, X.shape[1], Y, w, w is not None, lo, hi, &shift[0], &work[0], &out[0])
+        _moments(
+            x, X.shape[0], False, X.shape[1], _of_targets(Y), Y.shape[1], _of_weights(w),
+            lo, hi, &shift[0], &work[0], &out[0]
+        )
 
 
 cdef void _unpack(const double* out, Py_ssize_t p, Py_ssize_t n_targets, double* M) noexcept nogil:
@@ -268,57 +296,91 @@ def moments_unpack(
         _unpack(&out[0], p, n_targets, &M[0, 0])
 
 
+cdef inline void _sum_rows(
+    const floating* x,
+    Py_ssize_t ld,
+    bint c_order,
+    Py_ssize_t p,
+    Py_ssize_t m,
+    const floating* start,
+    double* sums,               # IN, OUT
+) noexcept nogil:
+    """sums_j += sum_i (x_ij - start_j) over m rows from x on, four rows to an update of a sum."""
+    cdef Py_ssize_t i, j, whole = m // 4 * 4
+    cdef const floating* c
+    cdef double k, s0, s1, s2, s3
+    if c_order:
+        for i from 0 <= i < whole by 4:
+            for j in range(p):
+                k = start[j]
+                sums[j] += ((x[j] - k) + (x[ld + j] - k)) + ((x[2 * ld + j] - k) + (x[3 * ld + j] - k))
+            x += 4 * ld
+        for i in range(whole, m):
+            for j in range(p):
+                sums[j] += <double> x[j] - <double> start[j]
+            x += ld
+        return
+    for j in range(p):
+        c = x + j * ld
+        k = start[j * ld]
+        s0 = s1 = s2 = s3 = 0.0
+        for i from 0 <= i < whole by 4:
+            s0 += c[i] - k
+            s1 += c[i + 1] - k
+            s2 += c[i + 2] - k
+            s3 += c[i + 3] - k
+        for i in range(whole, m):
+            s0 += c[i] - k
+        sums[j] += (s0 + s1) + (s2 + s3)
+
+
 cdef void _shift(
     const floating* x,
     Py_ssize_t ld,
     bint c_order,
     Py_ssize_t p,
-    const double[:, :] Y,
-    const double[:] w,
-    bint weighted,
+    Py_ssize_t n,
+    strided y,
+    Py_ssize_t n_targets,
+    strided w,
     Py_ssize_t n_rows,
     double* shift,              # OUT
 ) noexcept nogil:
     """k_j = x_1j + mean(x_ij - x_1j) over the first n_rows rows of non-zero weight; ky likewise."""
-    cdef Py_ssize_t i, j, t, n = Y.shape[0], n_targets = Y.shape[1], first = 0, count = 0
+    cdef bint weighted = w.at != NULL
+    cdef Py_ssize_t i, j, t, m, first = 0, count = 0
     cdef Py_ssize_t row_step = ld if c_order else 1, column_step = 1 if c_order else ld
-    cdef const floating* row
-    cdef const floating* start
-    cdef double s
-    while weighted and first < n and w[first] == 0.0:
-        first += 1
+    cdef double k, s
     for j in range(p + n_targets):
         shift[j] = 0.0
-    start = x + first * row_step
-    for i in range(first, n):
-        if count == n_rows:
-            break
-        if weighted and w[i] == 0.0:
-            continue
-        count += 1
-        row = x + i * row_step
-        if c_order:
-            for j in range(p):
-                shift[j] += <double> row[j] - <double> start[j]
-        for t in range(n_targets):
-            shift[p + t] += Y[i, t] - Y[first, t]
+    while weighted and first < n and _number(w, first, 0) == 0.0:
+        first += 1
+    i = first
+    while i < n and count < n_rows:
+        # a run of rows that are there
+        m = min(n - i, n_rows - count)
+        if weighted:
+            t = 0
+            while t < m and _number(w, i + t, 0) != 0.0:
+                t += 1
+            m = t
+        _sum_rows(x + i * row_step, ld, c_order, p, m, x + first * row_step, shift)
+        for j in range(n_targets):
+            k = _number(y, first, j)
+            s = 0.0
+            for t in range(i, i + m):
+                s += _number(y, t, j) - k
+            shift[p + j] += s
+        count += m
+        i += m
+        while weighted and i < n and _number(w, i, 0) == 0.0:
+            i += 1
     if count == 0:
         return
-    if not c_order:
-        for j in range(p):
-            s = 0.0
-            t = 0
-            i = first
-            while t < count:
-                if not weighted or w[i] != 0.0:
-                    s += <double> x[j * ld + i] - <double> x[j * ld + first]
-                    t += 1
-                i += 1
-            shift[j] = s
     for j in range(p):
-        shift[j] = <double> start[j * column_step] + shift[j] / count
-    for t in range(n_targets):
-        shift[p + t] = Y[first, t] + shift[p + t] / count
+        shift[j] = <double> x[first * row_step + j * column_step] + shift[j] / count
+    for j in range(n_targets):
+        shift[p + j] = _number(y, first, j) + shift[p + j] / count
 
 
 def shift_c(
@@ -334,7 +396,7 @@ def shift_c(
     """
     cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
     with nogil:
-        _shift(x, X.shape[1], True, X.shape[1], Y, w, w is not None, n_rows, &shift[0])
+        _shift(x, X.shape[1], True, X.shape[1], X.shape[0], _of_targets(Y), Y.shape[1], _of_weights(w), n_rows, &shift[0])
 
 
 def shift_f(
@@ -347,4 +409,4 @@ def shift_f(
     """`shift_c` for X in F order."""
     cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
     with nogil:
-        _shift(x, X.shape[0], False, X.shape[1], Y, w, w is not None, n_rows, &shift[0])
+        _shift(x, X.shape[0], False, X.shape[1], X.shape[0], _of_targets(Y), Y.shape[1], _of_weights(w), n_rows, &shift[0])

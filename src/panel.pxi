@@ -66,9 +66,77 @@ cdef inline void _pack_x_f(
             tail[t * LANES + j - groups * LANES] = <double> x[j * ld + t] - k[j]
 
 
+cdef struct strided:
+    # numbers `row` bytes apart down the rows, and `column` bytes from one column to the next
+    const char* at
+    Py_ssize_t row
+    Py_ssize_t column
+
+
+cdef inline double _number(strided y, Py_ssize_t i, Py_ssize_t j) noexcept nogil:
+    return (<const double*> (y.at + i * y.row + j * y.column))[0]
+
+
+cdef inline void _pack_target(
+    strided y,
+    Py_ssize_t j,
+    Py_ssize_t m,
+    double k,
+    const double* w,
+    bint weighted,
+    double* v,
+    double* column,             # OUT
+    double* sum_v,              # IN, OUT
+    double* sum_vv,             # IN, OUT
+) noexcept nogil:
+    """One column Y_j - k of the panel."""
+    cdef Py_ssize_t t
+    cdef vec wv, s1 = vec_zero(), s2 = vec_zero()
+    if weighted:
+        for t in range(m):
+            # a row of weight 0 is not there, whatever it holds
+            v[t] = _number(y, t, j) - k if w[t] != 0.0 else 0.0
+            column[t * LANES] = v[t]
+    else:
+        for t in range(m):
+            v[t] = _number(y, t, j) - k
+            column[t * LANES] = v[t]
+    for t from 0 <= t < m by LANES:
+        wv = vec_load_f64(w + t) * vec_load_f64(v + t)
+        s1 += wv
+        s2 += wv * vec_load_f64(v + t)
+    sum_v[0] += vec_sum(s1)
+    sum_vv[0] += vec_sum(s2)
+
+
+cdef inline void _pack_targets(
+    strided y,
+    Py_ssize_t j,
+    Py_ssize_t m,
+    const double* k,
+    const double* w,
+    double* group,              # OUT
+    double* sum_v,              # IN, OUT
+    double* sum_vv,             # IN, OUT
+) noexcept nogil:
+    """A column group of Y - k from LANES targets that lie side by side in memory, from column j on."""
+    cdef Py_ssize_t t
+    cdef vec v, wv, kv = vec_load_f64(k), s1 = vec_zero(), s2 = vec_zero()
+    for t in range(m):
+        v = vec_zero()
+        if w[t] != 0.0:
+            v = vec_load_f64(<const double*> (y.at + t * y.row) + j) - kv
+        vec_store(group + t * LANES, v)
+        wv = w[t] * v
+        s1 += wv
+        s2 += wv * v
+    vec_store(sum_v, vec_load_f64(sum_v) + s1)
+    vec_store(sum_vv, vec_load_f64(sum_vv) + s2)
+
+
 cdef inline void _pack_y(
-    const double[:, :] Y,
-    Py_ssize_t lo,
+    strided y,                  # from the first of the m rows on
+    Py_ssize_t n_targets,
     Py_ssize_t p,
     Py_ssize_t m,
     Py_ssize_t stride,
@@ -81,42 +149,32 @@ cdef inline void _pack_y(
 ) noexcept nogil:
     """Columns Y - ky of the panel, and the sums that need no product with X.
 
-    w       the weights of the m rows, 0 beyond them up to a multiple of LANES
+    w       the weights of the m rows, 1 if there are none, 0 beyond them up to a multiple of LANES
     v       workspace of as many numbers, 0 beyond the m rows
     sums    += [sum w, sum w v_1 .. sum w v_k, sum w v_1^2 .. sum w v_k^2]
     """
-    cdef Py_ssize_t t, c, j
-    cdef Py_ssize_t n_targets = Y.shape[1]
-    cdef double* column
-    cdef double k
-    cdef vec wv, s0 = vec_zero(), s1, s2
+    cdef Py_ssize_t t, c, j = 0
+    cdef vec s = vec_zero()
+    cdef bint side_by_side = y.column == sizeof(double)
     if weighted:
         for t from 0 <= t < m by LANES:
-            s0 += vec_load_f64(w + t)
-        sums[0] += vec_sum(s0)
+            s += vec_load_f64(w + t)
+        sums[0] += vec_sum(s)
     else:
         sums[0] += m
-    for j in range(n_targets):
+    while j < n_targets:
         c = p + 1 + j
-        column = a + (c // LANES) * stride + c % LANES
-        k = ky[j]
-        if weighted:
-            for t in range(m):
-                # a row of weight 0 is not there, whatever it holds
-                v[t] = Y[lo + t, j] - k if w[t] != 0.0 else 0.0
-                column[t * LANES] = v[t]
+        if LANES > 1 and side_by_side and c % LANES == 0 and j + LANES <= n_targets:
+            _pack_targets(
+                y, j, m, ky + j, w, a + c // LANES * stride, sums + 1 + j, sums + 1 + n_targets + j
+            )
+            j += LANES
         else:
-            for t in range(m):
-                v[t] = Y[lo + t, j] - k
-                column[t * LANES] = v[t]
-        s1 = vec_zero()
-        s2 = vec_zero()
-        for t from 0 <= t < m by LANES:
-            wv = vec_load_f64(w + t) * vec_load_f64(v + t)
-            s1 += wv
-            s2 += wv * vec_load_f64(v + t)
-        sums[1 + j] += vec_sum(s1)
-        sums[1 + n_targets + j] += vec_sum(s2)
+            _pack_target(
+                y, j, m, ky[j], w, weighted, v, a + c // LANES * stride + c % LANES, sums + 1 + j,
+                sums + 1 + n_targets + j,
+            )
+            j += 1
 
 
 cdef inline void _weigh(

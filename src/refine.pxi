@@ -90,6 +90,8 @@ cdef void _refine(
     cdef double* g = work + 2 * p * LANES           # sums of a column: LANES high parts, LANES low parts
     cdef double* lane = g + 2 * (p + 2) * LANES     # y and w of LANES rows
     cdef Py_ssize_t i, j, u, m
+    cdef Py_ssize_t y_step = y.strides[0] // <Py_ssize_t> sizeof(double)
+    cdef Py_ssize_t w_step = w.strides[0] // <Py_ssize_t> sizeof(double) if weighted else 0
     cdef bint whole
     cdef dd r, rss, s, g0
     cdef vec v, wv, x_hi, u_hi, u_lo
@@ -99,16 +101,25 @@ cdef void _refine(
     for i from lo <= i < hi by LANES:
         m = min(<Py_ssize_t> LANES, hi - i)
         whole = m == LANES
-        for u in range(LANES):
-            lane[u] = lane[LANES + u] = 0.0
-            if u < m:
-                lane[LANES + u] = w[i + u] if weighted else 1.0
-                if lane[LANES + u] != 0.0:
-                    lane[u] = y[i + u] * scale[p]
-                else:
-                    whole = False           # a row of weight 0 is not there, whatever it holds
-        wv = vec_load_f64(lane + LANES)
-        r = _difference(vec_load_f64(lane), vec_set(shift[p]))
+        if weighted and whole:
+            for u in range(LANES):
+                whole = whole and w[i + u] != 0.0
+        wv = vec_set(1.0)
+        if whole:
+            v = vec_gather(&y[i], y_step) * scale[p]
+            if weighted:
+                wv = vec_gather(&w[i], w_step)
+        else:
+            # a row of weight 0 is not there, whatever it holds
+            for u in range(LANES):
+                lane[u] = lane[LANES + u] = 0.0
+                if u < m:
+                    lane[LANES + u] = w[i + u] if weighted else 1.0
+                    if lane[LANES + u] != 0.0:
+                        lane[u] = y[i + u] * scale[p]
+            v = vec_load_f64(lane)
+            wv = vec_load_f64(lane + LANES)
+        r = _difference(v, vec_set(shift[p]))
         _add(&r, vec_set(-b[2 * p]), vec_set(-b[2 * p + 1]))
         for j in range(p):
             if whole:

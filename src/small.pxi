@@ -3,6 +3,8 @@
 # wherever this declines: a column that is constant or out of range, a shift that turns out badly
 # chosen, columns too ill-conditioned for Cholesky.
 
+from cpython.buffer cimport Py_buffer, PyBUF_RECORDS_RO, PyBuffer_Release, PyObject_GetBuffer
+
 cdef enum:
     SMALL = 64                  # columns: p^3 work of 0.1 ms, less than the calls it saves
 
@@ -59,7 +61,8 @@ cdef int _solve_small(
 ) noexcept nogil:
     """Coefficients and what is known of them from the moments M of [X - k, 1, y - ky]; 1 if declined.
 
-    res     [b_1 .. b_p, b_0, rss, tss, digits, rcond, sum w]
+    res     [b_1 .. b_p, b_0, rss, tss, digits, rcond, sum w, h_1 .. h_p, h_0], h being the standard errors
+            over the residual standard deviation: h_j^2 is the diagonal of S^-1, h_0^2 = 1/N + m'S^-1 m
     """
     cdef Py_ssize_t ld = _groups(p) * LANES, n = p + 2, y = p + 1, i, j
     cdef double N = M[p * n + p], rho = 0.0, tss, rss, square, norm, rcond, pivot, most, least, delta
@@ -159,6 +162,19 @@ cdef int _solve_small(
     res[p + 3] = fmax(res[p + 3], 0.0)
     res[p + 4] = sqrt(rcond)
     res[p + 5] = N
+    # S^-1 = e X X' e
+    for j in range(p):
+        rhs[j] = 0.0
+    for i in range(p):
+        square = 0.0
+        for j in range(i, p):
+            square += X[i * ld + j] * X[i * ld + j]
+        res[p + 6 + i] = sqrt(square) * e[i]
+        _axpy(i, p, (k[i] + mu[i]) * e[i], X + i * ld, rhs)
+    square = 1.0 / N
+    for j in range(p):
+        square += rhs[j] * rhs[j]
+    res[2 * p + 6] = sqrt(square) if fit_intercept else NAN
     return 0 if isfinite(res[p]) and isfinite(most) else 1
 
 
@@ -166,10 +182,10 @@ cdef inline Py_ssize_t _solve_size(Py_ssize_t p) noexcept nogil:
     return (2 * p + 4) * _groups(p) * LANES
 
 
-def small_sizes(Py_ssize_t p, Py_ssize_t n_rows):
-    """Lengths of the float64 buffers of `small_c`, `small_f` and `small_solve`: (work, res)."""
+def small_work_size(Py_ssize_t p, Py_ssize_t n_rows):
+    """Length of the float64 workspace of `small`, for at most n_rows rows, and of `small_solve`."""
     work, out = moments_sizes(p, 1, n_rows)
-    return work + out + (p + 2) * (p + 2) + _solve_size(p) + p + 1, p + 6
+    return work + out + (p + 2) * (p + 2) + _solve_size(p) + p + 1
 
 
 def small_solve(
@@ -183,7 +199,7 @@ def small_solve(
 ):
     """The closed form from what `moments_c` summed up for one target; False if it declines.
 
-    res     [b_1 .. b_p, b_0, rss, tss, digits, rcond, sum w]
+    res     as in `_solve_small`, 2 p + 7 numbers
     """
     cdef int status
     cdef double* M = &work[0]
@@ -199,9 +215,8 @@ cdef int _small(
     bint c_order,
     Py_ssize_t n,
     Py_ssize_t p,
-    const double[:, :] Y,
-    const double[:] w,
-    bint weighted,
+    strided y,
+    strided w,
     Py_ssize_t shift_rows,
     bint fit_intercept,
     double l2,
@@ -218,51 +233,83 @@ cdef int _small(
     for i in range(p + 1):
         shift[i] = 0.0
     if fit_intercept:
-        _shift(x, ld, c_order, p, Y, w, weighted, shift_rows, shift)
-    _moments(x, ld, c_order, p, Y, w, weighted, 0, n, shift, rest, out)
+        _shift(x, ld, c_order, p, n, y, 1, w, shift_rows, shift)
+    _moments(x, ld, c_order, p, y, 1, w, 0, n, shift, rest, out)
     _unpack(out, p, 1, M)
     return _solve_small(M, p, fit_intercept, l2, shift, rest, res)
 
 
-def small_c(
-    const floating[:, ::1] X,
-    const double[:, :] Y,
-    const double[:] w,
+cdef bint _column(const Py_buffer* a, Py_ssize_t n, strided* y) noexcept nogil:
+    """Whether a is a column of n float64 that can be read in place, described in y."""
+    if a.ndim != 1 or a.shape[0] != n or a.format[0] != c"d" or a.format[1] != 0:
+        return False
+    y.at = <const char*> a.buf
+    y.row = a.strides[0]
+    y.column = 0
+    return True
+
+
+def small(
+    X,
+    y,
+    w,
     Py_ssize_t shift_rows,
     bint fit_intercept,
     double l2,
     double[::1] work,
     double[::1] res,            # OUT
 ):
-    """Shift, moments and closed form of one target in one call, X in C order; False if it declines.
+    """Shift, moments and closed form of one target in one call; False if it declines.
+
+    X and y are read through the buffer protocol itself, as a typed memoryview of each would take longer
+    than the arithmetic: X of float64 or float32 in C or F order, y and w (or None) of float64.  Any other
+    layout or dtype, and whatever `small_solve` declines, is declined.
 
     shift_rows  leading rows whose mean is the shift
+    work        as long as `small_work_size` says
     res         as in `small_solve`
     """
-    cdef int status
-    with nogil:
-        status = _small(
-            &X[0, 0], X.shape[1], True, X.shape[0], X.shape[1], Y, w, w is not None, shift_rows, fit_intercept, l2,
-            &work[0], &res[0],
-        )
-    return status == 0
-
-
-def small_f(
-    const floating[::1, :] X,
-    const double[:, :] Y,
-    const double[:] w,
-    Py_ssize_t shift_rows,
-    bint fit_intercept,
-    double l2,
-    double[::1] work,
-    double[::1] res,            # OUT
-):
-    """`small_c` for X in F order."""
-    cdef int status
-    with nogil:
-        status = _small(
-            &X[0, 0], X.shape[0], False, X.shape[0], X.shape[1], Y, w, w is not None, shift_rows, fit_intercept, l2,
-            &work[0], &res[0],
-        )
+    cdef Py_buffer bx, by, bw
+    cdef strided ys, ws
+    cdef Py_ssize_t n, p
+    cdef int status = 1
+    cdef bint c_order, f_order, weighted = w is not None
+    ws.at = NULL
+    ws.row = ws.column = 0
+    PyObject_GetBuffer(X, &bx, PyBUF_RECORDS_RO)
+    try:
+        PyObject_GetBuffer(y, &by, PyBUF_RECORDS_RO)
+        try:
+            if weighted:
+                PyObject_GetBuffer(w, &bw, PyBUF_RECORDS_RO)
+            try:
+                if bx.ndim != 2 or bx.format[1] != 0:
+                    return False
+                n, p = bx.shape[0], bx.shape[1]
+                if not 0 < p <= SMALL or n == 0 or not _column(&by, n, &ys):
+                    return False
+                if weighted and not _column(&bw, n, &ws):
+                    return False
+                c_order = bx.strides[0] == p * bx.itemsize and (p == 1 or bx.strides[1] == bx.itemsize)
+                f_order = bx.strides[1] == n * bx.itemsize and bx.strides[0] == bx.itemsize
+                if not (c_order or f_order) or <size_t> bx.buf % bx.itemsize != 0:
+                    return False
+                with nogil:
+                    if bx.format[0] == c"d":
+                        status = _small(
+                            <const double*> bx.buf, p if c_order else n, c_order, n, p, ys, ws, shift_rows,
+                            fit_intercept, l2, &work[0], &res[0],
+                        )
+                    elif bx.format[0] == c"f":
+                        status = _small(
+                            <const float*> bx.buf, p if c_order else n, c_order, n, p, ys, ws, shift_rows,
+                            fit_intercept, l2, &work[0], &res[0],
+                        )
+            finally:
+                if weighted:
+                    PyBuffer_Release(&bw)
+        finally:
+            PyBuffer_Release(&by)
+    finally:
+        PyBuffer_Release(&bx)
     return status == 0

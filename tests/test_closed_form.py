@@ -15,6 +15,7 @@ from linreg_fast import ConditionWarning, closed_form, double_double, inputs, le
 @pytest.fixture(autouse=True)
 def general_path(monkeypatch):
     """Every fit through SciPy's LAPACK, also where a kernel would have solved it alone."""
+    monkeypatch.setattr("linreg_fast.fitting._fit_small", lambda *_: None)
     monkeypatch.setattr("linreg_fast.fitting._fit_lean", lambda *_: None)
 
 
@@ -99,6 +100,7 @@ def test_qr_over_many_row_blocks(monkeypatch, weighted, l2):
     w = np.arange(1001) % 3.0 if weighted else None
     whole = linreg_fast.fit(X, y, sample_weight=w, l2=l2, solver="qr")
     monkeypatch.setattr(closed_form, "QR_BLOCK_BYTES", 512)
+    monkeypatch.setattr(closed_form, "QR_MERGE_BYTES", 2048)
     blocks = linreg_fast.fit(X, y, sample_weight=w, l2=l2, solver="qr")
     np.testing.assert_allclose(blocks.coef, whole.coef, rtol=1e-10)
     assert blocks.rss == pytest.approx(whole.rss, rel=1e-9)

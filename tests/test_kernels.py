@@ -93,7 +93,7 @@ def test_moments_whole_numbers(kernels, order, dtype):
     for i, p in enumerate(P):
         for j, n in enumerate(N):
             for weights in WEIGHTS if p < 18 or n < 100 else WEIGHTS[(i + j) % 3 :][:1]:
-                n_targets = (1, 3)[(i + j) % 2]
+                n_targets = (1, 3, 21, 8)[(i + j) % 4]
                 X, Y, w, shift = table(n, p, n_targets, order, dtype, weights, whole_numbers=True)
                 M, _ = run_moments(kernels, X, Y, w, 0, n, shift, order, dtype, offset=(i + j) % 8)
                 np.testing.assert_array_equal(
@@ -502,10 +502,12 @@ def test_double_double_works(kernels):
 def run_small(kernels, X, y, w, fit_intercept, l2, order, dtype, *, shift_rows=256, offset=0):
     """(delivered, res) of one call, with guarded buffers; the same from moments by `small_solve`."""
     n, p = X.shape
-    work_size, size = kernels.small_sizes(p, n)
+    work_size, size = kernels.small_work_size(p, n), 2 * p + 7
     work, work_untouched = guarded(work_size, np.nan, offset)
     res, res_untouched = guarded(size, np.nan, offset)
-    done = kernel(kernels, "small", order, dtype)(X, y[:, None], w, shift_rows, fit_intercept, l2, work, res)
+    assert X.dtype == dtype
+    assert X.flags[f"{order}_CONTIGUOUS"]
+    done = kernels.small(X, y, w, shift_rows, fit_intercept, l2, work, res)
     work_untouched(X.shape)
     res_untouched(X.shape)
     shift = reference.shift(X, y[:, None], w, shift_rows) * fit_intercept
@@ -517,7 +519,7 @@ def run_small(kernels, X, y, w, fit_intercept, l2, order, dtype, *, shift_rows=2
     work_untouched(X.shape)
     again_untouched(X.shape)
     if done:
-        np.testing.assert_allclose(again, res, rtol=1e-9, atol=1e-11 * abs(res).max())
+        np.testing.assert_allclose(again, res, rtol=1e-9, atol=1e-11 * np.nanmax(abs(res)))
     return done, res
 
 
@@ -546,6 +548,11 @@ def test_small(kernels, order, dtype, fit_intercept):
                         Z = X[there].astype(float)
                         Z = Z - np.average(Z, axis=0, weights=None if w is None else w[there]) * fit_intercept
                         Z = Z if w is None else Z * np.sqrt(w[there])[:, None]
+                        inverse = np.linalg.inv(Z.T @ Z)
+                        np.testing.assert_allclose(res[p + 6 : -1] ** 2, np.diagonal(inverse), rtol=1e-9, err_msg=case)
+                        if fit_intercept:
+                            m = np.average(X[there].astype(float), axis=0, weights=None if w is None else w[there])
+                            assert res[-1] ** 2 == pytest.approx(1 / res[p + 5] + m @ inverse @ m, rel=1e-9), case
                         rcond = 1 / np.linalg.cond(Z / np.linalg.norm(Z, axis=0))
                         assert rcond / (4 * p) <= res[p + 4] <= rcond * 4 * p, case  # 1-norm, other scaling
 
@@ -558,10 +565,9 @@ def test_small_declines(kernels, order):
 
     def declines(X=X, y=y, w=w, **options):
         X = np.asarray(X, order=order)
-        work_size, size = kernels.small_sizes(X.shape[1], len(X))
-        arguments = X, y[:, None], w, 256, options.get("fit_intercept", True), options.get("l2", 0.0)
-        f = kernel(kernels, "small", order, "float64")
-        return not f(*arguments, np.full(work_size, np.nan), np.full(size, np.nan))
+        work_size = kernels.small_work_size(X.shape[1], len(X))
+        arguments = X, y, w, 256, options.get("fit_intercept", True), options.get("l2", 0.0)
+        return not kernels.small(*arguments, np.full(work_size, np.nan), np.full(2 * X.shape[1] + 7, np.nan))
 
     assert not declines()
     for bad in (np.nan, np.inf, -np.inf):
@@ -647,9 +653,8 @@ GUARD_PAGES = textwrap.dedent(
                                 X, Y, w, 0, n, units, shift, work, place(np.zeros((p + 2, p + 2, 2)), at_end)
                             )
                             if p <= k.small_columns:
-                                work_size, size = k.small_sizes(p, n)
-                                work, res = place(np.zeros(work_size), at_end), place(np.zeros(size), at_end)
-                                f("small")(X, Y, w, 256, True, 1.0, work, res)
+                                work = place(np.zeros(k.small_work_size(p, n)), at_end)
+                                k.small(X, Y[:, 0], w, 256, True, 1.0, work, place(np.zeros(2 * p + 7), at_end))
                             state, none = place(np.zeros((6, p)), at_end), np.empty(0)
                             k.descent(A, c, 1.0, none, 0.1, False, -1.0, 0, 5, state, history)
     """

@@ -1,0 +1,156 @@
+"""The benchmark that users run: what is measured, checked and left out; no time is asserted."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from linreg_fast import bench, cpu, levels
+
+TINY = bench.Effort(1e-4, 1e-4, 2, 1 << 20, 50, 1_000, 20, False)
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def side(value, peer=False, calls=1):
+    return bench.Side(lambda: value, np.atleast_1d, peer, calls)
+
+
+def failing():
+    raise RuntimeError("no such thing")
+
+
+def test_a_peer_that_fails_or_answers_something_else_is_left_out_and_named():
+    sides = {
+        "a": side(2.0),
+        "b": side(2.0 + 1e-12),
+        "c": side(2.1, peer=True),
+        "d": bench.Side(failing, np.atleast_1d, True),
+        "e": side(np.nan, peer=True),
+        "f": side(2.0, peer=True),
+    }
+    seconds, notes = bench.interleaved(sides, TINY)
+    assert list(seconds) == ["a", "b", "f"]
+    assert min(seconds.values()) > 0
+    assert [note.split(",")[0] for note in notes] == [
+        "c has another answer",
+        "d failed: RuntimeError: no such thing",
+        "e has another answer",
+    ]
+
+
+def test_our_own_wrong_answer_is_an_error():
+    with pytest.raises(ArithmeticError, match="NumPy has another answer"):
+        bench.interleaved({"linreg_fast": side(2.0), "NumPy": side(2.1)}, TINY)
+    with pytest.raises(RuntimeError, match="no such thing"):
+        bench.interleaved({"linreg_fast": bench.Side(failing)}, TINY)
+
+
+def test_every_side_takes_part_and_slow_ones_less_often(monkeypatch):
+    counts = dict.fromkeys("ab", 0)
+    clock = [0.0]
+    monkeypatch.setattr(bench.time, "perf_counter", lambda: clock[0])
+
+    def taking(name, seconds):
+        def call():
+            counts[name] += 1
+            clock[0] += seconds
+
+        return bench.Side(call, peer=name == "b")
+
+    seconds, _ = bench.interleaved({"a": taking("a", 0.1), "b": taking("b", 3.0)}, bench.FULL)
+    assert counts == {"a": 11, "b": 2}  # one to warm up
+    assert seconds == pytest.approx({"a": 0.1, "b": 3.0})
+
+
+def test_one_call_may_stand_for_many(monkeypatch):
+    clock = iter(range(100))
+    monkeypatch.setattr(bench.time, "perf_counter", lambda: float(next(clock)))
+    assert bench.interleaved({"a": side(1.0, calls=7)}, TINY) == ({"a": 7.0}, [])
+
+
+def test_peers_too_large_too_slow_or_broken_are_left_out_and_named(monkeypatch):
+    pytest.importorskip("sklearn")
+    X, y = bench.generate(1_000, 3)
+    monkeypatch.setattr(bench, "PEERS", {"scikit-learn": bench.PEERS["scikit-learn"]})
+    assert list(bench._peers(X, y, 1)[0]) == ["scikit-learn"]
+    monkeypatch.setattr(bench, "PEER_SECONDS", 0.0)
+    sides, notes = bench._peers(X, y, 1)
+    assert sides == {}
+    assert "it would take" in notes[0]
+    monkeypatch.setattr(bench, "PEER_BYTES", X.nbytes)
+    sides, notes = bench._peers(X, y, 1)
+    assert sides == {}
+    assert "it would need" in notes[0]
+    monkeypatch.setattr(bench, "PEER_BYTES", np.inf)
+    monkeypatch.setattr(bench, "PEERS", {"scikit-learn": ("sklearn", 1, lambda X, y, threads: failing())})
+    assert bench._peers(X, y, 1) == ({}, ("scikit-learn failed: RuntimeError: no such thing",))
+
+
+@pytest.mark.filterwarnings("default")  # those of the peers are their own
+def test_peers_that_are_installed_agree():
+    with bench.pinned(1):
+        (row,) = bench.shape_rows(500, 4, (), TINY, 1, True)
+    installed = {name for name, (package, _, _) in bench.PEERS.items() if bench.find_spec(package)}
+    assert set(row["seconds"]) == {bench.OURS, bench.NUMPY} | installed
+    assert row["notes"] == []
+    assert row["limit"] is None
+
+
+def test_limit_is_the_larger_of_reading_and_arithmetic():
+    with bench.pinned(1):
+        fit, gradient, cost, predict = bench.shape_rows(1500, 40, ("passes",), TINY, 1, False)
+    read, product = 8 * 1500 * 41 / fit["read_rate"], 1500 * 40 * 41 / fit["product_rate"]
+    assert fit["limit"] == pytest.approx(max(read, product))
+    for row in (gradient, cost, predict):
+        assert row["limit"] == pytest.approx(8 * 1500 * 41 / row["read_rate"])
+
+
+@pytest.mark.parametrize("level", levels.LEVELS)
+def test_levels_are_forced_in_a_process_of_their_own(level, monkeypatch):
+    if level not in levels.built or level not in cpu.levels():
+        pytest.skip("not for this processor or build")
+    rows = bench.level_rows(level, bench.Effort(1e-4, 1e-4, 1, 1 << 20, 50, 1_000_000, 4, False), 1)
+    assert {row["what"] for row in rows} == {f"fit, level {level}"}
+    assert len(rows) == sum("layouts" in shape[2] for shape in bench.SHAPES)
+
+
+def test_table_for_the_readme(tmp_path):
+    with bench.pinned(1):
+        rows = [row for case in bench.cases(quick=True, peers=False)[-2:] for row in case()]
+        report = {"about": bench.about(rows, 1), "rows": rows}
+    (tmp_path / "bench.json").write_text(json.dumps(report))
+    (tmp_path / "README.md").write_text("before\n<!-- benchmarks -->\nold\n<!-- end of benchmarks -->\nafter\n")
+    command = [sys.executable, "-W", "error", ROOT / "benchmarks" / "table.py", "bench.json", "--into", "README.md"]
+    done = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "README.md").read_text()
+    assert text.startswith(
+        "before\n<!-- benchmarks -->\n| what | rows x columns | linreg_fast | limit | NumPy | beside |"
+    )
+    assert text.endswith("<!-- end of benchmarks -->\nafter\n")
+    assert "old" not in text
+    assert "| fit, 50 targets | 2,000 x 20 |" in text
+
+
+def test_constants_of_the_plan_are_found_from_measurements():
+    spec = importlib.util.spec_from_file_location("plans", ROOT / "benchmarks" / "plans.py")
+    plans = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(plans)
+    before = plans.current()
+    points = [point for n, p in [(100, 3), (100_000, 10), (5_000, 200)] for point in plans.candidates(n, p, 2)]
+    changed = before + np.linspace(-1, 1, len(before))
+    with plans.replaced(changed):
+        assert plans.current() == pytest.approx(changed)
+        points = [point | {"seconds": plans.expected(point)} for point in points]
+    assert plans.current() == pytest.approx(before)
+    assert np.abs(plans.errors(points)).max() > 0.3
+    found = plans.fitted(points)
+    assert plans.current() == pytest.approx(before)
+    with plans.replaced(found):
+        assert np.abs(plans.errors(points)).max() < 0.2
