@@ -233,7 +233,7 @@ def _table(
         w = X[weight] if weight is not None else w
     if features is not None:
         X = X[features]
-    return inputs.table(*(None if value is None else _values(value) for value in (X, y, w)), features, empty=True)
+    return inputs.table(_values(X), _values(y), None if w is None else _values(w), features, empty=True)
 
 
 def _values(value: Any) -> NDArray[Any]:
