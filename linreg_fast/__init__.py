@@ -18,6 +18,7 @@ from linreg_fast.result import LinearFit
 if TYPE_CHECKING:
     from linreg_fast.moments import Moments
     from linreg_fast.selection import by_group, cross_validate, l2_path, stepwise
+    from linreg_fast.streams import fit_file, fit_stream
 
 __version__ = "0.1.0"
 
@@ -35,7 +36,9 @@ __all__ = [
     "cost",
     "cross_validate",
     "fit",
+    "fit_file",
     "fit_polynomial",
+    "fit_stream",
     "gradient",
     "l2_path",
     "plan",
@@ -49,6 +52,8 @@ _LATER = {
     "Moments": "moments",
     "by_group": "selection",
     "cross_validate": "selection",
+    "fit_file": "streams",
+    "fit_stream": "streams",
     "l2_path": "selection",
     "stepwise": "selection",
 }

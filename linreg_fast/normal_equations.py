@@ -241,7 +241,7 @@ def solve(
             f"the columns are too ill-conditioned for their moments (rcond {math.sqrt(gram_rcond):.1e}): few or no "
             "digits of the coefficients may be right; fit the rows themselves, use precision='extended' or a penalty",
             ConditionWarning,
-            stacklevel=3,
+            stacklevel=closed_form.caller_level(),
         )
     return solution
 

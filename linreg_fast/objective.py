@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from typing import Any
 
 import numpy as np
@@ -111,6 +113,12 @@ def pass_gradient(data: inputs.Table, b: Vector, b0: float, n_threads: int | Non
 def pass_cost(data: inputs.Table, b: Vector, b0: float, n_threads: int | None, target: int = 0) -> float:
     """1/2 sum w r^2 over all rows, r = b0 + x b - y."""
     return float(_row_pass("cost", data, b, b0, n_threads, 1, 2, target)[0])
+
+
+def fold_cost(data: Any, b: Vector, b0: float, n_threads: int | None, target: int = 0) -> float:
+    """`pass_cost` of rows that may be read piece by piece."""
+    one = functools.partial(pass_cost, b=b, b0=b0, n_threads=n_threads, target=target)
+    return float(data.fold(one, operator.add))
 
 
 def _row_pass(
