@@ -68,7 +68,7 @@ def test_file_in_pieces(table, tmp_path, pieces, suffix, settings):
     path = write(table, tmp_path / f"t{suffix}")
     seen = []
     fit = linreg_fast.fit_file(path, **WEIGHTED, **settings, progress=lambda done, total: seen.append((done, total)))
-    assert_same(fit, in_memory(table, **settings), 1e-13 if "fit_intercept" not in settings else 1e-12)
+    assert_same(fit, in_memory(table, **settings), 1e-13 if "fit_intercept" not in settings else 1e-11)
     assert fit.feature_names == ("a", "b", "c")
     assert len(seen) > 10
     assert seen[-1] == (N, N)
