@@ -127,8 +127,8 @@ def fit(
     >>> line.slope, line.intercept
     (2.0, 1.0)
     """
-    plain = solver == "auto" and precision in LEAN and l2 == 0.0 and feature_names is None and n_threads is None
-    plain = plain and on_collinear == "min_norm"
+    plain = solver == "auto" and precision in LEAN and type(l2) is float and l2 == 0.0
+    plain = plain and feature_names is None and n_threads is None and on_collinear == "min_norm"
     if plain and not progress and not solver_options:
         done = _fit_small(X, y, sample_weight, bool(fit_intercept), precision)
         if done is not None:
@@ -138,7 +138,7 @@ def fit(
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
     if on_collinear not in ON_COLLINEAR:
         raise ValueError(f"on_collinear must be one of {', '.join(ON_COLLINEAR)}; got {on_collinear!r}")
-    l2 = inputs.number(l2, "l2", least=0.0) if l2 else 0.0
+    l2 = inputs.number(l2, "l2", least=0.0) + 0.0  # no -0.0
     data = inputs.table(X, y, sample_weight, feature_names)
     if n_threads is not None:
         n_threads = passes.threads(n_threads)
@@ -255,7 +255,8 @@ def _result(
     sum_weight: float,
 ) -> LinearFit:
     one = data.one_target
-    ess = solution.tss - solution.rss if solution.ess is None else solution.ess
+    with np.errstate(invalid="ignore"):  # infinite, both of them, for y beyond 1e154
+        ess = solution.tss - solution.rss if solution.ess is None else solution.ess
     return LinearFit(
         coef=solution.coef[0] if one else solution.coef,
         intercept=float(solution.intercept[0]) if one else solution.intercept,

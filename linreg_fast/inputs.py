@@ -8,6 +8,7 @@ converted one row block at a time while it is being read, so that no second tabl
 from __future__ import annotations
 
 import math
+import numbers
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -132,6 +133,9 @@ def table(
         raise ValueError(f"y has no columns: shape {y.shape}")
     w = None if sample_weight is None else _weights(sample_weight, n)
     if feature_names is not None:
+        if isinstance(feature_names, (str, bytes, set, frozenset)) or not hasattr(feature_names, "__iter__"):
+            kind = type(feature_names).__name__
+            raise TypeError(f"feature_names must be a sequence of names, one for each column of X, not a {kind}")
         names = [str(name) for name in feature_names]
         if len(names) != X.shape[1]:
             raise ValueError(f"feature_names has {len(names)} names for the {X.shape[1]} columns of X")
@@ -142,16 +146,20 @@ def table(
     return Table(X, y, w, order, dtype, names, target_names, one_target, one_feature, copies)
 
 
-def matrix(X: Any, n_features: int) -> Table:
-    """X alone, to predict from, against the number of features of a fit."""
+def matrix(X: Any, n_features: int, feature_names: Sequence[str] | None = None) -> Table:
+    """X alone, to predict from, against the number and, where X has some too, the names of the columns of a fit."""
+    names = None
     if type(X) is not np.ndarray or X.dtype is not Float:
-        X, _ = _array(X, "X")
-    if X.ndim == 1:
+        X, names = _array(X, "X")
+    one_feature = X.ndim == 1
+    if one_feature:
         if n_features != 1:
             raise ValueError(f"X must have shape (n, {n_features}), got {X.shape}; for one row use X[None, :]")
         X = X[:, None]
     if X.ndim != 2 or X.shape[1] != n_features:
         raise ValueError(f"X must have shape (n, {n_features}), got {X.shape}")
+    if names is not None and feature_names is not None and not one_feature and names != list(feature_names):
+        raise ValueError(f"X has the columns {names}; the fit is of {list(feature_names)}, in this order")
     if X.dtype.char in WIDER:
         _warn_rounded(X, "X", stacklevel=4)
     Y = np.empty((X.shape[0], 0))
@@ -175,12 +183,16 @@ def vector(value: Any, name: str, length: int) -> NDArray[np.float64]:
 
 def number(value: Any, name: str, *, least: float = -np.inf, above: float = -np.inf) -> float:
     """A finite real number, at least `least` and more than `above`."""
-    if isinstance(value, (bool, str, bytes)) or (not np.isscalar(value) and not getattr(value, "ndim", 1) == 0):
+    if isinstance(value, (bool, np.bool_, str, bytes)) or (
+        not np.isscalar(value) and not getattr(value, "ndim", 1) == 0
+    ):
         raise TypeError(f"{name} must be a number, not {type(value).__name__}")
     try:
         result = float(value)
     except TypeError:
         raise TypeError(f"{name} must be a real number, not {type(value).__name__}") from None
+    except OverflowError:
+        result = math.inf  # an int
     if not np.isfinite(result) or result < least or result <= above:
         bound = f"at least {least:g}" if above == -np.inf and least > -np.inf else f"more than {above:g}"
         raise ValueError(f"{name} must be finite{f' and {bound}' if bound[-3:] != 'inf' else ''}, got {value}")
@@ -243,7 +255,10 @@ def _array(value: Any, name: str) -> tuple[NDArray[Any], list[str] | None]:
     names = None
     if not isinstance(value, np.ndarray):
         value, names = _from_frame(value, name)
-    array = value if isinstance(value, np.ndarray) else np.asarray(value)
+    try:
+        array = value if isinstance(value, np.ndarray) else np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} cannot be made an array: {error}") from None
     if isinstance(array, np.ma.MaskedArray):
         if np.ma.is_masked(array):
             row = tuple(int(i) for i in np.argwhere(np.ma.getmaskarray(array))[0])
@@ -266,6 +281,9 @@ def _array(value: Any, name: str) -> tuple[NDArray[Any], list[str] | None]:
 
 
 def _from_objects(array: NDArray[Any], name: str) -> NDArray[Any]:
+    if array.ndim == 0 and not isinstance(array.item(), numbers.Number):
+        hint = "; sparse input is not supported, toarray() makes it dense" if hasattr(array.item(), "toarray") else ""
+        raise TypeError(f"{name} is a {type(array.item()).__name__}, not an array of numbers{hint}")
     try:
         if any(isinstance(item, (str, bytes)) for item in array.flat):
             raise TypeError("text")  # NumPy would parse it
@@ -301,25 +319,32 @@ def _from_frame(value: Any, name: str) -> tuple[Any, list[str] | None]:
         raise TypeError(
             f'{name} is a {type(value).__name__}; data frames need the extra: pip install "linreg_fast[dataframe]"'
         ) from None
-    native = nw.from_native(value, pass_through=True, allow_series=True)
-    if native is value and hasattr(value, "__dataframe__"):
-        import pyarrow.interchange
+    try:
+        native = nw.from_native(value, pass_through=True, allow_series=True)
+        if native is value and hasattr(value, "__dataframe__"):
+            import pyarrow.interchange
 
-        native = nw.from_native(pyarrow.interchange.from_dataframe(value))
-    if isinstance(native, nw.LazyFrame):
-        native = native.collect()
+            native = nw.from_native(pyarrow.interchange.from_dataframe(value))
+        if isinstance(native, nw.LazyFrame):
+            native = native.collect()
+        # by position: a name may be anything, 0 or None too
+        columns = list(native.iter_columns()) if isinstance(native, nw.DataFrame) else []
+    except nw.exceptions.DuplicateError:
+        raise ValueError(f"columns of {name} share a name: {_column_names(value)}") from None
     if isinstance(native, nw.Series):
-        return _column_array(native, name, nw), [native.name or name]
+        if native.dtype in (nw.Categorical, nw.Enum):  # whose values NumPy would take for numbers where they are
+            raise TypeError(f"{name} has dtype {native.dtype}, which is not a number; encode it as numbers first")
+        return _column_array(native, name, nw), [str(name if native.name in (None, "") else native.name)]
     if not isinstance(native, nw.DataFrame):
         return value, None
-    columns = [native[column] for column in native.columns]
-    for column in columns:
+    names = [str(column.name) for column in columns]
+    for column, label in zip(columns, names, strict=True):
         if not (column.dtype.is_numeric() or column.dtype in (nw.Boolean, nw.Object)):
+            dtype = getattr(column.to_native(), "dtype", "?") if column.dtype == nw.Unknown else column.dtype
             raise TypeError(
-                f"column {column.name!r} of {name} has dtype {column.dtype}, which is not a number; "
+                f"column {label!r} of {name} has dtype {dtype}, which is not a number; "
                 "leave it out or encode it as numbers first"
             )
-    names = [str(column) for column in native.columns]
     plain = all(column.dtype in (nw.Float64, nw.Float32) for column in columns) and not any(
         column.null_count() for column in columns
     )
@@ -327,12 +352,14 @@ def _from_frame(value: Any, name: str) -> tuple[Any, list[str] | None]:
         return native.to_numpy(), names  # for pandas a view of its one block
     out = np.empty((len(native), len(columns)), order="F")
     for j, column in enumerate(columns):
-        out[:, j] = _column_array(column, f"column {column.name!r} of {name}", nw)
+        out[:, j] = _column_array(column, f"column {names[j]!r} of {name}", nw)
     return out, names
 
 
 def _column_array(column: Any, name: str, nw: Any) -> NDArray[Any]:
     """A column as float64 with NaN for missing, or as its own dtype where nothing is missing."""
+    if column.dtype == nw.Object:
+        return _from_objects(np.asarray(column.to_numpy(), dtype=object), name)
     if column.null_count():
         if not (column.dtype.is_numeric() or column.dtype == nw.Boolean):
             column = column.cast(nw.Float64)
@@ -341,7 +368,7 @@ def _column_array(column: Any, name: str, nw: Any) -> NDArray[Any]:
 
 
 def _column_names(value: Any) -> list[str] | None:
-    names = getattr(value, "columns", getattr(value, "column_names", None))
+    names = getattr(value, "column_names", getattr(value, "columns", None))  # an Arrow table has both
     return None if names is None else [str(name) for name in names]
 
 

@@ -213,6 +213,7 @@ class LinearFit(_Base):
         Parameters
         ----------
         X : array_like of shape (n, n_features), or (n,) for one feature and for a polynomial
+            A data frame has the columns of the fit, by name and order, where the fit knows their names.
         out : ndarray of float64, shape (n,) or (n, n_targets), optional
             Where to write; must not overlap X.
         n_threads : int, optional
@@ -221,12 +222,17 @@ class LinearFit(_Base):
         -------
         ndarray of float64, shape (n,) or (n, n_targets)
             NaN where a row of X has one.
+
+        Raises
+        ------
+        TypeError, ValueError
+            X is not of numbers, has another number of columns, or is a data frame of other columns; `out` does not fit.
         """
         if self.chebyshev is not None:
             from linreg_fast import polynomial
 
             return polynomial.evaluate(self.chebyshev, X, out)
-        data = inputs.matrix(X, self.n_features)
+        data = inputs.matrix(X, self.n_features, self.feature_names)
         n = data.n_rows
         out = check_out(out, (n,) if self.coef.ndim == 1 else (n, self.n_targets), data.X)
         if n == 0:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import bits, problem
 
@@ -168,6 +170,20 @@ def test_predict_checks_the_shape(fit):
         fit.predict(np.ones((5, 3)), n_threads=0)
 
 
+def test_predict_wants_the_columns_of_the_fit():
+    X, y, _, _ = problem(50, 3)
+    frame = pd.DataFrame(X, columns=list("abc"))
+    fit = linreg_fast.fit(frame, y)
+    np.testing.assert_allclose(fit.predict(frame), fit.predict(X), rtol=1e-14)
+    for other in (frame[list("cba")], frame.rename(columns={"c": "x"})):
+        with pytest.raises(ValueError, match=r"X has the columns .*; the fit is of \['a', 'b', 'c'\], in this order"):
+            fit.predict(other)
+    unnamed = linreg_fast.fit(X, y)
+    np.testing.assert_allclose(unnamed.predict(frame[list("cba")]), unnamed.predict(X[:, ::-1]), rtol=1e-13)
+    line = linreg_fast.fit(frame["a"], y)
+    np.testing.assert_array_equal(line.predict(pd.Series(X[:, 0], name="other")), line.predict(X[:, 0]))
+
+
 def test_predict_passes_nan_on(fit):
     X, _, _, _ = problem(50, 3)
     X[7, 1] = np.nan
@@ -207,6 +223,16 @@ def test_to_dict_is_json(kind):
     fit = kinds()[kind]
     state = json.loads(json.dumps(fit.to_dict()))
     assert bits(LinearFit.from_dict(state)) == bits(fit)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_copies(fit, copied):
+    other = copied(fit)
+    for name in _Fields._fields:
+        np.testing.assert_equal(getattr(other, name), getattr(fit, name))
+    assert (other.coef is fit.coef) == (copied is copy.copy)
+    with pytest.raises(AttributeError, match="never changes"):
+        other.coef = None
 
 
 def test_pickle():
