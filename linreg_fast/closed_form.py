@@ -118,7 +118,7 @@ def centre(M: Sums, fit_intercept: bool, l2: float) -> Centred:
     mu = M.mean if fit_intercept else np.zeros_like(M.s)
     S = M.G - np.outer(M.s, mu) if fit_intercept else M.G.copy()
     c = M.q - np.outer(mu, M.t) if fit_intercept else M.q
-    S_yy = np.maximum(M.u - M.t * M.t / M.N, 0.0) if fit_intercept else M.u
+    S_yy = np.maximum(M.u - M.t * (M.t / M.N), 0.0) if fit_intercept else M.u
     spread = np.maximum(np.diagonal(S), 0.0)
     # |W| <= 4 eps |k| in every row makes the sum of squares at most that; the reverse holds but for
     # columns that vary in few rows only, and those the exact rank decision further down must see.
@@ -393,7 +393,10 @@ def _qr_rows(data: Any, M: Sums, C: Centred) -> Matrix:
     if C.l2:
         penalty = np.zeros((p, width))
         penalty[:, :p] = np.diag(math.sqrt(C.l2) * np.ldexp(1.0, C.e))
-        R = _merge_triangles(R, penalty)
+        # longest rows first: below short ones they would round those away (Cox and Higham 1998)
+        rows = np.vstack([R, penalty])
+        order = np.argsort(-np.abs(rows[:, :p]).max(axis=1, initial=0.0), kind="stable")
+        R = np.asarray(np.linalg.qr(rows[order], mode="r"))
     if not np.isfinite(R).all():
         raise np.linalg.LinAlgError(
             "LAPACK's QR is not finite: the BLAS or LAPACK library in use computes wrong results"
@@ -495,11 +498,13 @@ def _finish(
         intercept = intercepts(coef, M.k, mu, M.ky, mu_y)
     m, m_y = M.k + mu, M.ky + mu_y
     lever = np.ldexp(np.abs(m[C.live]), C.e).sum() * np.abs(beta).max(axis=0, initial=0.0) * back
+    with np.errstate(over="ignore", under="ignore"):
+        rss, tss = rss * back * back, C.S_yy * back * back
     return Solution(
         coef=coef,
         intercept=intercept,
-        rss=rss * back * back,
-        tss=C.S_yy * back * back,
+        rss=rss,
+        tss=tss,
         rank=rank,
         rcond=rcond,
         digits=expected_digits(beta, delta, coef, m, m_y, lever, fit_intercept),

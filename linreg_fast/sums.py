@@ -76,8 +76,8 @@ def of_table(
     if fit_intercept:
         N, s = M[p, p], np.delete(M[p], p)
         squares = np.delete(np.diagonal(M), p)
-        spread = squares - s * s / N
-        far = s * s / N > SHIFT_LIMIT * spread
+        centre = s * (s / N)  # s * s may leave the range of float64 where the weights are large or small
+        far = centre > SHIFT_LIMIT * (squares - centre)
         if far.any():
             shift = shift + np.where(far & (squares > 0), s / N / scale, 0.0)
             M = cross_products(data, shift, scale, n_threads, progress)

@@ -634,3 +634,41 @@ def test_weighted_fit_is_exact_too(data, fit_intercept):
     nonzero = [(value, true) for value, true in zip(found, exact, strict=True) if true]
     if nonzero:
         assert worst_lre(*zip(*nonzero, strict=True)) >= fit.digits - 1.5
+
+
+@pytest.mark.parametrize("solver", ["auto", "cholesky", "qr", "svd"])
+@pytest.mark.parametrize("scale", [1e300, 1e-300])
+def test_weights_near_the_ends_of_the_range(solver, scale):
+    X, y, _, _ = problem(60, 3)
+    w = np.random.default_rng(0).uniform(0.5, 2.0, 60)
+    fit, other = (linreg_fast.fit(X, y, sample_weight=v, solver=solver) for v in (w, w * scale))
+    np.testing.assert_allclose(other.coef, fit.coef, rtol=1e-10)
+    np.testing.assert_allclose(other.stderr, fit.stderr, rtol=1e-10)
+    np.testing.assert_allclose([other.r2, other.rss / scale, other.tss / scale], [fit.r2, fit.rss, fit.tss], rtol=1e-10)
+
+
+def test_weights_that_reach_from_end_to_end():
+    X, y, _, _ = problem(60, 3)
+    w = np.where(np.arange(60) < 30, 1e300, 1e-300)
+    np.testing.assert_allclose(
+        linreg_fast.fit(X, y, sample_weight=w).coef, linreg_fast.fit(X[:30], y[:30]).coef, rtol=1e-10
+    )
+
+
+def test_sums_of_squares_beyond_the_range_do_not_warn():
+    X, y, _, _ = problem(60, 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit = linreg_fast.fit(X, y * 1e200)
+    np.testing.assert_allclose(fit.coef, linreg_fast.fit(X, y).coef * 1e200, rtol=1e-10)
+
+
+@pytest.mark.parametrize("solver", ["auto", "cholesky", "qr", "svd"])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("l2", [1e-16, 1e4, 1e14, 1e20, 1e28])
+def test_penalties_of_any_size(solver, fit_intercept, l2):
+    X, y, _, _ = problem(100, 20)
+    A, b = (X - X.mean(axis=0), y - y.mean()) if fit_intercept else (X, y)
+    expected = np.linalg.solve(A.T @ A + l2 * np.eye(20), A.T @ b)
+    fit = linreg_fast.fit(X, y, l2=l2, solver=solver, fit_intercept=fit_intercept)
+    np.testing.assert_allclose(fit.coef, expected, rtol=0, atol=1e-11 * np.abs(expected).max())
