@@ -450,7 +450,7 @@ class Moments:
         """Positions of columns of X that were asked for by position or name."""
         if features is None:
             return np.arange(self.n_features)
-        if isinstance(features, (str, bytes)):
+        if isinstance(features, (str, bytes)) or not np.iterable(features):
             raise TypeError(f"features must be a sequence of positions or names, not {features!r} alone")
         found = []
         for feature in features:

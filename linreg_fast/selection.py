@@ -135,8 +135,11 @@ def by_group(
         raise ValueError(
             inputs.first_fault(data) or "the sum of the leading rows leaves the range of float64: scale them"
         )
-    values, first, counts = np.unique(np.sort(groups), return_index=True, return_counts=True)
-    order = np.argsort(groups, kind="stable")
+    try:
+        order = np.argsort(groups, kind="stable")
+    except TypeError as error:
+        raise TypeError(f"groups has values that cannot be sorted, as None among text cannot: {error}") from None
+    values, first, counts = np.unique(groups[order], return_index=True, return_counts=True)
     found = {}
     for value, at, count in zip(values.tolist(), first, counts, strict=True):
         rows = order[at : at + count]
@@ -173,6 +176,7 @@ def l2_path(
     RankWarning, ConditionWarning
         As `Moments.solve` does, for penalties that do not make up for dependent columns.
     """
+    _check_moments(moments)
     penalties = _penalties(l2s)
     columns, targets = moments._columns(features), moments._targets(None)
     coef, intercept = _solve_all(moments, columns, targets, fit_intercept, penalties)
@@ -220,6 +224,8 @@ def cross_validate(
         As `Moments.solve` does, for penalties that do not make up for dependent columns.
     """
     penalties = _penalties(l2s)
+    if isinstance(folds, Moments) or not np.iterable(folds):
+        raise TypeError(f"folds must be a sequence of Moments, not a {type(folds).__name__}")
     folds = list(folds)
     if len(folds) < 2:
         raise ValueError(f"cross-validation needs at least two folds, got {len(folds)}")
@@ -252,8 +258,16 @@ def cross_validate(
     )
 
 
+def _check_moments(moments: Any) -> None:
+    if not isinstance(moments, Moments):
+        raise TypeError(f"moments must be Moments, not a {type(moments).__name__}: Moments(n_features).update(X, y)")
+
+
 def _penalties(l2s: Any) -> Vector:
-    values = np.array(l2s, dtype=np.float64)
+    try:
+        values = np.array(l2s, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"l2s must be a sequence of numbers: {error}") from None
     if values.ndim != 1 or not len(values):
         raise ValueError(f"l2s must have one dimension and a penalty at least, got shape {values.shape}")
     if not (np.isfinite(values) & (values >= 0)).all():
@@ -368,6 +382,7 @@ def stepwise(
         raise ValueError(f"criterion must be aic or bic, got {criterion!r}")
     if direction not in ("forward", "backward", "both"):
         raise ValueError(f"direction must be forward, backward or both, got {direction!r}")
+    _check_moments(moments)
     columns, targets = moments._columns(features), moments._targets(target)
     if len(targets) != 1:
         raise ValueError(f"target must be one column of y, got {target!r}")

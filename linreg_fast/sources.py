@@ -90,6 +90,8 @@ def of_batches(batches: Any, target: Any, features: Sequence[Any] | None, sample
         return Source(lambda: _tuple_blocks(batch_by_batch()), again)
     if target is None:
         raise TypeError("target must name the column to explain: the batches are data frames")
+    if not np.iterable(target):
+        raise TypeError(f"target must be a column's name, or a list of names, not {target!r}")
     schema = _schema(first, "batch 0")
     kinds = dict(zip(schema.names, schema.types, strict=True))
     targets = [target] if isinstance(target, str) else list(target)

@@ -305,6 +305,22 @@ def test_pictures(tmp_path):
     np.testing.assert_array_equal(drawn, several.coef[:, 1, 0])
 
 
+def test_arguments_of_another_kind():
+    X, y, _, _ = problem(30, 2)
+    moments = Moments(2).update(X, y)
+    for call, message in (
+        (lambda: cross_validate(moments, [1.0]), "folds must be a sequence of Moments"),
+        (lambda: cross_validate(None, [1.0]), "folds must be a sequence of Moments"),
+        (lambda: l2_path(X, [1.0]), "moments must be Moments, not a ndarray"),
+        (lambda: stepwise(X), "moments must be Moments, not a ndarray"),
+        (lambda: l2_path(moments, "x"), "l2s must be a sequence of numbers"),
+        (lambda: l2_path(moments, [1.0], features=0), "features must be a sequence"),
+        (lambda: by_group(X, y, [None] * 15 + ["a"] * 15), "groups has values that cannot be sorted"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            call()
+
+
 def test_names_are_public():
     for name in ("by_group", "cross_validate", "l2_path", "stepwise"):
         assert name in linreg_fast.__all__
