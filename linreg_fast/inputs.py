@@ -181,7 +181,7 @@ def number(value: Any, name: str, *, least: float = -np.inf, above: float = -np.
         result = float(value)
     except TypeError:
         raise TypeError(f"{name} must be a real number, not {type(value).__name__}") from None
-    if not np.isfinite(result) or result < least or result <= above:
+    if not math.isfinite(result) or result < least or result <= above:
         bound = f"at least {least:g}" if above == -np.inf and least > -np.inf else f"more than {above:g}"
         raise ValueError(f"{name} must be finite{f' and {bound}' if bound[-3:] != 'inf' else ''}, got {value}")
     return result
