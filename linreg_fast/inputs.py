@@ -162,7 +162,7 @@ def matrix(X: Any, n_features: int) -> Table:
 def vector(value: Any, name: str, length: int) -> NDArray[np.float64]:
     """A finite float64 vector of a given length, for coefficients and the like."""
     plain = type(value) is np.ndarray and value.dtype is Float and value.shape == (length,) and value.flags.carray
-    if plain and math.isfinite(value @ value):
+    if plain and math.isfinite(np.vdot(value, value)):  # vdot does not warn of squares that overflow
         return value  # type: ignore[no-any-return]
     array = np.ascontiguousarray(_array(value, name)[0], dtype=np.float64)
     if array.shape != (length,):

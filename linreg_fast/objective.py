@@ -96,7 +96,7 @@ def _point(
 def _sum_weight(data: inputs.Table, result: Vector) -> float:
     """Sum of the weights, once the result and the weights have been found to be numbers."""
     weights = data.w is not None and not (np.asarray(data.w) >= 0).all()
-    if weights or not math.isfinite(result @ result):  # squares that overflow are looked at too: no harm
+    if weights or not math.isfinite(np.vdot(result, result)):  # squares that overflow are looked at too: no harm
         fault = inputs.first_fault(data)
         if fault is not None:
             raise ValueError(fault)
