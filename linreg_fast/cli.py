@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import linreg_fast
 
 if TYPE_CHECKING:
-    from linreg_fast.files import Frame
+    from linreg_fast.streams import Stream
 
 NEEDED = ("typer", "rich", "pyarrow")
 WARNINGS = (linreg_fast.ConditionWarning, linreg_fast.ConvergenceWarning, linreg_fast.RankWarning)
@@ -92,7 +92,7 @@ def _reporting(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def fit(
-    file: Annotated[Path, _argument("Table: .csv, .csv.gz, .tsv, .parquet, .arrow, .feather or .ipc.")],
+    file: Annotated[Path, _argument("Table: .csv, .csv.gz, .tsv, .parquet, .arrow, .feather, .ipc; a folder.")],
     target: Annotated[str, _option("Column to explain.")],
     features: Annotated[str, _option("Columns to explain it by, a,b,c; without it all columns of numbers.")] = "",
     weight: Annotated[str, _option("Column of weights.")] = "",
@@ -102,43 +102,34 @@ def fit(
     drop_missing: Annotated[bool, _option("Leave out rows with missing values.", "--drop-missing")] = False,
     as_json: Annotated[bool, _option("Print one JSON object.", "--json")] = False,
     save: Annotated[Path | None, _option("File to keep the fit in, for predict.")] = None,
+    checkpoint: Annotated[Path | None, _option("File to keep the state in and to resume from.")] = None,
     threads: Annotated[int | None, _option("At most so many threads of the fit, -1 for all.")] = None,
 ) -> None:
-    """Fit a column of a table by its other columns."""
+    """Fit a column of a table, in one file or several, by its other columns."""
     from rich.console import Console
 
-    from linreg_fast import files
+    from linreg_fast import sources, streams
 
     importlib.import_module("scipy.linalg")  # its import is no part of the seconds below
     start = time.perf_counter()
-    frame = files.read(file, target, features.split(",") if features else None, weight or None, drop_missing)
-    read_seconds = time.perf_counter() - start
-    start = time.perf_counter()
+    read = functools.partial(sources.of_files, file, target, features.split(",") if features else None, weight or None)
+    missing = "drop" if drop_missing else "raise"
     try:
         with _Bar(Console(stderr=True)) as bar:
-            result = linreg_fast.fit(
-                frame.X,
-                frame.y,
-                sample_weight=frame.weight,
-                fit_intercept=not no_intercept,
-                solver=solver,
-                l2=l2,
-                feature_names=frame.features,
-                n_threads=threads,
-                progress=bar,
+            result, stream = streams.fit_source(
+                read, not no_intercept, solver, l2, "auto", missing, checkpoint, bar, threads
             )
-    except ValueError:
-        fault = files.fault(frame)
-        if fault is None:
-            raise
-        raise ValueError(fault) from None
-    times = {"seconds": time.perf_counter() - start, "read_seconds": read_seconds}
+    except ValueError as error:
+        raise ValueError(
+            str(error).replace(streams.HINT, "--drop-missing leaves out rows with missing values")
+        ) from None
+    seconds = time.perf_counter() - start
     if save is not None:
         result.save(save)
     if as_json:
-        _print_json(_fit_state(result, frame) | times)
+        _print_json(_fit_state(result, stream, target) | {"seconds": seconds})
     else:
-        _print_fit(result, frame, times)
+        _print_fit(result, stream, target, seconds)
 
 
 def predict(
@@ -241,22 +232,22 @@ def bench(
         _console().print(text)
 
 
-def _fit_state(result: linreg_fast.LinearFit, frame: Frame) -> dict[str, Any]:
+def _fit_state(result: linreg_fast.LinearFit, stream: Stream, target: str) -> dict[str, Any]:
     return result.to_dict() | {
         "r2": result.r2,
         "residual_std": result.residual_std,
-        "target": frame.target,
-        "left_out": list(frame.left_out),
-        "dropped_rows": frame.dropped,
+        "target": target,
+        "left_out": list(stream.source.left_out),
+        "dropped_rows": stream.dropped,
         "plan": {name: getattr(result.plan, name) for name in ("solver", "reason", "seconds")},
     }
 
 
-def _print_fit(result: linreg_fast.LinearFit, frame: Frame, times: dict[str, float]) -> None:
+def _print_fit(result: linreg_fast.LinearFit, stream: Stream, target: str, seconds: float) -> None:
     coefficients = [("intercept", f"{result.intercept:.10g}")] if result.fit_intercept else []
-    coefficients += [(name, f"{b:.10g}") for name, b in zip(frame.features, result.coef, strict=True)]
-    _print_table(["column", f"coefficient for {frame.target}"], coefficients, right=(1,))
-    dropped = f", {frame.dropped} with missing values dropped" if frame.dropped else ""
+    coefficients += [(name, f"{b:.10g}") for name, b in zip(result.feature_names or (), result.coef, strict=True)]
+    _print_table(["column", f"coefficient for {target}"], coefficients, right=(1,))
+    dropped = f", {stream.dropped} with missing values dropped" if stream.dropped else ""
     facts = {
         "R2": f"{result.r2:.6g}",
         "residual standard deviation": f"{result.residual_std:.6g}",
@@ -266,12 +257,12 @@ def _print_fit(result: linreg_fast.LinearFit, frame: Frame, times: dict[str, flo
         "digits": f"{result.digits:.1f}",
         "rcond": f"{result.rcond:.3g}",
         "rank": f"{result.rank} of {result.n_features}",
-        "seconds": f"{times['seconds']:.3g} to fit, {times['read_seconds']:.3g} to read the file",
+        "seconds": f"{seconds:.3g} to read and fit",
     }
     if result.solver == "gd":
         facts["steps"] = f"{result.n_iter}, {'converged' if result.converged else 'not converged'}"
-    if frame.left_out:
-        facts["left out"] = ", ".join(f"{name} ({kind})" for name, kind in frame.left_out.items())
+    if stream.source.left_out:
+        facts["left out"] = ", ".join(f"{name} ({kind})" for name, kind in stream.source.left_out.items())
     _print_facts(facts)
 
 
@@ -288,7 +279,7 @@ class _Bar:
     def __enter__(self) -> _Bar:
         return self
 
-    def __call__(self, done: int, total: int) -> None:
+    def __call__(self, done: int, total: int | None) -> None:
         if not self.progress.console.is_interactive or time.perf_counter() < self.shown_from:
             return
         self.progress.start()

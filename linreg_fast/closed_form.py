@@ -9,9 +9,12 @@ BLAS and LAPACK are called from the calling thread only.
 
 from __future__ import annotations
 
+import functools
 import math
+import sys
 import warnings
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +33,14 @@ CONSTANT = 4 * EPS  # a column that varies by less of its own value is constant
 ROWS_MARGIN = 1e4  # times p eps: rounding that millions of rows leave in R
 QR_BLOCK_BYTES = 1 << 18  # of rows that are prepared and factorised at once: L2
 QR_MERGE_BYTES = 1 << 23  # of rows whose R is merged in pairs with others
+
+
+def caller_level() -> int:
+    """The stacklevel that makes a warning point at the line that called the library, however deep it is raised."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "linreg_fast":
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 class RankWarning(UserWarning):
@@ -164,7 +175,7 @@ def solve(
                     f"the columns are too ill-conditioned for cholesky (rcond {math.sqrt(gram_rcond):.1e}): few or no "
                     'digits of the coefficients may be right; use solver="auto", "qr" or "svd"',
                     ConditionWarning,
-                    stacklevel=3,
+                    stacklevel=caller_level(),
                 )
             delta = np.full(data.n_targets, EPS * (1 + C.rho) / gram_rcond)
             factor = Factor(triangle, None, None, 1 / math.sqrt(gram_rcond), 1 / gram_rcond)
@@ -330,7 +341,7 @@ def collinear_columns(
     if on_collinear == "drop":
         dropped = np.setdiff1d(live, live[independent(V)])
         outcome = f"the columns {_named(data, dropped)} were dropped"
-    warnings.warn(f"rank {rank} of {p}: {which}; {outcome}", RankWarning, stacklevel=4)
+    warnings.warn(f"rank {rank} of {p}: {which}; {outcome}", RankWarning, stacklevel=caller_level())
     return tuple(int(j) for j in columns)
 
 
@@ -402,11 +413,25 @@ def check_solution(C: Centred, beta: Matrix, name: str, margin: float) -> None:
         )
 
 
-def _qr_rows(data: inputs.Table, M: Sums, C: Centred) -> Matrix:
-    """R of the QR factorisation of [(W - mu) e, V - t/N], sqrt(w) times each row, and the rows of l2.
+def _qr_rows(data: Any, M: Sums, C: Centred) -> Matrix:
+    """R of the QR factorisation of [(W - mu) e, V - t/N], sqrt(w) times each row, and the rows of l2."""
+    p, width = len(C.live), len(C.live) + data.n_targets
+    R: Matrix = data.fold(functools.partial(_qr_table, M=M, C=C), _merge_triangles)
+    if C.l2:
+        penalty = np.zeros((p, width))
+        penalty[:, :p] = np.diag(math.sqrt(C.l2) * np.ldexp(1.0, C.e))
+        R = _merge_triangles(R, penalty)
+    if not np.isfinite(R).all():
+        raise np.linalg.LinAlgError(
+            "LAPACK's QR is not finite: the BLAS or LAPACK library in use computes wrong results"
+        )
+    if len(R) < width:
+        R = np.vstack([R, np.zeros((width - len(R), width))])
+    return R * np.where(np.diagonal(R) < 0, -1.0, 1.0)[:, None]
 
-    Row blocks are factorised one after the other in the calling thread and their R merged in pairs.
-    """
+
+def _qr_table(data: inputs.Table, M: Sums, C: Centred) -> Matrix:
+    """R of the rows of one table: row blocks one after the other in the calling thread, merged in pairs."""
     p, n_targets = len(C.live), data.n_targets
     k, d, mu = M.k[C.live], M.d[C.live], C.mu[C.live]
     scale = np.ldexp(1.0, C.e - (np.frexp(d)[1] - 1))
@@ -425,24 +450,16 @@ def _qr_rows(data: inputs.Table, M: Sums, C: Centred) -> Matrix:
             if data.w is not None:
                 w = np.asarray(data.w[at:to], dtype=np.float64)
                 Z = Z[w != 0] * np.sqrt(w[w != 0])[:, None]
-            R = merge(R, Z)
+            R = _merge_triangles(R, Z)
         return R
 
-    def merge(upper: Matrix, lower: Matrix) -> Matrix:
-        return np.asarray(np.linalg.qr(np.vstack([upper, lower]), mode="r"))
+    R: Matrix = passes.fold(data.n_rows, n_blocks, factor, _merge_triangles, 1)
+    return R
 
-    R: Matrix = passes.fold(data.n_rows, n_blocks, factor, merge, 1)
-    if C.l2:
-        penalty = np.zeros((p, width))
-        penalty[:, :p] = np.diag(math.sqrt(C.l2) * np.ldexp(1.0, C.e))
-        R = merge(R, penalty)
-    if not np.isfinite(R).all():
-        raise np.linalg.LinAlgError(
-            "LAPACK's QR is not finite: the BLAS or LAPACK library in use computes wrong results"
-        )
-    if len(R) < width:
-        R = np.vstack([R, np.zeros((width - len(R), width))])
-    return R * np.where(np.diagonal(R) < 0, -1.0, 1.0)[:, None]
+
+def _merge_triangles(upper: Matrix, lower: Matrix) -> Matrix:
+    """R of two of them, or of one and rows, one above the other."""
+    return np.asarray(np.linalg.qr(np.vstack([upper, lower]), mode="r"))
 
 
 def _triangle_rcond(R: Matrix) -> float:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast import files
+from linreg_fast import sources
 from linreg_fast.fitting import fit
 from linreg_fast.result import LinearFit
 
@@ -29,14 +29,15 @@ CURVE = (60, 8)  # columns and lines of a curve in text
 
 def trees(console: Any, picture: Path) -> None:
     """Fit the trees by closed form and by gradient descent, and draw the descent."""
-    frame = files.read(TREES, "Volume")
-    closed = fit(frame.X, frame.y, feature_names=frame.features)
-    descent = fit(frame.X, frame.y, feature_names=frame.features, solver="gd")
+    source = sources.of_files(TREES, "Volume", None, None)
+    X, y, *_ = next(source.blocks())
+    closed = fit(X, y, feature_names=source.names)
+    descent = fit(X, y, feature_names=source.names, solver="gd")
     console.print(f"Volume of {closed.n_samples} cherry trees by girth and height\n")
     _print_columns(
         console,
         ["", f"closed form ({closed.solver})", f"gradient descent, {descent.n_iter} steps", "difference"],
-        ["intercept", *frame.features],
+        ["intercept", *(source.names or ())],
         [_coefficients(closed), _coefficients(descent), _coefficients(descent) - _coefficients(closed)],
     )
     console.print(f"\n  R2 {closed.r2:.4f}, residual standard deviation {closed.residual_std:.3f}")
@@ -49,7 +50,7 @@ def trees(console: Any, picture: Path) -> None:
     if find_spec("matplotlib") is None:
         console.print('No picture without matplotlib: pip install "linreg_fast[plot]"')
         return
-    _draw(picture, excess, frame.y, closed.predict(frame.X))
+    _draw(picture, excess, y, closed.predict(X))
     console.print(f"Drawn as a picture in {picture}", soft_wrap=True)
 
 

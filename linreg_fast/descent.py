@@ -197,7 +197,7 @@ def descend(
             f"gradient descent did not converge in {steps} steps: the largest component of the gradient is "
             f"{gradient:.3g}, {tol:.3g} was asked for; raise max_iter, use momentum='nesterov' or a closed form",
             ConvergenceWarning,
-            stacklevel=4,
+            stacklevel=closed_form.caller_level(),
         )
     done = Descended(coef, intercept, steps, converged, history, gradient)
     if M is not None:

@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Tables in files -> arrays and back, for the command line, by way of pyarrow.
+"""Tables in files -> Arrow record batches, and predictions back, by way of pyarrow.
 
-Only the columns that a fit uses are read. Missing values are found in Arrow's own columns, before an
-array is made; row numbers count the rows of the file from 0.
+Only the columns that a fit uses are read, a few megabytes at a time, so that memory does not grow with the
+file. Row numbers count the rows of a file from 0.
 """
 
 from __future__ import annotations
 
+import glob
+import math
+import os
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,37 +28,57 @@ FORMATS = {
     ".arrow": "ipc",
     ".feather": "ipc",
     ".ipc": "ipc",
+    ".npy": "npy",
 }
 OUTPUTS = (".csv", ".parquet")
+# Row groups of a Parquet file are decoded together up to this size, and twice it stands in memory; one of more than
+# twice the size is decoded BATCH_ROWS at a time, which keeps fewer threads busy.
+GROUP_BYTES = 64 << 20
+BATCH_ROWS = 1 << 17
+READ_BYTES = 1 << 13  # of one read of a Parquet file
+# Read, parsed and given away again. Larger pieces leave the caches, and pyarrow's own reader, which keeps the whole
+# table, is slower by the page faults.
+CSV_BYTES = 8 << 20
+CSV_BLOCK = 1 << 20  # what one thread parses at a time
+
+
+class TypesDifferError(ValueError):
+    """Later rows of a text file are of another type than the first ones."""
 
 
 @dataclass(slots=True)
-class Frame:
-    """The columns of a file that a fit uses.
+class Files:
+    """One table in one or several files, and the columns of it that a fit uses.
 
-    X is float64, or float32 where every feature is, in F order. `left_out` maps each column that is not
-    of numbers to its type; `rows` holds the row numbers in the file where rows were dropped.
+    `columns` are the features, then the targets, then the weight; `left_out` maps each column that is not of
+    numbers to its type; `keys` holds for each file the columns that stand in its path as key=value.
     """
 
-    X: NDArray[Any]
-    y: NDArray[np.float64]
-    weight: NDArray[np.float64] | None
+    paths: list[Path]
+    form: str
+    columns: list[str]
     features: list[str]
-    target: str
-    weight_name: str | None
     left_out: dict[str, str]
-    dropped: int
-    rows: NDArray[np.intp] | None
+    keys: list[dict[str, float]]
+    types: dict[str, Any] = field(default_factory=dict)  # to parse text as
+    n_rows: int | None = None  # an estimate for text
+
+    def identity(self) -> str:
+        """What tells these files from others, and from themselves once they were written again."""
+        parts = [f"{path}:{path.stat().st_size}:{path.stat().st_mtime_ns}" for path in self.paths]
+        return "|".join([*parts, *self.columns])
 
 
-def read(
-    path: Path,
-    target: str,
+def open_table(
+    path: str | os.PathLike[str],
+    target: Sequence[str],
     features: Sequence[str] | None = None,
     weight: str | None = None,
-    drop_missing: bool = False,
-) -> Frame:
-    """Read target, features and weight; without `features` every other column of numbers is one.
+    exact: bool = False,
+) -> Files:
+    """Find the files and the columns; without `features` every other column of numbers is one.
+
+    Types of a text file are those of its first megabytes, of all its rows with `exact`.
 
     Raises
     ------
@@ -63,74 +87,182 @@ def read(
     TypeError
         A column asked for by name that is not of numbers.
     ValueError
-        Another kind of file, an unknown column, a missing value without `drop_missing`, no feature, no row.
+        Another kind of file, an unknown column, no feature, files that do not have the same columns.
     """
-    schema = _schema(path)
-    asked = [target] if weight is None else [target, weight]
-    _check_names(path, schema.names, [*asked, *(features or ())])
-    # Text in the first rows stays text; anything else is known for certain once the column is read.
-    maybe = [f.name for f in schema if f.name not in asked and (_is_number(f.type) or str(f.type) == "null")]
-    wanted = list(maybe if features is None else features)
-    _check_names(path, schema.names, [*asked, *wanted])
-    table = _columns(path, [*asked, *wanted])
-    types = {field.name: field.type for field in table.schema}
+    paths, form, keys = _find(path)
+    kinds, n_rows = _kinds(paths[0], form, exact)
+    if form == "csv" and exact:
+        for other in paths[1:]:
+            others, _ = _kinds(other, form, True)
+            kinds = {name: _unified(kind, others.get(name, kind)) for name, kind in kinds.items()}
+    names = [*kinds, *(keys[0] if keys else {})]
+    chosen, left_out = choose(path, names, kinds, target, features, weight)
+    columns = [*chosen, *target, *([weight] if weight is not None else [])]
+    files = Files(paths, form, columns, chosen, left_out, keys, n_rows=n_rows)
+    if form == "csv":
+        files.types = _text_types(kinds, columns)
+    for other in paths[1:]:
+        if form == "csv":
+            break  # known once it is read
+        kinds, rows = _kinds(other, form, False)
+        _check_kinds(other, kinds, [name for name in columns if not keys or name not in keys[0]], paths[0])
+        files.n_rows = None if files.n_rows is None or rows is None else files.n_rows + rows
+    return files
+
+
+def open_npy(
+    path: str | os.PathLike[str], target: Sequence[Any], features: Sequence[Any] | None, weight: Any = None
+) -> Files:
+    """`open_table` for .npy files, whose columns are named by their positions; a target of None is the last one."""
+    paths, form, _ = _find(path)
+    kinds, n_rows = _kinds(paths[0], form, False)
+
+    def name(column: Any) -> str:
+        column = -1 if column is None else column
+        if isinstance(column, bool) or not isinstance(column, (int, np.integer)):
+            raise TypeError(f"columns of .npy files are named by their positions, not by {column!r}")
+        return str(column + len(kinds) if column < 0 else column)
+
+    targets, weight = [name(one) for one in target], None if weight is None else name(weight)
+    wanted = None if features is None else [name(one) for one in features]
+    chosen, _ = choose(path, list(kinds), kinds, targets, wanted, weight)
+    files = Files(paths, form, [*chosen, *targets, *([] if weight is None else [weight])], chosen, {}, [])
+    for other in paths[1:]:
+        others, rows = _kinds(other, form, False)
+        if len(others) != len(kinds):
+            raise ValueError(f"{other} has {len(others)} columns, {paths[0].name} has {len(kinds)}")
+        n_rows = None if n_rows is None or rows is None else n_rows + rows
+    files.n_rows = n_rows
+    return files
+
+
+def kind(path: str | os.PathLike[str]) -> str:
+    """What the files are that a path, a pattern or a folder stands for: "csv", "parquet", "ipc" or "npy".
+
+    Raises
+    ------
+    OSError, ValueError
+        No file, or files of other kinds or of several.
+    """
+    return _find(path)[1]
+
+
+def choose(
+    where: Any,
+    names: Sequence[str],
+    kinds: dict[str, Any],
+    target: Sequence[str],
+    features: Sequence[str] | None,
+    weight: str | None,
+) -> tuple[list[str], dict[str, str]]:
+    """The features among some columns, and the columns left out with their types.
+
+    `kinds` has the Arrow types of the columns; one that is not in it is of numbers.
+    """
+    asked = [*target, *([] if weight is None else [weight])]
+    _check_names(where, names, [*asked, *(features or ())])
+    wanted = [name for name in names if name not in asked and is_number(kinds.get(name))]
+    wanted = wanted if features is None else list(features)
+    _check_names(where, names, [*asked, *wanted])
     for name in asked if features is None else [*asked, *wanted]:
-        if not _is_number(types[name]):
-            raise TypeError(f"column {name!r} is not of numbers: its type is {types[name]}")
-    wanted = [name for name in wanted if _is_number(types[name])]
-    used = {*asked, *wanted}
-    left_out = {f.name: str(types.get(f.name, f.type)) for f in schema if f.name not in used}
+        if not is_number(kinds.get(name)):
+            raise TypeError(f"column {name!r} is not of numbers: its type is {kinds[name]}")
     if not wanted:
-        raise ValueError(f"{path} has no column of numbers beside {', '.join(asked)}")
-    table = table.select([*asked, *wanted])
-    present = _present_rows(table, drop_missing)
-    dropped = 0
-    if present is not None:
-        dropped = len(present) - int(present.sum())
-        if dropped == len(present):
-            raise ValueError(f"every row of {path} has a missing value in a column in use")
-        table = table.filter(present)
-    return Frame(
-        X=_matrix(table, wanted),
-        y=_vector(table, target),
-        weight=None if weight is None else _vector(table, weight),
-        features=wanted,
-        target=target,
-        weight_name=weight,
-        left_out={} if features is not None else left_out,
-        dropped=dropped,
-        rows=None if present is None else np.flatnonzero(present),
-    )
+        raise ValueError(f"{where} has no column of numbers beside {', '.join(asked)}")
+    used = {*asked, *wanted}
+    return wanted, {} if features is not None else {name: str(kinds[name]) for name in names if name not in used}
+
+
+def batches(files: Files) -> Iterator[tuple[str, int, Any]]:
+    """Yield (file, row of the file, Arrow batch with the columns of numbers in use), in order.
+
+    Raises
+    ------
+    TypesDifferError
+        Text whose types were not those of its first rows.
+    ValueError, OSError
+        A file that is damaged or changed, named.
+    """
+    import pyarrow as pa
+
+    read = {"csv": _csv_batches, "parquet": _parquet_batches, "ipc": _ipc_batches}[files.form]
+    for i, path in enumerate(files.paths):
+        keys = files.keys[i] if files.keys else {}
+        row = 0
+        try:
+            for batch in read(path, [name for name in files.columns if name not in keys], files):
+                for name, value in keys.items():
+                    if name in files.columns:
+                        batch = batch.append_column(name, pa.array(np.full(batch.num_rows, value)))
+                yield path.name, row, batch
+                row += batch.num_rows
+        except pa.ArrowInvalid as error:
+            raise ValueError(f"{path}: {error}") from error
+        except OSError as error:
+            raise OSError(f"{path}: {error}") from error
+
+
+def arrays(batch: Any, names: Sequence[str], where: str) -> list[NDArray[Any]]:
+    """The columns of an Arrow batch as arrays of real numbers, NaN where a value is missing.
+
+    Without missing values a column of floats or integers is not copied.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A column that is not of numbers here, or not there at all.
+    """
+    from pyarrow import types
+
+    out = []
+    for name in names:
+        index = batch.schema.get_field_index(name)
+        if index < 0:
+            raise ValueError(f"{where} has no column {name!r}; its columns are {', '.join(batch.schema.names)}")
+        column = batch.column(index)
+        kind = column.type
+        if not (is_number(kind) or types.is_null(kind)):
+            raise TypeError(f"column {name!r} of {where} is not of numbers: its type is {kind}")
+        plain = types.is_integer(kind) or types.is_floating(kind) or (types.is_boolean(kind) and not column.null_count)
+        out.append((column if plain else column.cast("float64")).to_numpy(zero_copy_only=False))
+    return out
+
+
+def npy_arrays(files: Files) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Yield (file, its rows) of .npy files, mapped into memory."""
+    for path in files.paths:
+        yield path.name, np.load(path, mmap_mode="r")
 
 
 def read_features(path: Path, features: Sequence[str]) -> NDArray[Any]:
-    """The columns of a file to predict from, NaN where a value is missing.
+    """The columns of a table to predict from, in F order, NaN where a value is missing.
 
     Raises
     ------
     OSError, TypeError, ValueError
-        As in `read`.
+        No such file, columns that are not there or not of numbers.
     """
-    _check_names(path, _schema(path).names, features)
-    table = _columns(path, features)
-    for field in table.schema:
-        if not (_is_number(field.type) or str(field.type) == "null"):
-            raise TypeError(f"column {field.name!r} is not of numbers: its type is {field.type}")
-    return _matrix(table, features)
+    try:
+        return _read_features(path, features, False)
+    except TypesDifferError:
+        return _read_features(path, features, True)
 
 
-def fault(frame: Frame) -> str | None:
-    """The first value that no fit can use, by the names and row numbers of the file; None without any."""
-    columns = [(name, frame.X[:, j]) for j, name in enumerate(frame.features)]
-    columns.append((frame.target, frame.y))
-    faults = [(name, column, np.isinf(column)) for name, column in columns]
-    if frame.weight is not None and frame.weight_name is not None:
-        faults.append((frame.weight_name, frame.weight, np.isinf(frame.weight) | (frame.weight < 0)))
-    found = [(int(bad.argmax()), name, column) for name, column, bad in faults if bad.any()]
-    if not found:
-        return None
-    row, name, column = min(found, key=lambda one: one[0])
-    return f"column {name!r} has {column[row]} at row {row if frame.rows is None else frame.rows[row]}"
+def _read_features(path: Path, features: Sequence[str], exact: bool) -> NDArray[Any]:
+    paths, form, keys = _find(path)
+    kinds = _kinds(paths[0], form, exact)[0]
+    _check_names(path, [*kinds, *(keys[0] if keys else ())], features)
+    files = Files(paths, form, list(features), list(features), {}, keys)
+    if form == "csv":
+        files.types = _text_types(kinds, features)
+    parts = [arrays(batch, features, f"{path}") for _, _, batch in batches(files)]
+    X = np.empty((sum(len(part[0]) for part in parts), len(features)), order="F")
+    at = 0
+    for part in parts:
+        for j, column in enumerate(part):
+            X[at : at + len(column), j] = column
+        at += len(part[0])
+    return X
 
 
 def check_output(path: Path) -> None:
@@ -165,70 +297,242 @@ def write(predictions: NDArray[np.float64], path: Path | None) -> bytes:
     return b""
 
 
-def _format(path: Path) -> str:
-    for suffix, name in FORMATS.items():
-        if path.name.lower().endswith(suffix):
-            if not path.is_file():
-                raise FileNotFoundError(f"there is no file {path}")
-            return name
-    raise ValueError(f"{path} is of no known kind: its name must end in one of {', '.join(FORMATS)}")
+def is_number(kind: Any) -> bool:
+    """Whether an Arrow type is one of real numbers; None stands for numbers that are no Arrow column."""
+    from pyarrow import types
+
+    return kind is None or bool(
+        types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_decimal(kind)
+    )
 
 
-def _schema(path: Path) -> Any:
-    """Names and types of all columns; for CSV the types of its first megabyte."""
-    form = _format(path)
-    if form == "csv":
-        import pyarrow as pa
-        from pyarrow import csv
+def _find(path: str | os.PathLike[str]) -> tuple[list[Path], str, list[dict[str, float]]]:
+    """The files that a path, a pattern or a folder stands for, in the order of their names, and their keys."""
+    name = os.fspath(path)
+    base = Path(name)
+    if base.is_dir():
+        found = [p for p in base.rglob("*") if p.is_file() and not _hidden(p.relative_to(base))]
+        found = sorted(p for p in found if _suffix(p))
+    elif not base.exists() and glob.has_magic(name):
+        found = sorted(Path(p) for p in glob.glob(name, recursive=True) if Path(p).is_file())
+    else:
+        found = [base]
+        if not _suffix(base):
+            raise ValueError(f"{path} is of no known kind: its name must end in one of {', '.join(FORMATS)}")
+        if not base.is_file():
+            raise FileNotFoundError(f"there is no file {path}")
+    if not found:
+        raise FileNotFoundError(f"there is no file {path}" if glob.has_magic(name) else f"no tables are in {path}")
+    forms = {p: FORMATS.get(_suffix(p)) for p in found}
+    for p, form in forms.items():
+        if form is None or form != forms[found[0]]:
+            raise ValueError(f"{path} stands for files of several kinds, {found[0].name} and {p.name} among them")
+    parts = [
+        {key: unquote(value) for key, eq, value in (part.partition("=") for part in p.parent.parts) if eq}
+        for p in found
+    ]
+    return found, str(forms[found[0]]), _numbers(parts)
 
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith((".", "_")) for part in path.parts)
+
+
+def _suffix(path: Path) -> str:
+    """The longest known ending of a file's name, or nothing."""
+    return max((s for s in FORMATS if path.name.lower().endswith(s)), key=len, default="")
+
+
+def _numbers(parts: list[dict[str, str]]) -> list[dict[str, float]]:
+    """The keys that all files have and whose values are numbers."""
+    if not parts[0]:
+        return []
+    out: list[dict[str, float]] = [{} for _ in parts]
+    for key in parts[0]:
         try:
-            with csv.open_csv(path, parse_options=_parse_options(path)) as reader:
-                return reader.schema
-        except pa.ArrowInvalid:  # among others: one row is longer than that
-            return _columns(path, ()).schema
-    if form == "parquet":
-        from pyarrow import parquet
-
-        return parquet.read_schema(path)
-    return _ipc(path).schema
+            values = [float("nan") if "HIVE_DEFAULT" in part[key] else float(part[key]) for part in parts]
+        except (KeyError, ValueError):
+            continue
+        for one, value in zip(out, values, strict=True):
+            one[key] = value
+    return out if out[0] else []
 
 
-def _columns(path: Path, names: Sequence[str]) -> Any:
-    """The table of these columns, of all for none."""
-    form = _format(path)
-    if form == "csv":
-        return _csv(path, names)
-    if form == "parquet":
-        from pyarrow import parquet
+def _kinds(path: Path, form: str, exact: bool) -> tuple[dict[str, Any], int | None]:
+    """Arrow types of all columns of a file by name, None for a .npy file's; its number of rows where it says so."""
+    import pyarrow as pa
 
-        with parquet.ParquetFile(path) as file:
-            return file.read(list(names)).select(list(names))
-    schema = _ipc(path).schema
-    return _ipc(path, [schema.get_field_index(name) for name in names]).read_all().select(list(names))
+    if form == "npy":
+        array = np.load(path, mmap_mode="r")
+        if array.ndim != 2:
+            raise ValueError(f"{path} must hold a table of two dimensions, it has shape {array.shape}")
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"{path} has dtype {array.dtype}, which is not a number")
+        return {str(j): None for j in range(array.shape[1])}, array.shape[0]
+    try:
+        if form == "csv":
+            return _csv_kinds(path, exact), None
+        if form == "parquet":
+            from pyarrow import parquet
+
+            with parquet.ParquetFile(path) as file:
+                return _by_name(path, file.schema_arrow), file.metadata.num_rows
+        return _by_name(path, _ipc(path).schema), None
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
-def _csv(path: Path, names: Sequence[str]) -> Any:
+def _by_name(path: Path, schema: Any) -> dict[str, Any]:
+    counts = Counter(schema.names)
+    twice = [name for name in counts if counts[name] > 1]
+    if twice:
+        raise ValueError(f"{path} has {counts[twice[0]]} columns named {twice[0]!r}")
+    return {f.name: f.type for f in schema}
+
+
+def _check_kinds(path: Path, kinds: dict[str, Any], columns: Sequence[str], first: Path) -> None:
+    """Raise where a file lacks a column in use, or has it of another type than numbers."""
+    for name in columns:
+        if name not in kinds:
+            raise ValueError(f"{path} has no column {name!r}, which {first.name} has")
+        if not is_number(kinds[name]) and str(kinds[name]) != "null":
+            raise TypeError(f"column {name!r} is of numbers in {first.name}, in {path} its type is {kinds[name]}")
+
+
+def _unified(one: Any, other: Any) -> Any:
+    """The type that holds the values of two: text unless both are numbers."""
+    import pyarrow as pa
+
+    if one == other or str(other) == "null":
+        return one
+    if str(one) == "null":
+        return other
+    mixed = is_number(one) and is_number(other) and "bool" not in (str(one), str(other))
+    return pa.float64() if mixed else pa.string()
+
+
+def _csv_chunks(path: Path) -> Iterator[tuple[bytes, float]]:
+    """Yield (whole lines of text, part of the file read so far; 0 where that is not known)."""
+    import pyarrow as pa
+
+    size = path.stat().st_size if path.name.lower().endswith((".csv", ".tsv")) else 0
+    rest, done = b"", 0
+    with pa.input_stream(str(path)) as stream:
+        while piece := stream.read(CSV_BYTES):
+            done += len(piece)
+            cut = piece.rfind(b"\n") + 1
+            if cut:
+                yield rest + piece[:cut], done / size if size else 0.0
+                rest = piece[cut:]
+            else:
+                rest += piece
+    if rest or not done:
+        yield rest, 1.0 if size else 0.0
+
+
+def _text_types(kinds: dict[str, Any], columns: Sequence[str]) -> dict[str, Any]:
+    """What to parse columns of text as: whole numbers may have fractions further down."""
+    import pyarrow as pa
+
+    used = {name: kinds[name] for name in columns if name in kinds}
+    return {
+        name: pa.float64() if str(kind) == "null" or (is_number(kind) and str(kind) != "bool") else kind
+        for name, kind in used.items()
+    }
+
+
+def _csv_read(path: Path, text: bytes, names: list[str] | None, **convert: Any) -> Any:
+    """The table of some whole lines, whose first is the head where no names are given."""
     import pyarrow as pa
     from pyarrow import csv
 
     options = {
-        "parse_options": _parse_options(path),
-        "convert_options": csv.ConvertOptions(include_columns=list(names)),
+        "parse_options": csv.ParseOptions(delimiter="\t" if path.name.lower().endswith(".tsv") else ","),
+        "convert_options": csv.ConvertOptions(**convert),
     }
     try:
-        return csv.read_csv(path, **options)
+        read = csv.ReadOptions(column_names=names, block_size=CSV_BLOCK)
+        return csv.read_csv(pa.BufferReader(text), read_options=read, **options)
     except pa.ArrowInvalid:
-        # Types come from the first megabyte. Later rows disagree: infer them from the whole file.
-        with pa.input_stream(path) as stream:
-            text = stream.read()
-        size = min(max(len(text), 1), 2**31 - 1)
-        return csv.read_csv(pa.BufferReader(text), read_options=csv.ReadOptions(block_size=size), **options)
+        # One row is longer than a block, or types are not those of the first block: take all at once.
+        read = csv.ReadOptions(column_names=names, block_size=max(len(text), 1))
+        return csv.read_csv(pa.BufferReader(text), read_options=read, **options)
 
 
-def _parse_options(path: Path) -> Any:
-    from pyarrow import csv
+def _csv_kinds(path: Path, exact: bool) -> dict[str, Any]:
+    """Types of the first lines; of all where that is asked for, or where a column is empty in the first ones."""
+    kinds: dict[str, Any] = {}
+    for text, _ in _csv_chunks(path):
+        if kinds and not exact and not any(str(kind) == "null" for kind in kinds.values()):
+            break
+        if text.isspace():
+            continue
+        table = _csv_read(path, text, list(kinds) or None)
+        found = _by_name(path, table.schema)
+        kinds = {name: _unified(kinds.get(name, kind), kind) for name, kind in found.items()}
+    return kinds
 
-    return csv.ParseOptions(delimiter="\t" if path.name.lower().endswith(".tsv") else ",")
+
+def _csv_batches(path: Path, columns: list[str], files: Files) -> Iterator[Any]:
+    import pyarrow as pa
+
+    names: list[str] | None = None
+    rows = 0
+    for text, part in _csv_chunks(path):
+        if text.isspace() and names:
+            continue
+        if names is None:
+            head = text[: text.find(b"\n") + 1] or text
+            found = _csv_read(path, head, None).column_names
+            _check_kinds(path, dict.fromkeys(found), columns, files.paths[0])
+        types = {name: files.types[name] for name in columns}
+        try:
+            table = _csv_read(path, text, names, include_columns=columns, column_types=types)
+        except pa.ArrowInvalid as error:
+            raise TypesDifferError(f"{path}: {error}") from error
+        names = found
+        rows += table.num_rows
+        if part and len(files.paths) == 1:
+            files.n_rows = math.ceil(rows / part)
+        yield table
+
+
+def _parquet_batches(path: Path, columns: list[str], files: Files) -> Iterator[Any]:
+    from pyarrow import parquet
+
+    # Reading ahead of the decoder in large requests, pyarrow's default, costs memory and time on a local disk.
+    with parquet.ParquetFile(path, pre_buffer=False, buffer_size=READ_BYTES) as file:
+        groups: list[int] = []
+        size = 0
+        for g, more in enumerate(_group_bytes(file.metadata, set(columns))):
+            if groups and size + more > GROUP_BYTES:
+                yield file.read_row_groups(groups, columns)
+                groups, size = [], 0
+            if more > 2 * GROUP_BYTES:
+                yield from file.iter_batches(BATCH_ROWS, [g], columns)
+            else:
+                groups.append(g)
+                size += more
+        if groups:
+            yield file.read_row_groups(groups, columns)
+
+
+def _group_bytes(about: Any, columns: set[str]) -> Iterator[int]:
+    """Size of some columns of each row group of a Parquet file, decompressed."""
+    for g in range(about.num_row_groups):
+        group = about.row_group(g)
+        parts = (group.column(j) for j in range(group.num_columns))
+        yield sum(part.total_uncompressed_size for part in parts if part.path_in_schema in columns)
+
+
+def _ipc_batches(path: Path, columns: list[str], files: Files) -> Iterator[Any]:
+    schema = _ipc(path).schema
+    reader = _ipc(path, [schema.get_field_index(name) for name in columns])
+    if hasattr(reader, "num_record_batches"):
+        for i in range(reader.num_record_batches):
+            yield reader.get_batch(i)
+    else:
+        yield from reader
 
 
 def _ipc(path: Path, fields: list[int] | None = None) -> Any:
@@ -236,7 +540,7 @@ def _ipc(path: Path, fields: list[int] | None = None) -> Any:
     import pyarrow as pa
 
     options = pa.ipc.IpcReadOptions(included_fields=fields)
-    source = pa.memory_map(str(path))
+    source = pa.OSFile(str(path))
     try:
         return pa.ipc.open_file(source, options=options)
     except pa.ArrowInvalid:
@@ -244,56 +548,10 @@ def _ipc(path: Path, fields: list[int] | None = None) -> Any:
         return pa.ipc.open_stream(source, options=options)
 
 
-def _is_number(kind: Any) -> bool:
-    from pyarrow import types
-
-    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_decimal(kind))
-
-
-def _check_names(path: Path, known: Sequence[str], names: Sequence[str]) -> None:
-    counts, asked = Counter(known), Counter(names)
+def _check_names(where: Any, known: Sequence[str], names: Sequence[str]) -> None:
+    asked = Counter(names)
     for name in names:
-        if name not in counts:
-            raise ValueError(f"{path} has no column {name!r}; its columns are {', '.join(known)}")
-        if counts[name] > 1:
-            raise ValueError(f"{path} has {counts[name]} columns named {name!r}")
+        if name not in known:
+            raise ValueError(f"{where} has no column {name!r}; its columns are {', '.join(known)}")
         if asked[name] > 1:
             raise ValueError(f"column {name!r} is asked for twice: among target, weight and features it may stand once")
-
-
-def _present_rows(table: Any, drop_missing: bool) -> NDArray[np.bool_] | None:
-    """Where no value is missing; None if none is anywhere."""
-    import pyarrow.compute as pc
-
-    present = None
-    faults = []
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        missing = pc.is_null(column, nan_is_null=True)
-        first = pc.index(missing, True).as_py()
-        if first < 0:
-            continue
-        faults.append((first, name))
-        if drop_missing:
-            here = ~missing.to_numpy()
-            present = here if present is None else present & here
-    if faults and not drop_missing:
-        row, name = min(faults, key=lambda one: one[0])
-        raise ValueError(
-            f"column {name!r} has a missing value at row {row}; --drop-missing leaves out rows with missing values"
-        )
-    return present
-
-
-def _matrix(table: Any, names: Sequence[str]) -> NDArray[Any]:
-    import pyarrow as pa
-
-    single = all(table.schema.field(name).type in (pa.float32(), pa.float16()) for name in names)
-    X = np.empty((table.num_rows, len(names)), dtype=np.float32 if single else np.float64, order="F")
-    for j, name in enumerate(names):
-        X[:, j] = _vector(table, name)
-    return X
-
-
-def _vector(table: Any, name: str) -> NDArray[np.float64]:
-    column: NDArray[np.float64] = table[name].cast("float64", safe=False).to_numpy()
-    return column

@@ -162,32 +162,98 @@ def fit(
             raise ValueError(f"solver 'gd' takes one target, got y of shape {data.Y.shape}: fit them one by one")
         if on_collinear != "min_norm":
             raise ValueError(f"solver 'gd' does not see collinear columns: on_collinear={on_collinear!r} needs another")
+        # the moments give the learning rate and the digits, wherever p x p numbers are affordable
+        small = data.n_features <= descent.EXACT_L
+        M = sums.of_table(data, fit_intercept, workers, report) if plan.passes == "moments" or small else None
         options = chosen or descent.Options()
-        return _descend(data, plan, shape, options, fit_intercept, l2, precision, workers, report)
-    spread = None
+        return _descend(data, M, plan, shape, options, fit_intercept, l2, precision, workers)
     if plan.passes == "rows":
         solution = wide.solve_wide(data, fit_intercept, l2, on_collinear)
-        n_samples, sum_weight = objective.count_present(data)
-    else:
-        M = sums.of_table(data, fit_intercept, workers, report)
-        C = closed_form.centre(M, fit_intercept, l2)
-        constant = closed_form.constant_columns(data, C.live, on_collinear) if not l2 else ()
-        solution = closed_form.solve(data, M, C, solver, fit_intercept, on_collinear=on_collinear)
-        n_samples, sum_weight = M.n_rows, M.N
-        if precision == "extended" or (precision == "auto" and solution.digits < AUTO_DIGITS):
-            full = precision == "extended"
-            solution = refinement.refine(data, M, solution.centred or C, solution, solver, fit_intercept, full, workers)
-        elif precision == "auto":
-            _sum_residuals(data, solution, workers)
-        solution.collinear = tuple(sorted({*constant, *solution.collinear}))
-        if on_collinear == "drop":
-            solution.dropped = tuple(sorted({*constant, *solution.dropped}))
-        if not l2:
-            kept = solution.centred or C
-            if precision == "extended":
-                spread = inference.unscaled_extended(data, M, kept, solution.factor, fit_intercept, workers)
-            else:
-                spread = inference.unscaled(M, kept, solution.factor, data.n_features, fit_intercept)
+        return _result(data, solution, None, plan, shape, fit_intercept, l2, precision, *objective.count_present(data))
+    M = sums.of_table(data, fit_intercept, workers, report)
+    return _solve(data, M, plan, shape, solver, fit_intercept, l2, precision, on_collinear, workers)
+
+
+def fit_sums(
+    data: Any,
+    M: sums.Sums,
+    solver: str,
+    fit_intercept: bool,
+    l2: float,
+    precision: str,
+    workers: int,
+) -> LinearFit:
+    """The fit of rows that are read piece by piece, once their sums M are known.
+
+    `data` has the attributes of an `inputs.Table` but for the arrays, and its `fold`.
+    """
+    shape: dict[str, Any] = {
+        "n_rows": max(M.n_rows, data.n_features + 1),  # of fewer rows there is nothing more to plan
+        "n_features": data.n_features,
+        "n_targets": data.n_targets,
+        "solver": solver,
+        "l2": l2,
+        "itemsize": 8,
+        "order": "F",
+        "weighted": data.weighted,
+        "n_threads": workers,
+        "copies": [],
+    }
+    if solver == "gd":
+        if data.n_targets != 1:
+            raise ValueError(f"solver 'gd' takes one target, there are {data.n_targets}: fit them one by one")
+        shape |= {"descent_passes": "moments", "max_iter": descent.Options().max_iter}
+        plan = planning.plan_shape(**shape)
+        return _descend(data, M, plan, shape, descent.Options(), fit_intercept, l2, precision, workers)
+    plan = planning.plan_shape(**shape)
+    return _solve(data, M, plan, shape, solver, fit_intercept, l2, precision, "min_norm", workers)
+
+
+def _solve(
+    data: Any,
+    M: sums.Sums,
+    plan: planning.Plan,
+    shape: dict[str, Any],
+    solver: str,
+    fit_intercept: bool,
+    l2: float,
+    precision: str,
+    on_collinear: str,
+    workers: int,
+) -> LinearFit:
+    C = closed_form.centre(M, fit_intercept, l2)
+    constant = closed_form.constant_columns(data, C.live, on_collinear) if not l2 else ()
+    solution = closed_form.solve(data, M, C, solver, fit_intercept, on_collinear=on_collinear)
+    if precision == "extended" or (precision == "auto" and solution.digits < AUTO_DIGITS):
+        full = precision == "extended"
+        solution = refinement.refine(data, M, solution.centred or C, solution, solver, fit_intercept, full, workers)
+    elif precision == "auto":
+        _sum_residuals(data, solution, workers)
+    solution.collinear = tuple(sorted({*constant, *solution.collinear}))
+    if on_collinear == "drop":
+        solution.dropped = tuple(sorted({*constant, *solution.dropped}))
+    spread = None
+    if not l2:
+        kept = solution.centred or C
+        if precision == "extended":
+            spread = inference.unscaled_extended(data, M, kept, solution.factor, fit_intercept, workers)
+        else:
+            spread = inference.unscaled(M, kept, solution.factor, data.n_features, fit_intercept)
+    return _result(data, solution, spread, plan, shape, fit_intercept, l2, precision, M.n_rows, M.N)
+
+
+def _result(
+    data: Any,
+    solution: closed_form.Solution,
+    spread: sums.Vector | None,
+    plan: planning.Plan,
+    shape: dict[str, Any],
+    fit_intercept: bool,
+    l2: float,
+    precision: str,
+    n_samples: int,
+    sum_weight: float,
+) -> LinearFit:
     one = data.one_target
     ess = solution.tss - solution.rss if solution.ess is None else solution.ess
     return LinearFit(
@@ -358,7 +424,8 @@ def _plan_arguments(data: inputs.Table, solver: str, l2: float, workers: int) ->
 
 
 def _descend(
-    data: inputs.Table,
+    data: Any,
+    M: sums.Sums | None,
     plan: planning.Plan,
     shape: dict[str, Any],
     chosen: descent.Options,
@@ -366,20 +433,16 @@ def _descend(
     l2: float,
     precision: str,
     workers: int,
-    report: Callable[[int, int], object] | None,
 ) -> LinearFit:
-    # the moments give the learning rate and the digits, wherever p x p numbers are affordable
-    small = data.n_features <= descent.EXACT_L
-    M = sums.of_table(data, fit_intercept, workers, report) if plan.passes == "moments" or small else None
     done = descent.descend(data, M, fit_intercept, l2, chosen, plan.passes, workers)
-    n_samples, sum_weight = objective.count_present(data)
+    n_samples, sum_weight = objective.count_present(data) if M is None else (M.n_rows, M.N)
     if M is None:
         tss = _tss(data, fit_intercept)
     else:
         tss = float(closed_form.centre(M, fit_intercept, 0.0).S_yy[0] / M.dy[0] / M.dy[0])
     rss = 2 * sum_weight * float(done.history[-1]) - (l2 * float(done.coef @ done.coef) if l2 else 0.0)
     if rss <= CANCELLED * tss:
-        rss = 2 * objective.pass_cost(data, done.coef, done.intercept, workers)
+        rss = 2 * objective.fold_cost(data, done.coef, done.intercept, workers)
     return LinearFit(
         coef=done.coef,
         intercept=done.intercept,
@@ -414,11 +477,11 @@ def _tss(data: inputs.Table, fit_intercept: bool) -> float:
     return float(w @ (y - (w @ y / w.sum() if fit_intercept else 0.0)) ** 2)
 
 
-def _sum_residuals(data: inputs.Table, solution: closed_form.Solution, workers: int) -> None:
+def _sum_residuals(data: Any, solution: closed_form.Solution, workers: int) -> None:
     """rss from the residuals, one pass, where S_yy - b'c cancelled too many digits of it."""
     for t in np.flatnonzero(solution.rss <= CANCELLED * solution.tss):
         b, b0 = np.ascontiguousarray(solution.coef[t]), float(solution.intercept[t])
-        solution.rss[t] = 2 * objective.pass_cost(data, b, b0, workers, int(t))
+        solution.rss[t] = 2 * objective.fold_cost(data, b, b0, workers, int(t))
 
 
 def _progress(progress: bool | Callable[[int, int], object]) -> Callable[[int, int], object]:

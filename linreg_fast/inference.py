@@ -7,10 +7,13 @@ intercept 1/N + m'S^-1 m, m being the means of the columns (Seber and Lee 2003, 
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast import inputs, sums
+from linreg_fast import sums
 from linreg_fast.closed_form import EPS, Centred, Factor
 from linreg_fast.double_double import add, cholesky, divide, multiply, pairs, solve_transposed, square_root, total
 from linreg_fast.sums import Matrix, Sums, Vector
@@ -61,7 +64,7 @@ def unscaled_pairs(A: Matrix, e: NDArray[np.int64], m: Matrix, N: Matrix) -> tup
 
 
 def unscaled_extended(
-    data: inputs.Table, M: Sums, C: Centred, factor: Factor | None, fit_intercept: bool, n_threads: int
+    data: Any, M: Sums, C: Centred, factor: Factor | None, fit_intercept: bool, n_threads: int
 ) -> Vector | None:
     """`unscaled` from one more pass in double-double, where the factor at hand has lost digits or the pass is short."""
     p = len(C.live)
@@ -70,7 +73,8 @@ def unscaled_extended(
         return plain
     if factor.gain * EPS <= LOSS and M.n_rows * float(p) ** 2 > CHEAP:
         return plain
-    P = sums.dd_cross_products(data, np.concatenate([M.k, M.ky]), np.concatenate([M.d, M.dy]), n_threads)
+    shift, units = np.concatenate([M.k, M.ky]), np.concatenate([M.d, M.dy])
+    P = data.fold(functools.partial(sums.dd_cross_products, shift=shift, scale=units, n_threads=n_threads), add)
     N, s = P[data.n_features, data.n_features], P[C.live, data.n_features]
     mu = divide(s, N[None]) if fit_intercept else np.zeros_like(s)
     unit = np.frexp(M.d[C.live])[1] - 1

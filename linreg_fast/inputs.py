@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,10 @@ class Table:
     @property
     def n_targets(self) -> int:
         return int(self.Y.shape[1])
+
+    def fold(self, function: Callable[[Table], Any], merge: Callable[[Any, Any], Any]) -> Any:
+        """What `function` makes of all rows; for rows that come in several tables, merged in their order."""
+        return function(self)
 
     def piece_rows(self) -> int:
         """Rows of one converted piece, by shape alone."""
@@ -158,7 +162,7 @@ def matrix(X: Any, n_features: int) -> Table:
 def vector(value: Any, name: str, length: int) -> NDArray[np.float64]:
     """A finite float64 vector of a given length, for coefficients and the like."""
     plain = type(value) is np.ndarray and value.dtype is Float and value.shape == (length,) and value.flags.carray
-    if plain and math.isfinite(value @ value):
+    if plain and math.isfinite(np.vdot(value, value)):  # vdot does not warn of squares that overflow
         return value  # type: ignore[no-any-return]
     array = np.ascontiguousarray(_array(value, name)[0], dtype=np.float64)
     if array.shape != (length,):
@@ -177,7 +181,7 @@ def number(value: Any, name: str, *, least: float = -np.inf, above: float = -np.
         result = float(value)
     except TypeError:
         raise TypeError(f"{name} must be a real number, not {type(value).__name__}") from None
-    if not np.isfinite(result) or result < least or result <= above:
+    if not math.isfinite(result) or result < least or result <= above:
         bound = f"at least {least:g}" if above == -np.inf and least > -np.inf else f"more than {above:g}"
         raise ValueError(f"{name} must be finite{f' and {bound}' if bound[-3:] != 'inf' else ''}, got {value}")
     return result
@@ -341,8 +345,31 @@ def _column_names(value: Any) -> list[str] | None:
     return None if names is None else [str(name) for name in names]
 
 
+class Fault(NamedTuple):
+    """The first value of a table that no fit can use, `name` being "X", "y" or "sample_weight"."""
+
+    name: str
+    row: int
+    column: int
+    value: float
+
+
 def first_fault(data: Table) -> str | None:
-    """What is wrong with the numbers of a table, naming the first row and column; None if nothing is.
+    """What is wrong with the numbers of a table, naming the first row and column; None if nothing is."""
+    fault = find_fault(data)
+    if fault is None:
+        return None
+    name, row, column, value = fault
+    if name == "sample_weight":
+        return f"sample_weight has {value} at row {row}; weights must be finite and not negative"
+    where = f"row {row}" if name == "y" and data.one_target else f"row {row}, column {column}"
+    if data.names and name == "X":
+        where += f" ({data.names[column]!r})"
+    return f"{name} has {'NaN' if np.isnan(value) else value} at {where}; drop or fill such rows first"
+
+
+def find_fault(data: Table) -> Fault | None:
+    """The first value that is NaN, infinite, or a negative weight; None without any.
 
     Called only once a result is not finite: clean data are never read a second time for it. Rows of
     weight zero are not there, whatever they hold.
@@ -350,26 +377,21 @@ def first_fault(data: Table) -> str | None:
     step = data.piece_rows()
     for at in range(0, data.n_rows, step):
         to = min(at + step, data.n_rows)
+        faults = []
         present = np.ones(to - at, dtype=bool)
         if data.w is not None:
             w = np.asarray(data.w[at:to], dtype=np.float64)
             bad = np.flatnonzero(~(np.isfinite(w) & (w >= 0)))
             if bad.size:
-                return f"sample_weight has {w[bad[0]]} at row {at + bad[0]}; weights must be finite and not negative"
+                faults.append(Fault("sample_weight", at + int(bad[0]), 0, float(w[bad[0]])))
             present = w != 0
-        faults = []
-        for name, array, names in (("X", data.X, data.names), ("y", data.Y, data.target_names)):
+        for name, array in (("X", data.X), ("y", data.Y)):
             piece = np.asarray(array[at:to])
             if piece.dtype.kind == "f":
                 places = np.argwhere(~np.isfinite(piece) & present[:, None])
                 if places.size:
                     row, column = (int(i) for i in places[0])
-                    faults.append((row, column, name, piece[row, column], names))
+                    faults.append(Fault(name, at + row, column, float(piece[row, column])))
         if faults:
-            row, column, name, value, names = min(faults, key=lambda fault: fault[0])
-            where = f"row {at + row}" if name == "y" and data.one_target else f"row {at + row}, column {column}"
-            if names and name == "X":
-                where += f" ({names[column]!r})"
-            what = "NaN" if np.isnan(value) else str(value)
-            return f"{name} has {what} at {where}; drop or fill such rows first"
+            return min(faults, key=lambda fault: fault.row)
     return None

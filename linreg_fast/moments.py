@@ -133,6 +133,10 @@ class Moments:
         shift = self._known_shift()
         return np.asarray(shift + np.delete(self._M[self.n_features, :, 0], self.n_features) / self.sum_weight)
 
+    def cross_products(self) -> Matrix:
+        """The sums, rounded to float64: cross products of [X - k, 1, y - ky], symmetric, 0 off the diagonal of y'y."""
+        return self._M[..., 0].copy()
+
     def update(self, X: Any, y: Any, sample_weight: Any = None, *, n_threads: int | None = None) -> Moments:
         """Add the rows of a batch; a batch without rows, or with weights of 0 alone, changes nothing.
 

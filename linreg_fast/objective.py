@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import functools
+import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -93,12 +96,12 @@ def _point(
 def _sum_weight(data: inputs.Table, result: Vector) -> float:
     """Sum of the weights, once the result and the weights have been found to be numbers."""
     weights = data.w is not None and not (np.asarray(data.w) >= 0).all()
-    if weights or not np.isfinite(result).all():
+    if weights or not math.isfinite(np.vdot(result, result)):  # squares that overflow are looked at too: no harm
         fault = inputs.first_fault(data)
         if fault is not None:
             raise ValueError(fault)
     _, total = count_present(data)
-    if not 0 < total < np.inf:
+    if not 0 < total < math.inf:
         raise ValueError(f"sample_weight sums to {total}: no row is left, or the weights are too large")
     return total
 
@@ -111,6 +114,12 @@ def pass_gradient(data: inputs.Table, b: Vector, b0: float, n_threads: int | Non
 def pass_cost(data: inputs.Table, b: Vector, b0: float, n_threads: int | None, target: int = 0) -> float:
     """1/2 sum w r^2 over all rows, r = b0 + x b - y."""
     return float(_row_pass("cost", data, b, b0, n_threads, 1, 2, target)[0])
+
+
+def fold_cost(data: Any, b: Vector, b0: float, n_threads: int | None, target: int = 0) -> float:
+    """`pass_cost` of rows that may be read piece by piece."""
+    one = functools.partial(pass_cost, b=b, b0=b0, n_threads=n_threads, target=target)
+    return float(data.fold(one, operator.add))
 
 
 def _row_pass(

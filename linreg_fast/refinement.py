@@ -10,8 +10,10 @@ the factor, which only sets the speed: an error contracts by eps kappa^2 (Choles
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +35,7 @@ REFINE_FLOPS = 60  # float64 operations for each element of X, TwoProd and TwoSu
 
 
 def _pass(
-    data: inputs.Table,
+    data: Any,
     target: int,
     scale: Vector,
     shift: Vector,
@@ -43,6 +45,22 @@ def _pass(
     columns: bool = True,
 ) -> Matrix:
     """[g_1 .. g_p, g_0, rss] as pairs, in one pass; without the columns of X for `columns` False."""
+    one = functools.partial(
+        _pass_table, target=target, scale=scale, shift=shift, b=b, n_threads=n_threads, columns=columns
+    )
+    return np.asarray(data.fold(one, add))
+
+
+def _pass_table(
+    data: inputs.Table,
+    target: int,
+    scale: Vector,
+    shift: Vector,
+    b: Matrix,
+    n_threads: int,
+    columns: bool,
+) -> Matrix:
+    """`_pass` over the rows of one table."""
     p = data.n_features if columns else 0
     kernel = levels.refine[data.order or "C", data.dtype]
     out_shape = (p + 2, 2)
@@ -77,7 +95,7 @@ def refine(
             "double-double arithmetic does not work in this process (a library may have switched the rounding "
             "mode or flushed subnormals): coefficients were not refined",
             closed_form.ConditionWarning,
-            stacklevel=4,
+            stacklevel=closed_form.caller_level(),
         )
         return solution
     while True:
@@ -90,7 +108,7 @@ def refine(
             f"refinement does not contract through {solution.path[-1]} (rcond {solution.rcond:.1e}): coefficients "
             f"are not refined, some {solution.digits:.0f} digits may be right",
             closed_form.ConditionWarning,
-            stacklevel=3,
+            stacklevel=closed_form.caller_level(),
         )
     digits, ess = FULL_DIGITS, solution.tss - solution.rss
     for t, one in enumerate(done):

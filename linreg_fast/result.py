@@ -151,6 +151,10 @@ class LinearFit(_Base):
     def __reduce__(self) -> tuple[Any, ...]:
         return LinearFit, tuple(self._values)
 
+    def __replace__(self, **changes: Any) -> LinearFit:
+        """Another fit with some fields changed, as `copy.replace` asks for it."""
+        return LinearFit(*_Fields(*self._values)._replace(**changes))
+
     @property
     def plan(self) -> Plan | None:
         """What was known before the data were read: solver, cost, every candidate."""

@@ -125,9 +125,8 @@ def test_wheel_works_from_where_it_is_unpacked(built, tmp_path):
     with zipfile.ZipFile(built[1]) as archive:
         archive.extractall(tmp_path)
     code = (
-        "import linreg_fast; from linreg_fast import cli, demo, files\n"
-        "frame = files.read(demo.TREES, 'Volume')\n"
-        "print(linreg_fast.__file__); print(linreg_fast.fit(frame.X, frame.y).intercept)"
+        "import linreg_fast; from linreg_fast import cli, demo\n"
+        "print(linreg_fast.__file__); print(linreg_fast.fit_file(demo.TREES, target='Volume').intercept)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     file, intercept = done.stdout.split()

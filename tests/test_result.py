@@ -270,3 +270,12 @@ def test_mutated_states(fit):
 def test_file_that_does_not_exist(tmp_path):
     with pytest.raises(FileNotFoundError):
         LinearFit.load(tmp_path / "none.json")
+
+
+def test_replace(fit):
+    other = fit.__replace__(reason="because", l2=2.0)  # what copy.replace calls, from Python 3.13 on
+    assert (other.reason, other.l2) == ("because", 2.0)
+    assert bits(other) == bits(fit)
+    assert fit.l2 == 0.0
+    with pytest.raises(ValueError, match="unexpected field names"):
+        fit.__replace__(colour="red")

@@ -1,0 +1,221 @@
+"""Chunks on a cluster of processes, against the same rows in memory; workers that die."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import dask
+import dask.array as da
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import bits, problem
+from dask.distributed import Client, LocalCluster
+
+import linreg_fast
+import linreg_fast.dask
+
+N, P = 6000, 3
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    settings = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    with LocalCluster(**settings, silence_logs=50) as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=["cluster", "threads"])
+def scheduler(request):
+    if request.param == "threads":
+        with dask.config.set(scheduler="threads"):
+            yield
+        return
+    with Client(request.getfixturevalue("cluster").scheduler_address):
+        yield
+
+
+@pytest.fixture(scope="module")
+def data():
+    X, y, *_ = problem(N, P, 5, offset=30.0)
+    return X, y, np.random.default_rng(0).random(N)
+
+
+def assert_same(fit, expected, tolerance=1e-13):
+    assert fit.coef.shape == expected.coef.shape
+    assert np.allclose(fit.coef, expected.coef, rtol=tolerance, atol=0)
+    assert np.allclose(fit.intercept, expected.intercept, rtol=100 * tolerance, atol=0)
+    assert (fit.n_samples, fit.rank) == (expected.n_samples, expected.rank)
+
+
+RAGGED = (0, 1500, 1, 2499, 0, 2000)
+
+
+@pytest.mark.parametrize("precision", linreg_fast.fitting.PRECISIONS)
+def test_arrays(data, scheduler, precision):
+    X, y, w = data
+    dX, dy, dw = da.from_array(X, chunks=(RAGGED, (2, 1))), da.from_array(y, chunks=700), da.from_array(w, chunks=N)
+    settings = {"precision": precision, "l2": 2.0}
+    fit = linreg_fast.dask.fit(dX, dy, sample_weight=dw, **settings)
+    assert_same(fit, linreg_fast.fit(X, y, sample_weight=w, **settings))
+    assert fit.precision == precision
+
+
+def test_several_targets_and_delayed(data, scheduler):
+    X, y, _ = data
+    Y = np.column_stack([y, X[:, 1] - y])
+    dX, dY = da.from_array(X, chunks=(RAGGED, P)), da.from_array(Y, chunks=(1000, 1))
+    expected = linreg_fast.fit(X, Y)
+    assert_same(linreg_fast.dask.fit(dX, dY), expected)
+    for precision in ("auto", "extended"):
+        graph = linreg_fast.dask.fit(dX, dY, compute=False, precision=precision)
+        assert dask.is_dask_collection(graph)
+        fit = graph.compute()
+        assert_same(fit, expected)
+        assert fit.precision == precision
+
+
+def test_one_feature(data):
+    X, y, _ = data
+    with dask.config.set(scheduler="sync"):
+        fit = linreg_fast.dask.fit(
+            da.from_array(X[:, 0], chunks=999), da.from_array(y, chunks=500), fit_intercept=False
+        )
+    assert_same(fit, linreg_fast.fit(X[:, 0], y, fit_intercept=False))
+    assert fit.slope == fit.coef[0]
+
+
+def test_unknown_and_empty_chunks(data, scheduler):
+    X, y, w = data
+    chosen = X[:, 0] > np.quantile(X[:, 0], 0.3)
+    chosen[:2000] = False
+    dX, dy, dw = (da.from_array(a, chunks=(1000, -1)[: a.ndim]) for a in (X, y, w))
+    mask = da.from_array(chosen, chunks=1000)
+    expected = linreg_fast.fit(X[chosen], y[chosen], sample_weight=w[chosen])
+    for compute in (True, False):
+        fit = linreg_fast.dask.fit(dX[mask], dy[mask], sample_weight=dw[mask], compute=compute)
+        assert_same(fit if compute else fit.compute(), expected)
+
+
+def test_frames(data, scheduler):
+    X, y, w = data
+    frame = pd.DataFrame(X, columns=["a", "b", "c"]).assign(y=y, w=w)
+    frame["c"] = pd.array(np.round(X[:, 2]), dtype="Int64")
+    X = np.column_stack([X[:, :2], np.round(X[:, 2])])
+    chunks = dd.from_pandas(frame, npartitions=7)
+    expected = linreg_fast.fit(X, y, sample_weight=w)
+    by_name = linreg_fast.dask.fit(chunks, "y", sample_weight="w")
+    assert_same(by_name, expected)
+    assert by_name.feature_names == ("a", "b", "c")
+    assert_same(linreg_fast.dask.fit(chunks[["a", "b", "c"]], chunks["y"], sample_weight=chunks["w"]), expected)
+    some = chunks[chunks.a > 30.5]
+    keep = X[:, 0] > 30.5
+    assert_same(linreg_fast.dask.fit(some[["a", "b"]], some["y"]), linreg_fast.fit(X[keep][:, :2], y[keep]))
+    Y = linreg_fast.dask.fit(chunks, ["y", "w"])
+    assert_same(Y, linreg_fast.fit(X, np.column_stack([y, w])), 1e-11)
+
+
+def test_ill_conditioned_chunks_are_refined(scheduler):
+    X, y, *_ = problem(2000, 3, 1)
+    X[:, 2] = X[:, 0] + 1e-6 * X[:, 1] + 1e-7 * X[:, 2]
+    fit = linreg_fast.dask.fit(da.from_array(X, chunks=(300, 3)), da.from_array(y, chunks=300))
+    assert "qr" in fit.solver_path
+    assert fit.digits > 10
+    assert_same(fit, linreg_fast.fit(X, y, precision="extended"), 1e-10)
+
+
+def test_chunk_that_raises(data, scheduler):
+    X, y, _ = data
+    X = X.copy()
+    X[1234, 1] = np.nan
+    dX, dy = da.from_array(X, chunks=(1000, 3)), da.from_array(y, chunks=1000)
+    with pytest.raises(ValueError, match="chunk 1: X has NaN at row 234, column 1"):
+        linreg_fast.dask.fit(dX, dy)
+
+    def broken(block, block_info=None):
+        if block_info[0]["chunk-location"][0] == 3:
+            raise RuntimeError("this chunk is broken")
+        return block
+
+    with pytest.raises(RuntimeError, match="this chunk is broken"):
+        linreg_fast.dask.fit(da.from_array(X, chunks=(1000, 3)).map_blocks(broken, dtype=float), dy)
+    X[1234, 1] = 0.0
+    assert_same(linreg_fast.dask.fit(da.from_array(X, chunks=(1000, 3)), dy), linreg_fast.fit(X, y))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "text"),
+    [
+        (lambda X, y, f: (np.zeros((3, 1)), y), TypeError, "X must be a dask array or data frame"),
+        (lambda X, y, f: (X, np.zeros(3)), TypeError, "y must be a dask array"),
+        (lambda X, y, f: (X, "y"), TypeError, "X must be a dask data frame"),
+        (lambda X, y, f: (X, y[:-1]), ValueError, "y has 9 rows, X has 10"),
+        (lambda X, y, f: (X, y, y[:-1]), ValueError, "sample_weight has 9 rows, X has 10"),
+        (lambda X, y, f: (X, y, np.zeros(10)), TypeError, "sample_weight must be a dask array"),
+        (lambda X, y, f: (X[:0], y[:0]), ValueError, "no rows"),
+        (lambda X, y, f: (f, "z"), ValueError, "no column 'z'"),
+        (lambda X, y, f: (f, "a"), TypeError, "column 'text' of X has dtype"),
+        (lambda X, y, f: (f[["a"]], f["a"], "w"), TypeError, "y must name one too"),
+        (lambda X, y, f: (f[["a"]], y), ValueError, "y has 3 chunks of rows, X has 2"),
+    ],
+)
+def test_what_cannot_be_fitted_is_told(arguments, error, text):
+    X, y = da.ones((10, 2), chunks=(4, 2)), da.ones(10, chunks=4)
+    frame = dd.from_pandas(pd.DataFrame({"a": np.arange(10.0), "text": ["t"] * 10}), npartitions=2)
+    X, y, *w = arguments(X, y, frame)
+    with dask.config.set(scheduler="sync"), pytest.raises(error, match=text):
+        linreg_fast.dask.fit(X, y, sample_weight=w[0] if w else None)
+
+
+def test_workers_use_one_thread_each(cluster):
+    with Client(cluster.scheduler_address) as client:
+        found = client.run(lambda: __import__("threading").active_count())
+        X = da.random.default_rng(0).standard_normal((400_000, 8), chunks=(100_000, 8))
+        linreg_fast.dask.fit(X, X[:, 0] + 1.0, precision="fast")
+
+        def pools():
+            return [t.name for t in __import__("threading").enumerate() if t.name.startswith("linreg_fast")]
+
+        assert client.run(pools) == {address: [] for address in found}
+
+
+def slowly(block, seconds=0.3):
+    time.sleep(seconds)
+    return block
+
+
+def test_killed_worker_counts_nothing_twice(data):
+    """SIGKILL to a worker process in the middle: the fit ends with the bits of the undisturbed one."""
+    X, y, _ = data
+    settings = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    with LocalCluster(**settings, silence_logs=50) as cluster, Client(cluster) as client:
+        dX, dy = da.from_array(X, chunks=(500, P)), da.from_array(y, chunks=500)
+        expected = linreg_fast.dask.fit(dX, dy)
+        pids = client.run(os.getpid)
+        slow = linreg_fast.dask.fit(dX.map_blocks(slowly, dtype=float), dy, compute=False)
+        undisturbed = linreg_fast.dask.fit(dX, dy, compute=False).compute()
+        future = client.compute(slow)
+        time.sleep(1.0)
+        victim = next(iter(pids.values()))
+        os.kill(victim, signal.SIGKILL)
+        fit = future.result(timeout=60)
+        assert bits(fit) == bits(undisturbed)
+        assert_same(fit, expected)
+        client.wait_for_workers(2, timeout=30)
+        pids = {*pids.values(), *client.run(os.getpid).values()}
+    deadline = time.monotonic() + 20
+    while any(alive(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not [pid for pid in pids if alive(pid)]
+
+
+def alive(pid):
+    status = Path(f"/proc/{pid}/stat")
+    try:
+        return status.read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -1,0 +1,297 @@
+"""Tables in files: folders, patterns, large files in pieces, damaged ones."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from conftest import bits, problem
+from pyarrow import csv, dataset, feather, parquet
+
+import linreg_fast
+from linreg_fast import files, sources
+
+ROOT = Path(__file__).resolve().parents[1]
+N = 20_000
+
+
+@pytest.fixture(scope="module")
+def table():
+    X, y, *_ = problem(N, 3, 3, offset=10.0)
+    year = np.repeat([2019, 2020, 2021, 2022], N // 4)
+    columns = {"a": X[:, 0], "text": ["t"] * N, "b": X[:, 1], "c": X[:, 2], "y": y, "year": year}
+    return pa.table(columns | {"w": np.random.default_rng(0).random(N)})
+
+
+@pytest.fixture
+def pieces(monkeypatch):
+    """Files of moderate size are read in many pieces, and are not small enough to be fitted in memory."""
+    monkeypatch.setattr(sources, "BLOCK_BYTES", 1 << 15)
+    monkeypatch.setattr(files, "GROUP_BYTES", 1 << 17)
+    monkeypatch.setattr(files, "CSV_BYTES", 1 << 16)
+    monkeypatch.setattr(files, "CSV_BLOCK", 1 << 14)
+
+
+def in_memory(table, features=("a", "b", "c"), **settings):
+    X = np.column_stack([table[name].to_numpy() for name in features])
+    return linreg_fast.fit(X, table["y"].to_numpy(), sample_weight=table["w"].to_numpy(), **settings)
+
+
+def write(table, path):
+    {
+        ".csv": csv.write_csv,
+        ".parquet": lambda t, p: parquet.write_table(t, p, row_group_size=3000),
+        ".feather": lambda t, p: feather.write_feather(t, str(p), chunksize=3000),
+    }[path.suffix](table, path)
+    return path
+
+
+def assert_same(fit, expected, tolerance=1e-13):
+    assert np.allclose(fit.coef, expected.coef, rtol=tolerance, atol=0)
+    assert np.allclose(fit.intercept, expected.intercept, rtol=100 * tolerance, atol=0)
+    assert fit.n_samples == expected.n_samples
+
+
+WEIGHTED = {"target": "y", "features": ["a", "b", "c"], "sample_weight": "w"}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".feather"])
+@pytest.mark.parametrize("settings", [{}, {"precision": "extended"}, {"l2": 5.0}, {"fit_intercept": False}])
+def test_file_in_pieces(table, tmp_path, pieces, suffix, settings):
+    path = write(table, tmp_path / f"t{suffix}")
+    seen = []
+    fit = linreg_fast.fit_file(path, **WEIGHTED, **settings, progress=lambda done, total: seen.append((done, total)))
+    assert_same(fit, in_memory(table, **settings), 1e-13 if "fit_intercept" not in settings else 1e-11)
+    assert fit.feature_names == ("a", "b", "c")
+    assert len(seen) > 10
+    assert seen[-1] == (N, N)
+    if suffix == ".parquet":
+        assert {total for _, total in seen} == {N}
+    assert bits(fit) == bits(linreg_fast.fit_file(path, **WEIGHTED, **settings, n_threads=1))
+
+
+@pytest.mark.parametrize("solver", ["cholesky", "qr", "svd", "gd"])
+def test_solvers_on_a_file_in_pieces(table, tmp_path, pieces, solver):
+    fit = linreg_fast.fit_file(write(table, tmp_path / "t.parquet"), solver=solver, **WEIGHTED)
+    assert fit.solver == solver
+    assert_same(fit, in_memory(table, solver=solver), 1e-7 if solver == "gd" else 1e-12)
+
+
+def test_small_file_has_the_bits_of_a_fit_in_memory(table, tmp_path):
+    small = table.slice(0, 1000)
+    for suffix in (".csv", ".parquet", ".feather"):
+        fit = linreg_fast.fit_file(write(small, tmp_path / f"t{suffix}"), **WEIGHTED)
+        X = np.asfortranarray(np.column_stack([small[name].to_numpy() for name in "abc"]))
+        expected = linreg_fast.fit(X, small["y"].to_numpy(), sample_weight=small["w"].to_numpy())
+        assert bits(fit) == bits(expected)
+
+
+def test_fewer_rows_than_columns(tmp_path):
+    X, y, *_ = problem(5, 9)
+    path = tmp_path / "wide.parquet"
+    parquet.write_table(pa.table({f"x{j}": X[:, j] for j in range(9)} | {"y": y}), path, row_group_size=1)
+    with pytest.warns(linreg_fast.RankWarning):
+        fit = linreg_fast.fit_file(path, target="y")
+    assert np.allclose(fit.predict(X), y)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".feather"])
+def test_folder_and_pattern(table, tmp_path, pieces, suffix):
+    for i in range(4):
+        write(table.slice(i * N // 4, N // 4), tmp_path / f"part-{i}{suffix}")
+    (tmp_path / "_SUCCESS").touch()
+    (tmp_path / "notes.txt").touch()
+    expected = in_memory(table)
+    fit = linreg_fast.fit_file(tmp_path, **WEIGHTED)
+    assert_same(fit, expected)
+    assert bits(fit) == bits(linreg_fast.fit_file(f"{tmp_path}/part-*{suffix}", **WEIGHTED))
+    half = linreg_fast.fit_file(f"{tmp_path}/part-[01]{suffix}", **WEIGHTED)
+    assert_same(half, in_memory(table.slice(0, N // 2)))
+
+
+def test_partitioned_folder(table, tmp_path, pieces):
+    dataset.write_dataset(table, tmp_path, format="parquet", partitioning=["year"], partitioning_flavor="hive")
+    features = ["a", "year", "b"]
+    fit = linreg_fast.fit_file(tmp_path, target="y", features=features, sample_weight="w")
+    assert_same(fit, in_memory(table, features), 1e-12)
+    everything = linreg_fast.fit_file(tmp_path, target="y")
+    assert everything.feature_names == ("a", "b", "c", "w", "year")
+
+
+def test_one_huge_row_group(table, tmp_path, pieces, monkeypatch):
+    monkeypatch.setattr(files, "BATCH_ROWS", 1000)
+    path = tmp_path / "t.parquet"
+    parquet.write_table(table, path)
+    assert_same(linreg_fast.fit_file(path, **WEIGHTED), in_memory(table))
+
+
+def test_only_needed_columns_are_read(table, tmp_path):
+    """A column that cannot be decoded does not matter while nobody asks for it."""
+    path = tmp_path / "t.parquet"
+    parquet.write_table(table, path)
+    column = parquet.ParquetFile(path).metadata.row_group(0).column(1)
+    data = bytearray(path.read_bytes())
+    start = column.dictionary_page_offset or column.data_page_offset
+    data[start : start + column.total_compressed_size] = bytes(column.total_compressed_size)
+    path.write_bytes(data)
+    assert linreg_fast.fit_file(path, **WEIGHTED).n_samples == N
+    with pytest.raises((ValueError, OSError)):
+        parquet.read_table(path)
+
+
+def test_missing_values_are_named_by_file_and_row(table, tmp_path, pieces):
+    values = table["b"].to_pylist()
+    values[7321] = None
+    values[12000] = float("nan")
+    holed = table.set_column(2, "b", pa.array(values))
+    keep = np.ones(N, bool)
+    keep[[7321, 12000]] = False
+    for i in range(2):
+        write(holed.slice(i * N // 2, N // 2), tmp_path / f"part-{i}.parquet")
+    with pytest.raises(ValueError, match=r"column 'b' has a missing value at row 7321 of part-0.parquet; missing="):
+        linreg_fast.fit_file(tmp_path, **WEIGHTED)
+    for precision in linreg_fast.fitting.PRECISIONS:
+        fit = linreg_fast.fit_file(tmp_path, **WEIGHTED, missing="drop", precision=precision)
+        assert_same(fit, in_memory(table.filter(pa.array(keep))))
+        assert fit.reason.endswith("; 2 rows with missing values dropped")
+    values[12000] = float("inf")
+    write(holed.set_column(2, "b", pa.array(values)).slice(N // 2), tmp_path / "part-1.parquet")
+    with pytest.raises(ValueError, match=r"column 'b' has inf at row 2000 of part-1.parquet$"):
+        linreg_fast.fit_file(tmp_path, **WEIGHTED, missing="drop")
+
+
+def test_types_of_text_may_change_further_down(tmp_path, pieces):
+    rows = N
+    with open(tmp_path / "t.csv", "w") as file:
+        file.write("x,z,code,y\n")
+        file.writelines(f"{i},{i % 7},{i},{2 * i + i % 7}\n" for i in range(rows))
+        file.write("0.5,1.25,A7,2.25\n")
+    fit = linreg_fast.fit_file(tmp_path / "t.csv", target="y")
+    assert fit.feature_names == ("x", "z")
+    assert fit.n_samples == rows + 1
+    assert np.allclose([*fit.coef, fit.intercept], [2.0, 1.0, 0.0], atol=1e-9)
+    with pytest.raises(TypeError, match="'code' is not of numbers: its type is string"):
+        linreg_fast.fit_file(tmp_path / "t.csv", target="y", features=["x", "code"])
+
+
+def test_column_that_changes_type_between_files(table, tmp_path, pieces):
+    write(table.slice(0, 9000), tmp_path / "1.parquet")
+    other = table.slice(9000).set_column(0, "a", table["a"].slice(9000).cast("float32").cast("float64"))
+    write(other.set_column(0, "a", other["a"].cast("float32")), tmp_path / "2.parquet")
+    expected = in_memory(pa.concat_tables([table.slice(0, 9000), other]))
+    assert_same(linreg_fast.fit_file(tmp_path, **WEIGHTED), expected)
+    for column, error in ((pa.array(["t"] * 11000), TypeError), (None, ValueError)):
+        changed = other.drop_columns("a") if column is None else other.set_column(0, "a", column)
+        write(changed, tmp_path / "2.parquet")
+        with pytest.raises(error, match=r"'a'.*1\.parquet|1\.parquet.*'a'|'a'.*2\.parquet"):
+            linreg_fast.fit_file(tmp_path, **WEIGHTED)
+    for i, part in enumerate((table.slice(0, 9000), changed)):
+        write(part, tmp_path / f"{i}.csv")
+    for pattern in ("*.csv",):
+        with pytest.raises(ValueError, match=r"1\.csv has no column 'a', which 0\.csv has"):
+            linreg_fast.fit_file(tmp_path / pattern, **WEIGHTED)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".feather"])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
+def test_truncated_file(table, tmp_path, suffix, share):
+    path = write(table, tmp_path / f"t{suffix}")
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    before = threading.active_count()
+    with pytest.raises((ValueError, OSError), match=str(path)):
+        linreg_fast.fit_file(path, **WEIGHTED)
+    assert threading.active_count() <= before + 1  # of the pool
+
+
+def test_damaged_page(table, tmp_path, pieces):
+    path = tmp_path / "t.parquet"
+    parquet.write_table(table, path, row_group_size=3000, compression="zstd", use_dictionary=False)
+    column = parquet.ParquetFile(path).metadata.row_group(4).column(0)
+    data = bytearray(path.read_bytes())
+    start, size = column.data_page_offset, column.total_compressed_size
+    data[start : start + size] = b"\xff" * size
+    path.write_bytes(data)
+    with pytest.raises((ValueError, OSError), match=str(path)):
+        linreg_fast.fit_file(path, **WEIGHTED)
+
+
+def test_nothing_is_left_open(table, tmp_path, pieces):
+    path = write(table, tmp_path / "t.parquet")
+    linreg_fast.fit_file(path, **WEIGHTED)
+    with pytest.raises(KeyboardInterrupt):
+        linreg_fast.fit_file(path, **WEIGHTED, progress=interrupting)
+    gc.collect()
+    held = [link.resolve() for link in Path("/proc/self/fd").iterdir()] if Path("/proc/self/fd").exists() else []
+    assert path not in held
+
+
+def interrupting(done, total):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "error", "text"),
+    [
+        ("none.csv", {}, FileNotFoundError, "there is no file"),
+        ("*.csv", {}, FileNotFoundError, "there is no file"),
+        ("empty", {}, FileNotFoundError, "no tables"),
+        ("mixed", {}, ValueError, "several kinds"),
+        ("t.xlsx", {}, ValueError, "must end in one of"),
+        ("t.parquet", {"target": None}, TypeError, "target must name"),
+        ("t.parquet", {"target": "z"}, ValueError, "no column 'z'"),
+        ("t.parquet", {"solver": "newton"}, ValueError, "solver must be one of"),
+        ("t.npy", {"target": "y"}, TypeError, "by their positions"),
+        ("t.npy", {"target": 9}, ValueError, "no column '9'"),
+        ("line.npy", {"target": 0}, ValueError, "two dimensions"),
+        ("text.npy", {"target": 0}, TypeError, "not a number"),
+    ],
+)
+def test_what_cannot_be_read_is_told(table, tmp_path, name, settings, error, text):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "mixed").mkdir()
+    for path in ("mixed/a.parquet", "mixed/b.csv", "t.parquet"):
+        write(table.slice(0, 10), tmp_path / path)
+    (tmp_path / "t.xlsx").touch()
+    np.save(tmp_path / "t.npy", np.zeros((5, 3)))
+    np.save(tmp_path / "line.npy", np.zeros(5))
+    np.save(tmp_path / "text.npy", np.array([["a", "b"]]))
+    with pytest.raises(error, match=text):
+        linreg_fast.fit_file(tmp_path / name, **({"target": "y"} | settings))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit on memory is Linux's")
+def test_memory_does_not_grow_with_the_file(tmp_path):
+    """Four times the rows under a hard limit that the smaller table alone would exceed if it were read whole."""
+    rows, columns = 1 << 18, 9
+    rng = np.random.default_rng(0)
+    schema = pa.schema([(f"x{j}", pa.float64()) for j in range(columns)] + [("y", pa.float64())])
+    for groups in (4, 16):
+        with parquet.ParquetWriter(tmp_path / f"{groups}.parquet", schema, use_dictionary=False) as writer:
+            part = pa.table([rng.standard_normal(rows) for _ in range(columns + 1)], schema)
+            for _ in range(groups):
+                writer.write_table(part)
+    code = """
+        import resource, sys
+        import linreg_fast, linreg_fast.streams, scipy.linalg, pyarrow.parquet
+        base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+        fit = linreg_fast.fit_file(sys.argv[1], target="y", n_threads=1)
+        print(fit.n_samples, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base)
+    """
+    peaks = {}
+    for groups in (4, 16):
+        command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / f"{groups}.parquet")]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+        n_samples, peak = map(int, done.stdout.split())
+        assert n_samples == groups * rows
+        peaks[groups] = peak / 1024
+    assert peaks[16] < 400
+    assert peaks[16] < 1.3 * peaks[4]
