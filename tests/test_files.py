@@ -68,7 +68,7 @@ def test_file_in_pieces(table, tmp_path, pieces, suffix, settings):
     path = write(table, tmp_path / f"t{suffix}")
     seen = []
     fit = linreg_fast.fit_file(path, **WEIGHTED, **settings, progress=lambda done, total: seen.append((done, total)))
-    assert_same(fit, in_memory(table, **settings), 1e-13 if "fit_intercept" not in settings else 1e-12)
+    assert_same(fit, in_memory(table, **settings), 1e-13 if "fit_intercept" not in settings else 1e-11)
     assert fit.feature_names == ("a", "b", "c")
     assert len(seen) > 10
     assert seen[-1] == (N, N)
@@ -269,11 +269,11 @@ def test_what_cannot_be_read_is_told(table, tmp_path, name, settings, error, tex
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit on memory is Linux's")
 def test_memory_does_not_grow_with_the_file(tmp_path):
-    """Four times the rows under a hard limit that the smaller table alone would exceed if it were read whole."""
-    rows, columns = 1 << 18, 9
+    """More than twice the rows under a hard limit that the smaller table alone would exceed if it were read whole."""
+    rows, columns = 1 << 17, 9
     rng = np.random.default_rng(0)
     schema = pa.schema([(f"x{j}", pa.float64()) for j in range(columns)] + [("y", pa.float64())])
-    for groups in (4, 16):
+    for groups in (16, 40):
         with parquet.ParquetWriter(tmp_path / f"{groups}.parquet", schema, use_dictionary=False) as writer:
             part = pa.table([rng.standard_normal(rows) for _ in range(columns + 1)], schema)
             for _ in range(groups):
@@ -281,17 +281,20 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     code = """
         import resource, sys
         import linreg_fast, linreg_fast.streams, scipy.linalg, pyarrow.parquet
-        base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        def peak():
+            with open("/proc/self/status") as status:
+                return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+        base = peak()
         resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
         fit = linreg_fast.fit_file(sys.argv[1], target="y", n_threads=1)
-        print(fit.n_samples, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base)
+        print(fit.n_samples, peak() - base)
     """
     peaks = {}
-    for groups in (4, 16):
+    for groups in (16, 40):
         command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / f"{groups}.parquet")]
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
         n_samples, peak = map(int, done.stdout.split())
         assert n_samples == groups * rows
         peaks[groups] = peak / 1024
-    assert peaks[16] < 400
-    assert peaks[16] < 1.3 * peaks[4]
+    assert peaks[40] < 400
+    assert peaks[40] < 1.3 * peaks[16]

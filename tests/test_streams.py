@@ -53,7 +53,7 @@ def assert_same(fit, expected, tolerance=TOLERANCE):
     assert fit.coef.shape == expected.coef.shape
     assert np.allclose(fit.coef, expected.coef, rtol=tolerance, atol=0)
     assert np.allclose(fit.intercept, expected.intercept, rtol=100 * tolerance, atol=0)
-    assert np.allclose(fit.rss, expected.rss, rtol=1e-10)
+    assert np.allclose(fit.rss, expected.rss, rtol=max(1e-10, 100 * tolerance))
     assert (fit.n_samples, fit.rank, fit.solver) == (expected.n_samples, expected.rank, expected.solver)
     assert fit.sum_weight == pytest.approx(expected.sum_weight, rel=1e-14)
 
@@ -103,7 +103,7 @@ def test_tuples(data, again, precision, fit_intercept):
     batches = cut(X, y, w)
     fit = linreg_fast.fit_stream(batches if again else iter(batches), **settings)
     # uncentred columns at 50 are nearly parallel
-    tolerance = TOLERANCE if fit_intercept or precision == "extended" else 1e-11
+    tolerance = TOLERANCE if fit_intercept or precision == "extended" else 1e-10
     assert_same(fit, linreg_fast.fit(X, y, sample_weight=w, **settings), tolerance)
     assert (fit.l2, fit.precision, fit.fit_intercept) == (3.0, precision, fit_intercept)
 
