@@ -34,7 +34,7 @@ def table():
 def pieces(monkeypatch):
     """Files of moderate size are read in many pieces, and are not small enough to be fitted in memory."""
     monkeypatch.setattr(sources, "BLOCK_BYTES", 1 << 15)
-    monkeypatch.setattr(files, "GROUP_BYTES", 1 << 17)
+    monkeypatch.setattr(files, "BATCH_BYTES", 1 << 16)
     monkeypatch.setattr(files, "CSV_BYTES", 1 << 16)
     monkeypatch.setattr(files, "CSV_BLOCK", 1 << 14)
 
@@ -123,13 +123,6 @@ def test_partitioned_folder(table, tmp_path, pieces):
     assert_same(fit, in_memory(table, features), 1e-12)
     everything = linreg_fast.fit_file(tmp_path, target="y")
     assert everything.feature_names == ("a", "b", "c", "w", "year")
-
-
-def test_one_huge_row_group(table, tmp_path, pieces, monkeypatch):
-    monkeypatch.setattr(files, "BATCH_ROWS", 1000)
-    path = tmp_path / "t.parquet"
-    parquet.write_table(table, path)
-    assert_same(linreg_fast.fit_file(path, **WEIGHTED), in_memory(table))
 
 
 def test_only_needed_columns_are_read(table, tmp_path):
