@@ -147,7 +147,7 @@ def random_sets(count: int, picture: Path) -> str:
     for i, case in enumerate(cases):
         for name in SHOWN:
             if name in PRECISIONS:
-                fit, found, below = case.fit(name)
+                _, found, below = case.fit(name)
                 reached[name][i] = np.nan if below else np.clip(found, 0.0, MOST)
                 reported[i] |= below
             elif name == NO_CUT:
@@ -201,8 +201,8 @@ Made by `python benchmarks/accuracy.py` with {versions}.
 
 {errors}
 
-Without residuals (Wampler1, Wampler2) standard errors are those of rounding. `fast` and `auto` take them from the factor
-of the fit; `extended` from cross products summed up in double-double.
+Without residuals (Wampler1, Wampler2) standard errors are those of rounding. `fast` and `auto` take them from the
+factor of the fit; `extended` from cross products summed up in double-double.
 
 ## Polynomials
 
@@ -213,10 +213,10 @@ Filip has 7.6 digits in common with it; `fit_polynomial` never rounds them.
 
 ## Random problems
 
-{count} problems of 12 to 40 rows and 1 to 6 columns: condition of the centred, equilibrated columns 1 to 1e14, residuals
-none, small or large, offsets of 0, 1e4 or 1e8, units of 1e-8 to 1e8. Median / worst digits; problems of which a rank
-under p was reported, with a warning, are counted and left out. Cut-offs relative to the largest column, the defaults of
-the peers, take a column in small units for no column.
+{count} problems of 12 to 40 rows and 1 to 6 columns: condition of the centred, equilibrated columns 1 to 1e14,
+residuals none, small or large, offsets of 0, 1e4 or 1e8, units of 1e-8 to 1e8. Median / worst digits; problems of
+which a rank under p was reported, with a warning, are counted and left out. Cut-offs relative to the largest column,
+the defaults of the peers, take a column in small units for no column.
 
 {random}
 

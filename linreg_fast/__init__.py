@@ -12,11 +12,11 @@ from linreg_fast.inputs import PrecisionWarning
 from linreg_fast.objective import cost, gradient
 from linreg_fast.passes import set_num_threads
 from linreg_fast.planning import Plan, plan
-from linreg_fast.polynomial import fit_polynomial
 from linreg_fast.result import LinearFit
 
 if TYPE_CHECKING:
     from linreg_fast.moments import Moments
+    from linreg_fast.polynomial import fit_polynomial
     from linreg_fast.selection import by_group, cross_validate, l2_path, stepwise
     from linreg_fast.streams import fit_file, fit_stream
 
@@ -52,6 +52,7 @@ _LATER = {
     "Moments": "moments",
     "by_group": "selection",
     "cross_validate": "selection",
+    "fit_polynomial": "polynomial",
     "fit_file": "streams",
     "fit_stream": "streams",
     "l2_path": "selection",

@@ -69,7 +69,7 @@ def fit(
     precision : {"auto", "fast", "extended"}
         "fast": one pass, no refinement. "auto": refined in double-double where fewer than 10 digits are
         expected. "extended": refined until the digits are full. Refinement is for solver "auto" and the
-        closed forms, without l2.
+        closed forms, with more rows than columns; standard errors are refined with the coefficients.
     l2 : float
         Penalty, scikit-learn's Ridge ``alpha``.
     on_collinear : {"min_norm", "drop", "raise"}
@@ -128,6 +128,7 @@ def fit(
     (2.0, 1.0)
     """
     plain = solver == "auto" and precision in LEAN and l2 == 0.0 and feature_names is None and n_threads is None
+    plain = plain and on_collinear == "min_norm"
     if plain and not progress and not solver_options:
         done = _fit_small(X, y, sample_weight, bool(fit_intercept), precision)
         if done is not None:
@@ -400,6 +401,9 @@ def _lean_result(
         fit_intercept,
         l2,
         None if l2 else res[p + 6 :],
+        (),
+        (),
+        None,
     )
 
 

@@ -223,6 +223,8 @@ def solve(
         gram_rcond = float(sigma[rank - 1] / sigma[0]) ** 2
         factor = Factor(None, Vt[:rank], sigma[:rank], 1 / math.sqrt(gram_rcond), 1 / gram_rcond, Vt[rank:])
         beta = _apply(factor, c)
+        if rank == p and not exact:
+            closed_form.check_solution(simple, beta, "eigenvalue", closed_form.ROWS_MARGIN)
     found = pairs(beta)
     left = 0.0
     if exact:
@@ -248,15 +250,16 @@ def unscaled(E: Equations, solution: Solution, N: Matrix, n_features: int, fit_i
     """Standard errors over the residual standard deviation, as `inference.unscaled` has them from a table."""
     from scipy.linalg import lapack
 
-    kept = np.flatnonzero(~np.isin(E.live, solution.dropped))
-    if E.l2 or solution.rank < len(kept):
+    if E.l2:
         return None
-    if len(kept) < len(E.live):
-        E = _keep(E, kept)
+    if solution.dropped:
+        E = _keep(E, np.flatnonzero(~np.isin(E.live, solution.dropped)))
+    if solution.rank < len(E.live):
+        return None
     out = np.full(n_features + 1, np.nan)
     factor = solution.factor
     lost = factor is not None and factor.gain * EPS > inference.LOSS
-    if lost and E.noise < EPS / 2 and len(kept) <= inference.WIDEST:
+    if lost and E.noise < EPS / 2 and len(E.live) <= inference.WIDEST:
         found = inference.unscaled_pairs(E.A, E.e, E.m, N)
         if found is not None:
             out[E.live] = found[0]
@@ -350,7 +353,7 @@ def _finish(
     scale = np.ldexp(1.0, E.e)[:, None, None]
     b = beta * scale
     # each of these sums is rounded once
-    left_sides, right_sides = [np.broadcast_to(E.m[:, None], b.shape), beta], [b, E.c]
+    left_sides, right_sides = [np.repeat(E.m[:, None], n_targets, axis=1), beta], [b, E.c]
     if E.l2:
         left_sides, right_sides = [*left_sides, b * E.l2], [*right_sides, b]
     terms = multiply(np.concatenate(left_sides), np.concatenate(right_sides))

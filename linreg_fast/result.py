@@ -6,8 +6,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +24,8 @@ KINDS = (
 )
 
 
-@dataclass(slots=True, eq=False)
-class _Fields:
-    """The fields of LinearFit, set the fast way: a frozen dataclass takes 3 us to set as many."""
+class _Fields(NamedTuple):
+    """The fields of LinearFit, in order."""
 
     coef: NDArray[np.float64]
     intercept: Any
@@ -71,7 +69,13 @@ def check_out(out: NDArray[np.float64] | None, shape: tuple[int, ...], X: NDArra
     return out
 
 
-class LinearFit(_Fields):
+if TYPE_CHECKING:
+    _Base = _Fields
+else:
+    _Base = object  # a LinearFit holds such a tuple and is none
+
+
+class LinearFit(_Base):
     """A fitted linear model. It holds no data and never changes.
 
     Attributes
@@ -126,15 +130,17 @@ class LinearFit(_Fields):
         For a polynomial: [c, u, b_0, b_1 ..], the series sum_k b_k T_k((x - c) / u) that `predict` evaluates.
     """
 
-    __slots__ = ()
+    __slots__ = ("_values",)
+    _values: tuple[Any, ...]
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> LinearFit:
-        fit: Any = _Fields(*args, **kwargs)
-        fit.__class__ = LinearFit
-        return fit  # type: ignore[no-any-return]
+    def __init__(self, *values: Any, **named: Any) -> None:
+        # one tuple: to set 27 attributes of a frozen dataclass takes longer than a small fit
+        if named or len(values) != len(_Fields._fields):
+            values = _Fields(*values, **named)
+        _set_values(self, values)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        pass
+    def __repr__(self) -> str:
+        return f"LinearFit({', '.join(f'{name}={getattr(self, name)!r}' for name in _Fields._fields)})"
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"a LinearFit never changes: {name} cannot be set")
@@ -143,7 +149,11 @@ class LinearFit(_Fields):
         raise AttributeError(f"a LinearFit never changes: {name} cannot be deleted")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return LinearFit, tuple(getattr(self, name) for name in _Fields.__slots__)
+        return LinearFit, tuple(self._values)
+
+    def __replace__(self, **changes: Any) -> LinearFit:
+        """Another fit with some fields changed, as `copy.replace` asks for it."""
+        return LinearFit(*_Fields(*self._values)._replace(**changes))
 
     @property
     def plan(self) -> Plan | None:
@@ -252,7 +262,7 @@ class LinearFit(_Fields):
     def to_dict(self) -> dict[str, Any]:
         """The fit as plain numbers, strings and lists, ready for JSON; the plan is left out."""
         state: dict[str, Any] = {"format": FORMAT, "version": FORMAT_VERSION}
-        for name in _Fields.__slots__:
+        for name in _Fields._fields:
             if name == "plan_arguments":
                 continue
             value = getattr(self, name)
@@ -279,7 +289,7 @@ class LinearFit(_Fields):
         if state.get("version") != FORMAT_VERSION:
             raise ValueError(f"saved by version {state.get('version')} of the format; this one reads {FORMAT_VERSION}")
         try:
-            values = {name: state[name] for name in _Fields.__slots__ if name != "plan_arguments"}
+            values = {name: state[name] for name in _Fields._fields if name != "plan_arguments"}
             for name in ("coef", "cost_history", "chebyshev"):
                 if values[name] is not None:
                     values[name] = np.array(values[name], dtype=np.float64)
@@ -340,3 +350,12 @@ class LinearFit(_Fields):
             except (ValueError, RecursionError) as error:
                 raise ValueError(f"{os.fspath(path)} is not JSON: {error}") from None
         return cls.from_dict(state)
+
+
+def _field(place: int) -> property:
+    return property(lambda self: self._values[place])
+
+
+_set_values = LinearFit.__dict__["_values"].__set__
+for _place, _name in enumerate(_Fields._fields):
+    setattr(LinearFit, _name, _field(_place))

@@ -15,7 +15,7 @@ import time
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -384,7 +384,7 @@ def _noted(fit: LinearFit, stream: Stream, precision: str) -> LinearFit:
     reason = fit.reason
     if stream.dropped:
         reason += f"; {stream.dropped} row{'s' * (stream.dropped > 1)} with missing values dropped"
-    return replace(fit, reason=reason, precision=precision)
+    return fit.__replace__(reason=reason, precision=precision)
 
 
 def _sum_up(

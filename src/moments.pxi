@@ -40,6 +40,7 @@ cdef enum:
     NARROW = 64                 # columns up to which lines are prefetched by hand, and panels are short
     IN_L1 = 24                  # columns up to which ROWS_NARROW rows and their panel are in L1 together
     ROWS_NARROW = 64            # rows of a panel: 64 x 10 float64 are 6 kB, L1 also holds the next one
+    IN_L2 = 262144              # bytes of column groups that stay in L2 while the strips of three go by
     ROWS_WIDE = 256             # a tile's four streams are then 4 x 8 kB on v3: L1; fewer updates of M
 
 
@@ -77,40 +78,44 @@ cdef void _cross(
     b = w a, or a itself.  The first `lines` tiles ask for the next panel, line by line.
     """
     cdef Py_ssize_t ld = nv * LANES, nq = _groups(n_columns)
-    cdef Py_ssize_t v, q, c, width, last
+    cdef Py_ssize_t block = max(<Py_ssize_t> 1, IN_L2 // (m * LANES * <Py_ssize_t> sizeof(double)))
+    cdef Py_ssize_t first, v, q, c, width, last
+    cdef double* at
     cdef tile_ahead nowhere
     nowhere.at = <const char*> a
     nowhere.step = 0
     nowhere.jump = 0
-    v = width = 0
-    while v + width < nv:
-        v += width
-        width = min(<Py_ssize_t> TILE_VECS, nv - v)
-        if TILE_VECS < nv - v < 2 * TILE_VECS:
-            width = (nv - v + 1) // 2   # no last tile of a single vector, which is all latency
-        last = v + width - 2            # here the corner takes the last two row tiles
-        for q in range(nq):
-            if q >= v and q < nv and (q > last if width > 1 else q > v):
-                continue
-            if lines <= 0:
-                ahead = nowhere
-            if q == last and width > 1:
-                tile_corner(a + q * stride, b + q * stride, stride, m, out + q * LANES * ld + q * LANES, ld, ahead)
-            else:
-                c = max(q, v) if q < nv else v
-                tile(
-                    a + q * stride,
-                    b + c * stride,
-                    stride,
-                    m,
-                    out + q * LANES * ld + c * LANES,
-                    ld,
-                    min(<Py_ssize_t> LANES, n_columns - q * LANES),
-                    v + width - c,
-                    ahead,
-                )
-            lines -= 1
-            ahead.at += line_step
+    for first from 0 <= first < nq by block:
+        v = width = 0
+        while v + width < nv:
+            v += width
+            width = min(<Py_ssize_t> TILE_VECS, nv - v)
+            if TILE_VECS < nv - v < 2 * TILE_VECS:
+                width = (nv - v + 1) // 2   # no last tile of a single vector, which is all latency
+            last = v + width - 2            # here the corner takes the last two row tiles
+            for q in range(first, min(first + block, nq)):
+                if q >= v and q < nv and (q > last if width > 1 else q > v):
+                    continue
+                if lines <= 0:
+                    ahead = nowhere
+                at = out + q * LANES * ld
+                if q == last and width > 1:
+                    tile_corner(a + q * stride, b + q * stride, stride, m, at + q * LANES, ld, ahead)
+                else:
+                    c = max(q, v) if q < nv else v
+                    tile(
+                        a + q * stride,
+                        b + c * stride,
+                        stride,
+                        m,
+                        at + c * LANES,
+                        ld,
+                        min(<Py_ssize_t> LANES, n_columns - q * LANES),
+                        v + width - c,
+                        ahead,
+                    )
+                lines -= 1
+                ahead.at += line_step
 
 
 cdef void _moments(

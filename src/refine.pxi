@@ -184,7 +184,8 @@ def refine_c(
     cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
     with nogil:
         _refine(
-            x, X.shape[1], 1, X.shape[1], y, w, w is not None, lo, hi, &scale[0], &shift[0], &coef[0, 0], &work[0], &out[0, 0],
+            x, X.shape[1], 1, X.shape[1], y, w, w is not None, lo, hi, &scale[0], &shift[0], &coef[0, 0], &work[0],
+            &out[0, 0],
         )
 
 
@@ -204,7 +205,8 @@ def refine_f(
     cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
     with nogil:
         _refine(
-            x, 1, X.shape[0], X.shape[1], y, w, w is not None, lo, hi, &scale[0], &shift[0], &coef[0, 0], &work[0], &out[0, 0],
+            x, 1, X.shape[0], X.shape[1], y, w, w is not None, lo, hi, &scale[0], &shift[0], &coef[0, 0], &work[0],
+            &out[0, 0],
         )
 
 

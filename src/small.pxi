@@ -26,27 +26,36 @@ cdef inline void _axpy(Py_ssize_t lo, Py_ssize_t hi, double a, const double* x, 
         y[j] += a * x[j]
 
 
-cdef double _inverse_norm(const double* R, Py_ssize_t p, Py_ssize_t ld, double* X) noexcept nogil:
-    """1-norm of (R'R)^-1 for an upper triangle R; X is workspace of p rows of ld numbers."""
+cdef double _inverse_norm(const double* R, Py_ssize_t p, Py_ssize_t ld, double* X, double* columns) noexcept nogil:
+    """1-norm of (R'R)^-1 = X X' for an upper triangle R, and X = R^-1 in rows of ld numbers.
+
+    columns     workspace of p numbers
+    """
     cdef Py_ssize_t i, j, q
-    cdef double norm = 0.0, column
+    cdef double norm = 0.0, g
     cdef vec s
     for i in range(p * ld):
         X[i] = 0.0
+    for i in range(p):
+        columns[i] = 0.0
     for i in range(p - 1, -1, -1):
         X[i * ld + i] = 1.0
         for j in range(i + 1, p):
             _axpy(j, p, -R[i * ld + j], X + j * ld, X + i * ld)
+        g = 1.0 / R[i * ld + i]
         for j in range(i, p):
-            X[i * ld + j] /= R[i * ld + i]
-    for i in range(p):
-        column = 0.0
-        for j in range(p):
+            X[i * ld + j] *= g
+        # row i of X X' against itself and the rows below, which are done
+        for j in range(i, p):
             s = vec_zero()
-            for q from max(i, j) // LANES * LANES <= q < ld by LANES:
+            for q from j // LANES * LANES <= q < ld by LANES:
                 s += vec_load_f64(X + i * ld + q) * vec_load_f64(X + j * ld + q)
-            column += fabs(vec_sum(s))
-        norm = fmax(norm, column)
+            g = fabs(vec_sum(s))
+            columns[j] += g
+            if j > i:
+                columns[i] += g
+    for i in range(p):
+        norm = fmax(norm, columns[i])
     return norm
 
 
@@ -123,7 +132,7 @@ cdef int _solve_small(
         beta[i] /= pivot
         for j in range(i + 1, p):
             beta[j] -= R[i * ld + j] * beta[i]
-    rcond = fmin(1.0, 1.0 / (norm * _inverse_norm(R, p, ld, X)))
+    rcond = fmin(1.0, 1.0 / (norm * _inverse_norm(R, p, ld, X, res)))
     if not (rcond >= RCOND_CHOLESKY):
         return 1
     rss = tss

@@ -61,13 +61,19 @@ def exact_fit(X, y, fit_intercept=True, w=None) -> list[Fraction] | None:
         + [sum(wi * row[i] * bi for wi, row, bi in zip(w, A, b, strict=True))]
         for i in range(size)
     ]
-    for i in range(size):
-        pivot = next((r for r in range(i, size) if rows[r][i] != 0), None)
+    return solve_exactly([row[:-1] for row in rows], [row[-1] for row in rows])
+
+
+def solve_exactly(A, b) -> list[Fraction] | None:
+    """A^-1 b in rational numbers (Gauss-Jordan); None if A is singular."""
+    rows = [[*row, v] for row, v in zip(A, b, strict=True)]
+    for i in range(len(rows)):
+        pivot = next((r for r in range(i, len(rows)) if rows[r][i] != 0), None)
         if pivot is None:
             return None
         rows[i], rows[pivot] = rows[pivot], rows[i]
         rows[i] = [v / rows[i][i] for v in rows[i]]
-        for r in range(size):
+        for r in range(len(rows)):
             if r != i and rows[r][i]:
                 rows[r] = [v - rows[r][i] * u for v, u in zip(rows[r], rows[i], strict=True)]
     return [row[-1] for row in rows]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import scipy.linalg
-from conftest import exact_fit, problem, worst_lre
+from conftest import exact_fit, problem, solve_exactly, worst_lre
 from scipy.linalg import lapack
 
 import linreg_fast
@@ -304,6 +306,31 @@ def test_extended_is_full(kappa, weighted, fit_intercept):
         assert worst_lre(found, exact) >= 15.0
         assert fit.digits >= 14.5
         assert fit.precision == "extended"
+
+
+def exact_ridge(X, y, l2):
+    """Slopes and intercept that minimise the rss and l2 ||slopes||^2, in rational numbers."""
+    X, y = [[Fraction(float(v)) for v in row] for row in X], [Fraction(float(v)) for v in y]
+    m, m_y = [sum(column) / len(y) for column in zip(*X, strict=True)], sum(y) / len(y)
+    rows = [[v - u for v, u in zip(row, m, strict=True)] for row in X]
+    p = len(m)
+    A = [[sum(r[i] * r[j] for r in rows) + Fraction(l2) * (i == j) for j in range(p)] for i in range(p)]
+    c = [sum(r[i] * (t - m_y) for r, t in zip(rows, y, strict=True)) for i in range(p)]
+    b = solve_exactly(A, c)
+    return [*b, m_y - sum(u * v for u, v in zip(m, b, strict=True))]
+
+
+@pytest.mark.parametrize("kappa", [1e1, 1e5, 1e9])
+@pytest.mark.parametrize("l2", [1e-6, 2.0])
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_extended_with_a_penalty(kappa, l2, offset):
+    X, y = ill_conditioned(kappa, n=40, noise=1.0)
+    X += offset
+    exact = exact_ridge(X, y, l2)
+    for solver in ("auto", "qr"):
+        fit = linreg_fast.fit(X, y, l2=l2, precision="extended", solver=solver)
+        assert worst_lre([*fit.coef, fit.intercept], exact) >= 15
+        assert fit.digits >= 14.5
 
 
 def test_extended_with_true_coefficients_of_zero_stops():

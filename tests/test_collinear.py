@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import STRD, exact_fit, lre
+from conftest import STRD, exact_fit, lre, solve_exactly
 
 import linreg_fast
 from linreg_fast import RankWarning, closed_form
@@ -20,18 +20,6 @@ def dependent(n=40, seed=0, offset=3):
     X = rng.integers(-9, 10, (n, 5)) + offset
     X = np.column_stack([X[:, :3], X[:, 0] + X[:, 1], X[:, 3], 2 * X[:, 2] + X[:, 3]]).astype(float)
     return X, rng.integers(-9, 10, n).astype(float)
-
-
-def exact_columns(A, b):
-    rows = [[*row, v] for row, v in zip(A, b, strict=True)]
-    for i in range(len(rows)):
-        pivot = next(r for r in range(i, len(rows)) if rows[r][i] != 0)
-        rows[i], rows[pivot] = rows[pivot], rows[i]
-        rows[i] = [v / rows[i][i] for v in rows[i]]
-        for r in range(len(rows)):
-            if r != i:
-                rows[r] = [v - rows[r][i] * u for v, u in zip(rows[r], rows[i], strict=True)]
-    return [row[-1] for row in rows]
 
 
 def exact_minimum_norm(D, independent, b):
@@ -46,7 +34,7 @@ def exact_minimum_norm(D, independent, b):
     C[2][5] = Fraction(2)
     C = [[v * Fraction(float(d)) for v, d in zip(row, D, strict=True)] for row in C]
     CC = [[sum(a * c for a, c in zip(left, right, strict=True)) for right in C] for left in C]
-    g = exact_columns(CC, b)
+    g = solve_exactly(CC, b)
     return [sum(C[i][j] * g[i] for i in range(4)) for j in range(6)]
 
 
@@ -198,6 +186,8 @@ def test_wrong_ways():
     X, y = dependent()
     with pytest.raises(ValueError, match="on_collinear must be one of min_norm, drop, raise; got 'ignore'"):
         linreg_fast.fit(X, y, on_collinear="ignore")
+    with pytest.raises(ValueError, match="on_collinear must be one of"):
+        linreg_fast.fit(X[:, :2], y, on_collinear="ignore")  # where nothing is collinear
     with pytest.raises(ValueError, match="'gd' does not see collinear columns"):
         linreg_fast.fit(X, y, on_collinear="drop", solver="gd")
 

@@ -41,6 +41,14 @@ def partials(X, y, n_chunks, shift, w=None, **options):
     ]
 
 
+def ulps(values, exact):
+    """Distance from the exact values in units of the last place, of the worst."""
+    return max(
+        abs(Fraction(float(v)) - t) / Fraction(float(np.spacing(abs(float(t)))))
+        for v, t in zip(values, exact, strict=True)
+    )
+
+
 def close(found, expected, rtol=1e-13):
     """The same fit but for the rounding of sums."""
     np.testing.assert_allclose(found.coef, expected.coef, rtol=rtol)
@@ -156,6 +164,23 @@ def test_any_order_of_merging(seed, n_chunks):
     a, b = forward.solve(), others[0].solve()
     np.testing.assert_allclose(a.coef, b.coef, rtol=4e-16)
     assert a.n_samples == b.n_samples == 40
+
+
+@pytest.mark.parametrize("n_chunks", [1, 3, 64, 1000])
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_partial_states_in_any_order_make_the_fit_in_memory(n_chunks, offset):
+    X, y, _, _ = problem(3000, 4, offset=offset)
+    shift = np.append(X[:100].mean(axis=0), y[:100].mean())
+    for precision in ("auto", "extended"):
+        parts = [M.to_bytes() for M in partials(X, y, n_chunks, shift, precision=precision)]
+        found = Moments(4, precision=precision)
+        for i in np.random.default_rng(n_chunks).permutation(n_chunks):
+            found += Moments.from_bytes(parts[i])
+        expected = fit(X, y, precision=precision)
+        np.testing.assert_allclose(found.solve().coef, expected.coef, rtol=1e-13)
+        if precision == "extended":
+            ours, theirs = found.solve(), [*expected.coef, expected.intercept]
+            assert ulps([*ours.coef, ours.intercept], [Fraction(float(value)) for value in theirs]) <= 1
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -656,14 +681,6 @@ def test_large_offset_against_exact_numbers():
 def test_it_is_a_public_name():
     assert linreg_fast.Moments is Moments
     assert "Moments" in linreg_fast.__all__
-
-
-def ulps(values, exact):
-    """Distance from the exact values in units of the last place, of the worst."""
-    return max(
-        abs(Fraction(float(v)) - t) / Fraction(float(np.spacing(abs(float(t)))))
-        for v, t in zip(values, exact, strict=True)
-    )
 
 
 @given(st.integers(0, 2**32 - 1), st.booleans())
