@@ -16,7 +16,7 @@ from conftest import bits, problem
 from pyarrow import csv, dataset, feather, parquet
 
 import linreg_fast
-from linreg_fast import files, sources
+from linreg_fast import files, sources, streams
 
 ROOT = Path(__file__).resolve().parents[1]
 N = 20_000
@@ -291,3 +291,27 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
         peaks[groups] = peak / 1024
     assert peaks[40] < 400
     assert peaks[40] < 1.3 * peaks[16]
+
+
+def test_file_resumes_from_its_checkpoint(table, tmp_path, pieces, monkeypatch):
+    monkeypatch.setattr(streams, "CHECKPOINT_SECONDS", 0.0)
+    path, state = write(table, tmp_path / "t.parquet"), tmp_path / "state"
+
+    def interrupting(done, total):
+        if done > N // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        linreg_fast.fit_file(path, **WEIGHTED, checkpoint=state, progress=interrupting)
+    assert state.exists()
+    whole = state.read_bytes()
+    resumed = linreg_fast.fit_file(path, **WEIGHTED, checkpoint=state)
+    assert bits(resumed) == bits(linreg_fast.fit_file(path, **WEIGHTED))
+    assert not state.exists()
+    state.write_bytes(whole)
+    with pytest.raises(ValueError, match="other files, columns or settings"):
+        linreg_fast.fit_file(path, target="y", features=["a"], checkpoint=state)
+    write(table.slice(0, N - 1), path)
+    with pytest.raises(ValueError, match="other files, columns or settings"):
+        linreg_fast.fit_file(path, **WEIGHTED, checkpoint=state)
+    assert state.read_bytes() == whole
