@@ -421,9 +421,10 @@ def _qr_rows(data: Any, M: Sums, C: Centred) -> Matrix:
         penalty = np.zeros((p, width))
         penalty[:, :p] = np.diag(math.sqrt(C.l2) * np.ldexp(1.0, C.e))
         R = _merge_triangles(R, penalty)
-    if not np.isfinite(R).all():
+    if not (np.isfinite(R).all() and R[:p, :p].any()):
         raise np.linalg.LinAlgError(
-            "LAPACK's QR is not finite: the BLAS or LAPACK library in use computes wrong results"
+            "LAPACK's QR of columns that vary is zero or not finite: the BLAS or LAPACK library in use computes wrong "
+            "results"
         )
     if len(R) < width:
         R = np.vstack([R, np.zeros((width - len(R), width))])
