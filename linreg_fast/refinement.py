@@ -192,7 +192,7 @@ def _refine_target(
     rounded = beta[:, :1]
     if factor and factor.Vt is not None and len(factor.Vt) < p:
         # the null space is known to float64 only, and so is what of it makes the norm least
-        rounded = closed_form.minimum_norm(factor.Vt, factor.null, C.e, rounded)
+        rounded = closed_form.minimum_norm(factor.Vt, factor.null, C.e, rounded, factor.kappa)
         moved = add(beta, -pairs(rounded[:, 0]))
         if fit_intercept:
             b0 = add(b0, total(multiply(pairs(mu), moved)[:, None]))
