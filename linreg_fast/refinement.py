@@ -180,8 +180,14 @@ def _refine_target(
             return None
         # rss less a gain of its own size has lost digits: the next pass sums it up anew
         sure = count > 1 or theta <= SURE_CONTRACTION
-        enough = not full and digits >= 15.0 and sure and gained <= GAIN_LIMIT * rss[0]
-        if (small.all() and small0) or enough:
+        if full:
+            # the correction after this one, as large as the condition number allows, would be rounded away
+            left = max(theta, expected)
+            enough = (left * np.abs(d) <= LAST_PLACE * np.abs(beta[:, 0]) + NEGLIGIBLE * most).all()
+            enough &= left * (abs(d0) + size * np.abs(m).sum()) <= LAST_PLACE * abs(intercept) + NEGLIGIBLE * floor0
+        else:
+            enough = digits >= 15.0
+        if (small.all() and small0) or (enough and sure and gained <= GAIN_LIMIT * rss[0]):
             break
         if theta > STALLED:
             if size > FLOOR * most:
