@@ -205,7 +205,7 @@ def solve(
             f'the columns of X have rank {rank}, not {p}: qr has no unique solution; use solver="auto" or "svd"'
         )
     path = (*path, "svd")
-    rcond = float(sigma[rank - 1] / sigma[0])
+    rcond = float(sigma[rank - 1] / sigma[0]) if rank else 0.0
     beta = Vt[:rank].T @ ((U[:, :rank].T @ R[:p, p:]) / sigma[:rank, None])
     collinear: tuple[int, ...] = ()
     check_solution(C, beta, "SVD", ROWS_MARGIN + RANK_TOLERANCE / EPS)
