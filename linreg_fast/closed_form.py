@@ -205,6 +205,7 @@ def solve(
             f'the columns of X have rank {rank}, not {p}: qr has no unique solution; use solver="auto" or "svd"'
         )
     path = (*path, "svd")
+    rcond = float(sigma[rank - 1] / sigma[0]) if rank else 0.0
     beta = Vt[:rank].T @ ((U[:, :rank].T @ R[:p, p:]) / sigma[:rank, None])
     collinear: tuple[int, ...] = ()
     check_solution(C, beta, "SVD", ROWS_MARGIN + RANK_TOLERANCE / EPS)
@@ -219,8 +220,7 @@ def solve(
             solution.reason = f"rank {rank} of {p}: dependent columns dropped"
             return solution
         reason = f"{reason}; " * bool(reason) + f"rank {rank} of {p}: minimum norm"
-        beta = minimum_norm(Vt[:rank], Vt[rank:], C.e, beta)
-    rcond = float(sigma[rank - 1] / sigma[0])
+        beta = minimum_norm(Vt[:rank], Vt[rank:], C.e, beta, 1 / rcond)
     factor = Factor(None, Vt[:rank], sigma[:rank], 1 / rcond, 1 / rcond, Vt[rank:])
     delta = _qr_delta(R, p, 1 / rcond)
     solution = _finish(data, M, C, fit_intercept, beta, rank, rcond, delta, path, reason, factor)
@@ -255,43 +255,71 @@ def independent(V: Matrix) -> NDArray[np.intp]:
     return np.sort(scipy.linalg.qr(V, mode="r", pivoting=True)[1][:rank])
 
 
-def minimum_norm(V: Matrix, null: Matrix | None, e: NDArray[np.int64], beta: Matrix) -> Matrix:
+def minimum_norm(V: Matrix, null: Matrix | None, e: NDArray[np.int64], beta: Matrix, kappa: float) -> Matrix:
     """Of all beta with the same V beta that for which ||2^e beta||, the norm in the user's units, is least.
 
     The rows of V, (rank, p), are orthonormal and span what the equilibrated columns do; those of `null`, where
-    they are known, the rest. With few of them: 2^e beta less its projection on 2^e null', a least-squares
-    residual. Without: the minimum-norm solution b of W b = V beta, W = V 2^-e. Rows of either matrix may differ
-    by many orders of magnitude: QR of rows sorted by size, with column pivots, is stable row by row, if Q is
-    kept as reflections (Powell and Reid 1969; Cox and Higham 1998).
+    they are known, the rest; `kappa` is the condition number that both were found through.
     """
+    if null is None or len(null) > len(V):
+        return _least_of_rows(V, e, beta)
+    # each dependency with one of the columns of the largest coefficients to itself: its small entries are rounding
+    order = np.argsort(-e, kind="stable")
+    pivots = order[independent(null[:, order])]
+    basis = np.linalg.solve(null[:, pivots], null)
+    basis[np.abs(basis) <= 16 * len(e) * EPS * kappa] = 0.0
+    scale = np.ldexp(1.0, e - e.max())[:, None]
+    g, rest = _project(scale * basis.T, scale * beta)
+    # rows of large columns keep their fit, those of small ones their part in the norm: whichever rounds less
+    rounding = np.abs(beta) + np.abs(basis.T) @ np.abs(g)
+    return np.where(np.linalg.norm(rest, axis=0) < scale * rounding, rest / scale, beta - basis.T @ g)
+
+
+def _project(A: Matrix, B: Matrix) -> tuple[Matrix, Matrix]:
+    """X and B - A X of least squares whose rows differ by many orders of magnitude.
+
+    Householder reflections with pivots among the columns and the rows: stable row by row (Powell and Reid 1969).
+    """
+    A, B = A.copy(), B.copy()
+    m, r = A.shape
+    H, tau = np.zeros((m, r)), np.zeros(r)
+    columns, rows = np.arange(r), np.arange(m)
+    for k in range(r):
+        j = k + int(np.argmax(np.abs(A[k:, k:]).max(axis=0)))
+        A[:, [k, j]], columns[[k, j]] = A[:, [j, k]], columns[[j, k]]
+        i = k + int(np.argmax(np.abs(A[k:, k])))
+        for a in (A, B, H, rows):
+            a[[k, i]] = a[[i, k]]
+        v = A[k:, k].copy()
+        v /= v[0]  # the largest: its square cannot vanish
+        v[0] += float(np.linalg.norm(v))
+        tau[k] = 2 / float(v @ v)
+        A[k:, k:] -= np.outer(tau[k] * v, v @ A[k:, k:])
+        B[k:] -= np.outer(tau[k] * v, v @ B[k:])
+        H[k:, k] = v
+    X, rest, out = np.empty((r, B.shape[1])), B.copy(), np.empty_like(B)
+    X[columns] = _solve_triangle(np.hstack([A[:r], B[:r]]), r)
+    rest[:r] = 0.0
+    for k in range(r - 1, -1, -1):
+        v = H[k:, k]
+        rest[k:] -= np.outer(tau[k] * v, v @ rest[k:])
+    out[rows] = rest
+    return X, out
+
+
+def _least_of_rows(V: Matrix, e: NDArray[np.int64], beta: Matrix) -> Matrix:
+    """2^-e times the minimum-norm solution b of W b = V beta, W = V 2^-e, by QR of W' with its rows sorted by size."""
     from scipy.linalg import lapack
 
-    few = null is not None and len(null) <= len(V)
-    most = int(e.max() if few else -e.min())
-    scale = np.ldexp(1.0, (e if few else -e) - most)[:, None]
-    basis = null if few and null is not None else V
-    rows = scale * basis.T
-    order = np.argsort(-np.abs(rows).max(axis=1), kind="stable")
-    QR, pivots, tau, _, _ = lapack.dgeqp3(np.asfortranarray(rows[order]))
-    size = len(basis)
-
-    def reflect(B: Matrix, transposed: str) -> Matrix:
-        return np.asarray(lapack.dormqr("L", transposed, QR, tau, np.asfortranarray(B), max(1, 64 * B.shape[1]))[0])
-
-    out = np.zeros_like(beta)
-    if few:
-        z = reflect((scale * beta)[order], "T")
-        g = np.empty((size, beta.shape[1]))
-        g[pivots - 1] = lapack.dtrtrs(np.asfortranarray(QR[:size]), z[:size])[0]
-        z[:size] = 0.0
-        out[order] = reflect(z, "N")
-        # rows of large columns keep their fit, those of small ones their part in the norm: whichever rounds less
-        direct = beta - basis.T @ g
-        rounding = np.abs(beta) + np.abs(basis.T) @ np.abs(g)
-        return np.where(np.linalg.norm(out, axis=0) < scale * rounding, out / scale, direct)
-    y = np.zeros_like(beta)
-    y[:size] = lapack.dtrtrs(np.asfortranarray(QR[:size]), (V @ beta)[pivots - 1], trans=1)[0]
-    out[order] = reflect(y, "N")
+    scale = np.ldexp(1.0, e.min() - e)[:, None]
+    W = scale * V.T
+    order = np.argsort(-np.abs(W).max(axis=1), kind="stable")
+    QR, pivots, tau, _, _ = lapack.dgeqp3(np.asfortranarray(W[order]))
+    rank, n_targets = len(V), beta.shape[1]
+    y = np.zeros((len(e), n_targets), order="F")
+    y[:rank] = lapack.dtrtrs(np.asfortranarray(QR[:rank]), (V @ beta)[pivots - 1], trans=1)[0]
+    out = np.empty_like(beta)
+    out[order] = lapack.dormqr("L", "N", QR, tau, y, max(1, 64 * n_targets))[0]
     return np.asarray(out * scale)
 
 
@@ -376,9 +404,8 @@ def check_solution(C: Centred, beta: Matrix, name: str, margin: float) -> None:
     """
     norm = np.abs(C.A).sum(axis=0).max()
     residual = np.abs(C.A @ beta - C.c).max()
-    bound = (
-        margin * len(C.A) * EPS * (1 + C.rho) * (norm * np.abs(beta).max(initial=0.0) + np.abs(C.c).max(initial=0.0))
-    )
+    size = norm * np.abs(beta).max(initial=0.0) + math.sqrt(C.S_yy.max())  # |c| <= |columns| |y|
+    bound = margin * len(C.A) * EPS * (1 + C.rho) * size
     if not residual <= bound:
         raise np.linalg.LinAlgError(
             f"LAPACK's {name} solution leaves a residual of {residual:.1e} where {bound:.1e} is the most that "
@@ -397,9 +424,10 @@ def _qr_rows(data: Any, M: Sums, C: Centred) -> Matrix:
         rows = np.vstack([R, penalty])
         order = np.argsort(-np.abs(rows[:, :p]).max(axis=1, initial=0.0), kind="stable")
         R = np.asarray(np.linalg.qr(rows[order], mode="r"))
-    if not np.isfinite(R).all():
+    if not (np.isfinite(R).all() and R[:p, :p].any()):
         raise np.linalg.LinAlgError(
-            "LAPACK's QR is not finite: the BLAS or LAPACK library in use computes wrong results"
+            "LAPACK's QR of columns that vary is zero or not finite: the BLAS or LAPACK library in use computes wrong "
+            "results"
         )
     if len(R) < width:
         R = np.vstack([R, np.zeros((width - len(R), width))])
@@ -469,8 +497,9 @@ def thin_svd(A: Matrix) -> tuple[Matrix, Vector, Matrix]:
 def _qr_delta(R: Matrix, p: int, kappa: float) -> Vector:
     """Relative error to expect of beta from QR: eps kappa (1 + kappa tan t), t the angle of residual and fit."""
     fitted = np.linalg.norm(R[:p, p:], axis=0)
-    tan = np.linalg.norm(np.triu(R[p:, p:]), axis=0) / np.maximum(fitted, np.finfo(float).tiny)
-    return np.asarray(EPS * kappa * (1 + kappa * np.minimum(tan, 1 / EPS)))
+    residual = np.linalg.norm(np.triu(R[p:, p:]), axis=0)
+    tan = residual / np.maximum(fitted, EPS * residual + np.finfo(float).tiny)
+    return np.asarray(EPS * kappa * (1 + kappa * tan))
 
 
 def _finish(

@@ -22,7 +22,7 @@ from linreg_fast.result import LinearFit
 from linreg_fast.streams import to_sums
 from linreg_fast.sums import Vector
 
-MERGED = 8  # partial results that one task merges
+MERGED = 16  # partial results that one task merges
 
 
 def fit(
@@ -116,12 +116,10 @@ class Chunks:
         """Rows of the chunks whose length is known."""
         return sum(size or 0 for size in self.sizes)
 
-    def map(self, function: Callable[..., Any], *args: Any) -> list[Any]:
+    def map(self, function: Any, *args: Any) -> list[Any]:
         """Delayed `function(table, *args)` of every chunk."""
-        # one task that hands the function to all others: it may hold p^2 numbers
-        shared = dask.delayed(functools.partial(_on_chunk, function, self.read), traverse=False)
-        task = dask.delayed(_call, pure=False)
-        return [task(shared, i, *block, *args) for i, block in enumerate(self.blocks)]
+        task = dask.delayed(_on_chunk, pure=False)
+        return [task(function, self.read, i, *block, *args) for i, block in enumerate(self.blocks)]
 
     def shift(self, compute: bool) -> Any:
         """The mean of the leading rows of the first chunk that has some, or a delayed one of a chunk known to."""
@@ -142,7 +140,8 @@ class Chunks:
 
     def fold(self, function: Callable[[inputs.Table], Any], merge: Callable[[Any, Any], Any]) -> Any:
         """What `function` makes of the rows of each chunk, merged in the order of the chunks."""
-        parts = self.map(functools.partial(_unless_empty, function))
+        # one task hands the function to all others: it may hold p^2 numbers
+        parts = self.map(_unless_empty, dask.delayed(function, traverse=False))
         (total,) = dask.compute(_tree(parts, functools.partial(_merge, merge)))
         return total
 
@@ -246,10 +245,6 @@ def _values(value: Any) -> NDArray[Any]:
     return np.asarray(value.to_numpy(dtype=np.float64, na_value=np.nan))
 
 
-def _call(function: Callable[..., Any], *args: Any) -> Any:
-    return function(*args)
-
-
 def _on_chunk(function: Any, read: Any, i: int, X: Any, y: Any, w: Any, *args: Any) -> Any:
     try:
         return function(read(X, y, w), *args)
@@ -270,7 +265,7 @@ def _moments(data: inputs.Table, shift: Vector | None, n_features: int, n_target
     return moments.update(data.X, data.Y, data.w, n_threads=1)
 
 
-def _unless_empty(function: Callable[[inputs.Table], Any], data: inputs.Table) -> Any:
+def _unless_empty(data: inputs.Table, function: Callable[[inputs.Table], Any]) -> Any:
     return function(data) if data.n_rows else None
 
 

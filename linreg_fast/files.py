@@ -31,10 +31,7 @@ FORMATS = {
     ".npy": "npy",
 }
 OUTPUTS = (".csv", ".parquet")
-# Row groups of a Parquet file are decoded together up to this size, and twice it stands in memory; one of more than
-# twice the size is decoded BATCH_ROWS at a time, which keeps fewer threads busy.
-GROUP_BYTES = 64 << 20
-BATCH_ROWS = 1 << 17
+BATCH_BYTES = 12 << 20  # of the columns in use of one record batch of a Parquet file, decoded
 READ_BYTES = 1 << 13  # of one read of a Parquet file
 # Read, parsed and given away again. Larger pieces leave the caches, and pyarrow's own reader, which keeps the whole
 # table, is slower by the page faults.
@@ -411,23 +408,29 @@ def _unified(one: Any, other: Any) -> Any:
     return pa.float64() if mixed else pa.string()
 
 
-def _csv_chunks(path: Path) -> Iterator[tuple[bytes, float]]:
-    """Yield (whole lines of text, part of the file read so far; 0 where that is not known)."""
+def _csv_chunks(path: Path) -> Iterator[tuple[memoryview, float]]:
+    """Yield (whole lines of text, part of the file read so far; 0 where that is not known).
+
+    The text is overwritten once the next is asked for.
+    """
     import pyarrow as pa
 
     size = path.stat().st_size if path.name.lower().endswith((".csv", ".tsv")) else 0
-    rest, done = b"", 0
+    buffer = bytearray(CSV_BYTES)
+    kept = done = 0  # bytes of a line that has only begun, bytes of the file
     with pa.input_stream(str(path)) as stream:
-        while piece := stream.read(CSV_BYTES):
-            done += len(piece)
-            cut = piece.rfind(b"\n") + 1
+        while n := stream.readinto(memoryview(buffer)[kept:]):
+            done += n
+            end = kept + n
+            cut = buffer.rfind(b"\n", kept, end) + 1
             if cut:
-                yield rest + piece[:cut], done / size if size else 0.0
-                rest = piece[cut:]
-            else:
-                rest += piece
-    if rest or not done:
-        yield rest, 1.0 if size else 0.0
+                yield memoryview(buffer)[:cut], done / size if size else 0.0
+                buffer[: end - cut] = buffer[cut:end]
+            kept = end - cut
+            if kept == len(buffer):  # one line is longer than that
+                buffer = buffer + bytearray(len(buffer))
+    if kept or not done:
+        yield memoryview(buffer)[:kept], 1.0 if size else 0.0
 
 
 def _text_types(kinds: dict[str, Any], columns: Sequence[str]) -> dict[str, Any]:
@@ -441,7 +444,7 @@ def _text_types(kinds: dict[str, Any], columns: Sequence[str]) -> dict[str, Any]
     }
 
 
-def _csv_read(path: Path, text: bytes, names: list[str] | None, **convert: Any) -> Any:
+def _csv_read(path: Path, text: memoryview, names: list[str] | None, **convert: Any) -> Any:
     """The table of some whole lines, whose first is the head where no names are given."""
     import pyarrow as pa
     from pyarrow import csv
@@ -459,13 +462,17 @@ def _csv_read(path: Path, text: bytes, names: list[str] | None, **convert: Any) 
         return csv.read_csv(pa.BufferReader(text), read_options=read, **options)
 
 
+def _is_blank(text: memoryview) -> bool:
+    return not bytes(text[:1024]).strip() and not bytes(text).strip()
+
+
 def _csv_kinds(path: Path, exact: bool) -> dict[str, Any]:
     """Types of the first lines; of all where that is asked for, or where a column is empty in the first ones."""
     kinds: dict[str, Any] = {}
     for text, _ in _csv_chunks(path):
         if kinds and not exact and not any(str(kind) == "null" for kind in kinds.values()):
             break
-        if text.isspace():
+        if kinds and _is_blank(text):
             continue
         table = _csv_read(path, text, list(kinds) or None)
         found = _by_name(path, table.schema)
@@ -479,11 +486,10 @@ def _csv_batches(path: Path, columns: list[str], files: Files) -> Iterator[Any]:
     names: list[str] | None = None
     rows = 0
     for text, part in _csv_chunks(path):
-        if text.isspace() and names:
+        if names and _is_blank(text):
             continue
         if names is None:
-            head = text[: text.find(b"\n") + 1] or text
-            found = _csv_read(path, head, None).column_names
+            found = _csv_read(path, memoryview(bytes(text).partition(b"\n")[0] + b"\n"), None).column_names
             _check_kinds(path, dict.fromkeys(found), columns, files.paths[0])
         types = {name: files.types[name] for name in columns}
         try:
@@ -500,29 +506,10 @@ def _csv_batches(path: Path, columns: list[str], files: Files) -> Iterator[Any]:
 def _parquet_batches(path: Path, columns: list[str], files: Files) -> Iterator[Any]:
     from pyarrow import parquet
 
-    # Reading ahead of the decoder in large requests, pyarrow's default, costs memory and time on a local disk.
+    rows = max(1024, BATCH_BYTES // (8 * len(columns)))
+    # pyarrow's default, whole row groups read and decoded ahead, touches several times the memory for the first time
     with parquet.ParquetFile(path, pre_buffer=False, buffer_size=READ_BYTES) as file:
-        groups: list[int] = []
-        size = 0
-        for g, more in enumerate(_group_bytes(file.metadata, set(columns))):
-            if groups and size + more > GROUP_BYTES:
-                yield file.read_row_groups(groups, columns)
-                groups, size = [], 0
-            if more > 2 * GROUP_BYTES:
-                yield from file.iter_batches(BATCH_ROWS, [g], columns)
-            else:
-                groups.append(g)
-                size += more
-        if groups:
-            yield file.read_row_groups(groups, columns)
-
-
-def _group_bytes(about: Any, columns: set[str]) -> Iterator[int]:
-    """Size of some columns of each row group of a Parquet file, decompressed."""
-    for g in range(about.num_row_groups):
-        group = about.row_group(g)
-        parts = (group.column(j) for j in range(group.num_columns))
-        yield sum(part.total_uncompressed_size for part in parts if part.path_in_schema in columns)
+        yield from file.iter_batches(rows, columns=columns)
 
 
 def _ipc_batches(path: Path, columns: list[str], files: Files) -> Iterator[Any]:

@@ -19,7 +19,7 @@ from linreg_fast.double_double import add, cholesky, divide, multiply, pairs, so
 from linreg_fast.sums import Matrix, Sums, Vector
 
 LOSS = 1e-14  # relative error of the factor beyond which "extended" makes another one in double-double
-CHEAP = 2.0**28  # n p^2 up to which it does so anyway: about half a second
+CHEAP = 2.0**22  # n p^2 up to which it does so anyway: about ten milliseconds
 WIDEST = 400  # columns up to which that is feasible at all
 
 

@@ -170,7 +170,7 @@ def matrix(X: Any, n_features: int, feature_names: Sequence[str] | None = None) 
 def vector(value: Any, name: str, length: int) -> NDArray[np.float64]:
     """A finite float64 vector of a given length, for coefficients and the like."""
     plain = type(value) is np.ndarray and value.dtype is Float and value.shape == (length,) and value.flags.carray
-    if plain and math.isfinite(value @ value):
+    if plain and math.isfinite(np.vdot(value, value)):  # vdot does not warn of squares that overflow
         return value  # type: ignore[no-any-return]
     array = np.ascontiguousarray(_array(value, name)[0], dtype=np.float64)
     if array.shape != (length,):
@@ -193,7 +193,7 @@ def number(value: Any, name: str, *, least: float = -np.inf, above: float = -np.
         raise TypeError(f"{name} must be a real number, not {type(value).__name__}") from None
     except OverflowError:
         result = math.inf  # an int
-    if not np.isfinite(result) or result < least or result <= above:
+    if not math.isfinite(result) or result < least or result <= above:
         bound = f"at least {least:g}" if above == -np.inf and least > -np.inf else f"more than {above:g}"
         raise ValueError(f"{name} must be finite{f' and {bound}' if bound[-3:] != 'inf' else ''}, got {value}")
     return result

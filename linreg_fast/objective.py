@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import operator
 from typing import Any
 
@@ -95,12 +96,12 @@ def _point(
 def _sum_weight(data: inputs.Table, result: Vector) -> float:
     """Sum of the weights, once the result and the weights have been found to be numbers."""
     weights = data.w is not None and not (np.asarray(data.w) >= 0).all()
-    if weights or not np.isfinite(result).all():
+    if weights or not math.isfinite(np.vdot(result, result)):  # squares that overflow are looked at too: no harm
         fault = inputs.first_fault(data)
         if fault is not None:
             raise ValueError(fault)
     _, total = count_present(data)
-    if not 0 < total < np.inf:
+    if not 0 < total < math.inf:
         raise ValueError(f"sample_weight sums to {total}: no row is left, or the weights are too large")
     return total
 

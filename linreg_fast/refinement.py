@@ -180,8 +180,14 @@ def _refine_target(
             return None
         # rss less a gain of its own size has lost digits: the next pass sums it up anew
         sure = count > 1 or theta <= SURE_CONTRACTION
-        enough = not full and digits >= 15.0 and sure and gained <= GAIN_LIMIT * rss[0]
-        if (small.all() and small0) or enough:
+        if full:
+            # the correction after this one, as large as the condition number allows, would be rounded away
+            left = max(theta, expected)
+            enough = (left * np.abs(d) <= LAST_PLACE * np.abs(beta[:, 0]) + NEGLIGIBLE * most).all()
+            enough &= left * (abs(d0) + size * np.abs(m).sum()) <= LAST_PLACE * abs(intercept) + NEGLIGIBLE * floor0
+        else:
+            enough = digits >= 15.0
+        if (small.all() and small0) or (enough and sure and gained <= GAIN_LIMIT * rss[0]):
             break
         if theta > STALLED:
             if size > FLOOR * most:
@@ -192,7 +198,7 @@ def _refine_target(
     rounded = beta[:, :1]
     if factor and factor.Vt is not None and len(factor.Vt) < p:
         # the null space is known to float64 only, and so is what of it makes the norm least
-        rounded = closed_form.minimum_norm(factor.Vt, factor.null, C.e, rounded)
+        rounded = closed_form.minimum_norm(factor.Vt, factor.null, C.e, rounded, factor.kappa)
         moved = add(beta, -pairs(rounded[:, 0]))
         if fit_intercept:
             b0 = add(b0, total(multiply(pairs(mu), moved)[:, None]))

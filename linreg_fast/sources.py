@@ -154,10 +154,8 @@ def of_files(path: Any, target: Any, features: Sequence[Any] | None, sample_weig
     p, k = len(table.features), len(table.columns) - len(table.features) - weighted
 
     def pieces() -> Iterator[tuple[str, int, list[NDArray[Any]]]]:
-        for where, row, decoded in _ahead(files.batches(table)):
-            for batch in decoded.to_batches() if hasattr(decoded, "to_batches") else [decoded]:
-                yield where, row, files.arrays(batch, table.columns, where)
-                row += batch.num_rows
+        for where, row, batch in _ahead(files.batches(table)):
+            yield where, row, files.arrays(batch, table.columns, where)
 
     def npy_pieces() -> Iterator[tuple[str, int, list[NDArray[Any]]]]:
         for where, array in files.npy_arrays(table):

@@ -86,7 +86,7 @@ def solve_wide(data: inputs.Table, fit_intercept: bool, l2: float, on_collinear:
         inverse = 1 / sigma[:rank] if not l2 else sigma[:rank] / (sigma[:rank] ** 2 + l2 / unit)
         beta = Vt[:rank].T @ (inverse[:, None] * (U[:, :rank].T @ V))
         if deficient:
-            beta = minimum_norm(Vt[:rank], None, e, beta)
+            beta = minimum_norm(Vt[:rank], None, e, beta, 1.0)
         coef[:, live] = np.ldexp(beta, e[:, None]).T
         residual = V - Z @ beta
         rcond = float(sigma[rank - 1] / sigma[0])

@@ -559,3 +559,16 @@ def test_real_missing_values_are_named(tmp_path):
     assert "'dep_delay' has a missing value at row 1234" in error(
         "fit", tmp_path / "flights.csv", "--target", "arr_delay"
     )
+
+
+def test_folder_and_checkpoint(table, tmp_path):
+    (tmp_path / "parts").mkdir()
+    for i in range(3):
+        write(table.slice(10 * i, 10), tmp_path / "parts" / f"{i}.parquet")
+    fit = run_json("fit", tmp_path / "parts", "--target", "y", "--checkpoint", tmp_path / "state")
+    whole = run_json("fit", write(table, tmp_path / "t.parquet"), "--target", "y")
+    assert fit["coef"] == whole["coef"]
+    assert fit["n_samples"] == 30
+    assert "at row 7 of 1.parquet" in error(
+        "fit", write(with_value(table, "a", 7, None), tmp_path / "parts" / "1.parquet").parent, "--target", "y"
+    )

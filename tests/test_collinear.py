@@ -9,6 +9,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from conftest import STRD, exact_fit, lre, solve_exactly
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 import linreg_fast
 from linreg_fast import RankWarning, closed_form
@@ -57,11 +60,10 @@ def test_minimum_norm_is_that_of_the_users_units(exponents, fit_intercept, preci
     assert max(0.0, reached) >= fit.digits - 1.5
     norm = np.linalg.norm([float(v) for v in exact])
     assert np.linalg.norm(fit.coef) == pytest.approx(norm, rel=1e-11)
-    if np.ptp(exponents) <= 60:
-        # a coefficient that is 1e-16 of another, by its unit, is known to as much of that only
-        for unit in (np.ones(6), D):
-            error = unit * (fit.coef - np.array([float(v) for v in exact]))
-            assert np.abs(error).max() <= 1e-12 * np.abs(unit * fit.coef).max()
+    # a coefficient that is 1e-16 of another, by its unit, is known to as much of that only
+    for unit in (np.ones(6), D):
+        error = unit * (fit.coef - np.array([float(v) for v in exact]))
+        assert np.abs(error).max() <= 1e-12 * np.abs(unit * fit.coef).max()
     mean = [Fraction(float(v)) / 40 for v in (X * D).sum(axis=0)]
     intercept = Fraction(float(y.sum())) / 40 - sum(m * v for m, v in zip(mean, exact, strict=True))
     assert fit.intercept == pytest.approx(float(intercept) if fit_intercept else 0.0, rel=1e-10)
@@ -223,3 +225,97 @@ def test_independent_columns_where_none_stands_out():
     assert closed_form.independent(V).tolist() == [0, 2]
     V = np.array([[1.0, 1.0], [0.0, 1e-9]])
     assert closed_form.independent(V).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_projection_is_least_squares(seed):
+    """Any rows, exchanged on the way: the residual of the textbook, its rows 10 orders of magnitude apart or none."""
+    rng = np.random.default_rng(seed)
+    A, B = rng.standard_normal((9, 4)), rng.standard_normal((9, 2))
+    for scale in (np.ones((9, 1)), 10.0 ** rng.integers(-5, 6, (9, 1))):
+        X, rest = closed_form._project(scale * A, scale * B)
+        size = scale * (np.abs(B) + np.abs(A) @ np.abs(X))
+        assert (np.abs(rest - scale * (B - A @ X)) <= 1e-12 * size).all()
+        assert (np.abs((scale * A).T @ rest) <= 1e-12 * (np.abs(scale * A).T @ size)).all()
+        if scale.max() == 1:
+            np.testing.assert_allclose(X, np.linalg.lstsq(A, B)[0], rtol=1e-10)
+
+
+# properties
+
+whole = st.integers(-6, 6).map(float)
+
+
+@st.composite
+def dependent_problems(draw):
+    """Whole numbers, the last columns being combinations of the first ones, in any order."""
+    n, p, more = draw(st.integers(6, 12)), draw(st.integers(1, 3)), draw(st.integers(1, 2))
+    X = draw(arrays(float, (n, p), elements=whole))
+    mix = draw(arrays(float, (p, more), elements=st.integers(-2, 2).map(float)))
+    order = draw(st.permutations(range(p + more)))
+    return np.column_stack([X, X @ mix])[:, order], draw(arrays(float, n, elements=whole))
+
+
+def exact_solution(X, y, fit_intercept):
+    """Minimum-norm slopes and the first columns that are independent, in rational numbers.
+
+    Z = B C, C being the reduced echelon form of the centred columns Z and B those with a pivot;
+    b = C'(CC')^-1 (B'B)^-1 B'v.
+    """
+    Z = [[Fraction(float(v)) for v in row] for row in X]
+    v = [Fraction(float(t)) for t in y]
+    if fit_intercept:
+        m = [sum(column) / len(y) for column in zip(*Z, strict=True)]
+        Z = [[a - b for a, b in zip(row, m, strict=True)] for row in Z]
+        v = [t - sum(v) / len(v) for t in v]
+    C, pivots = [row[:] for row in Z], []
+    for j in range(len(Z[0])):
+        i = len(pivots)
+        k = next((k for k in range(i, len(C)) if C[k][j]), None)
+        if k is None:
+            continue
+        C[i], C[k] = C[k], C[i]
+        C[i] = [u / C[i][j] for u in C[i]]
+        C = [[a - row[j] * b for a, b in zip(row, C[i], strict=True)] if r != i else row for r, row in enumerate(C)]
+        pivots.append(j)
+    C = C[: len(pivots)]
+    B = [[row[j] for row in Z] for j in pivots]
+
+    def gram(rows):
+        return [[sum(a * b for a, b in zip(left, right, strict=True)) for right in rows] for left in rows]
+
+    g = solve_exactly(gram(C), solve_exactly(gram(B), [sum(a * t for a, t in zip(b, v, strict=True)) for b in B]))
+    return [sum(row[j] * u for row, u in zip(C, g, strict=True)) for j in range(len(Z[0]))], pivots
+
+
+@given(dependent_problems(), st.booleans(), st.sampled_from(["fast", "auto", "extended"]))
+def test_every_way_of_every_dependency(data, fit_intercept, precision):
+    X, y = data
+    exact, independent = exact_solution(X, y, fit_intercept)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RankWarning)
+        least, dropped = (
+            linreg_fast.fit(X, y, fit_intercept=fit_intercept, precision=precision, on_collinear=way)
+            for way in ("min_norm", "drop")
+        )
+    assert least.rank == dropped.rank == len(independent)
+    exact = np.array([float(v) for v in exact])
+    np.testing.assert_allclose(least.coef, exact, rtol=1e-9, atol=1e-10 * (1 + np.abs(exact).max()))
+    assert dropped.dropped == tuple(sorted(set(range(X.shape[1])) - set(independent)))
+    assert set(dropped.dropped) <= set(least.collinear)
+    np.testing.assert_allclose(dropped.predict(X), least.predict(X), rtol=1e-9, atol=1e-9 * (1 + np.abs(y).max()))
+    if least.collinear:
+        with pytest.raises(np.linalg.LinAlgError):
+            linreg_fast.fit(X, y, fit_intercept=fit_intercept, precision=precision, on_collinear="raise")
+
+
+@given(dependent_problems(), st.lists(st.integers(-8, 8), min_size=5, max_size=5))
+def test_rank_and_predictions_whatever_the_units(data, exponents):
+    """Also where scaling rounds, so that columns are dependent to the last place only."""
+    X, y = data
+    D = 10.0 ** np.array(exponents[: X.shape[1]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RankWarning)
+        fit, scaled = linreg_fast.fit(X, y), linreg_fast.fit(X * D, y)
+    assert scaled.rank == fit.rank
+    np.testing.assert_allclose(scaled.predict(X * D), fit.predict(X), rtol=1e-8, atol=1e-8 * (1 + np.abs(y).max()))

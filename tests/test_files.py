@@ -16,7 +16,7 @@ from conftest import bits, problem
 from pyarrow import csv, dataset, feather, parquet
 
 import linreg_fast
-from linreg_fast import files, sources
+from linreg_fast import files, sources, streams
 
 ROOT = Path(__file__).resolve().parents[1]
 N = 20_000
@@ -34,7 +34,7 @@ def table():
 def pieces(monkeypatch):
     """Files of moderate size are read in many pieces, and are not small enough to be fitted in memory."""
     monkeypatch.setattr(sources, "BLOCK_BYTES", 1 << 15)
-    monkeypatch.setattr(files, "GROUP_BYTES", 1 << 17)
+    monkeypatch.setattr(files, "BATCH_BYTES", 1 << 16)
     monkeypatch.setattr(files, "CSV_BYTES", 1 << 16)
     monkeypatch.setattr(files, "CSV_BLOCK", 1 << 14)
 
@@ -123,13 +123,6 @@ def test_partitioned_folder(table, tmp_path, pieces):
     assert_same(fit, in_memory(table, features), 1e-12)
     everything = linreg_fast.fit_file(tmp_path, target="y")
     assert everything.feature_names == ("a", "b", "c", "w", "year")
-
-
-def test_one_huge_row_group(table, tmp_path, pieces, monkeypatch):
-    monkeypatch.setattr(files, "BATCH_ROWS", 1000)
-    path = tmp_path / "t.parquet"
-    parquet.write_table(table, path)
-    assert_same(linreg_fast.fit_file(path, **WEIGHTED), in_memory(table))
 
 
 def test_only_needed_columns_are_read(table, tmp_path):
@@ -269,11 +262,11 @@ def test_what_cannot_be_read_is_told(table, tmp_path, name, settings, error, tex
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit on memory is Linux's")
 def test_memory_does_not_grow_with_the_file(tmp_path):
-    """Four times the rows under a hard limit that the smaller table alone would exceed if it were read whole."""
-    rows, columns = 1 << 18, 9
+    """More than twice the rows under a hard limit that the smaller table alone would exceed if it were read whole."""
+    rows, columns = 1 << 17, 9
     rng = np.random.default_rng(0)
     schema = pa.schema([(f"x{j}", pa.float64()) for j in range(columns)] + [("y", pa.float64())])
-    for groups in (4, 16):
+    for groups in (16, 40):
         with parquet.ParquetWriter(tmp_path / f"{groups}.parquet", schema, use_dictionary=False) as writer:
             part = pa.table([rng.standard_normal(rows) for _ in range(columns + 1)], schema)
             for _ in range(groups):
@@ -281,17 +274,44 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     code = """
         import resource, sys
         import linreg_fast, linreg_fast.streams, scipy.linalg, pyarrow.parquet
-        base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        def peak():
+            with open("/proc/self/status") as status:
+                return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+        base = peak()
         resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
         fit = linreg_fast.fit_file(sys.argv[1], target="y", n_threads=1)
-        print(fit.n_samples, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base)
+        print(fit.n_samples, peak() - base)
     """
     peaks = {}
-    for groups in (4, 16):
+    for groups in (16, 40):
         command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / f"{groups}.parquet")]
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
         n_samples, peak = map(int, done.stdout.split())
         assert n_samples == groups * rows
         peaks[groups] = peak / 1024
-    assert peaks[16] < 400
-    assert peaks[16] < 1.3 * peaks[4]
+    assert peaks[40] < 400
+    assert peaks[40] < 1.3 * peaks[16]
+
+
+def test_file_resumes_from_its_checkpoint(table, tmp_path, pieces, monkeypatch):
+    monkeypatch.setattr(streams, "CHECKPOINT_SECONDS", 0.0)
+    path, state = write(table, tmp_path / "t.parquet"), tmp_path / "state"
+
+    def interrupting(done, total):
+        if done > N // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        linreg_fast.fit_file(path, **WEIGHTED, checkpoint=state, progress=interrupting)
+    assert state.exists()
+    whole = state.read_bytes()
+    resumed = linreg_fast.fit_file(path, **WEIGHTED, checkpoint=state)
+    assert bits(resumed) == bits(linreg_fast.fit_file(path, **WEIGHTED))
+    assert not state.exists()
+    state.write_bytes(whole)
+    with pytest.raises(ValueError, match="other files, columns or settings"):
+        linreg_fast.fit_file(path, target="y", features=["a"], checkpoint=state)
+    write(table.slice(0, N - 1), path)
+    with pytest.raises(ValueError, match="other files, columns or settings"):
+        linreg_fast.fit_file(path, **WEIGHTED, checkpoint=state)
+    assert state.read_bytes() == whole

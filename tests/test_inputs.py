@@ -685,3 +685,12 @@ def test_prediction_from_numbers_that_are_rounded():
     with pytest.warns(linreg_fast.PrecisionWarning, match="X has -9007199254740993 of int64 at row 0") as caught:
         fit.predict(np.array([[-(2**53) - 1]]))
     assert caught[0].filename == __file__
+
+
+def test_large_coefficients_do_not_overflow_in_the_checks():
+    X, y = np.eye(3), np.zeros(3)
+    cost, gradient, _ = linreg_fast.gradient(X * 1e-150, y, np.array([1e200, 1.0, 1.0]))
+    assert cost == pytest.approx(1e100 / 6)
+    assert gradient[0] == pytest.approx(1e-100 / 3)
+    cost, gradient, _ = linreg_fast.gradient(X, y, np.array([1e140, 1.0, 1.0]))
+    assert cost == pytest.approx(1e280 / 6)
