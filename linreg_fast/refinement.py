@@ -183,7 +183,7 @@ def _refine_target(
         if full:
             # the correction after this one, as large as the condition number allows, would be rounded away
             left = max(theta, expected)
-            enough = (left * np.abs(d) <= LAST_PLACE * np.abs(beta[:, 0]) + NEGLIGIBLE * most).all()
+            enough = bool((left * np.abs(d) <= LAST_PLACE * np.abs(beta[:, 0]) + NEGLIGIBLE * most).all())
             enough &= left * (abs(d0) + size * np.abs(m).sum()) <= LAST_PLACE * abs(intercept) + NEGLIGIBLE * floor0
         else:
             enough = digits >= 15.0
