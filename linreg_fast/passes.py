@@ -20,13 +20,12 @@ import numpy as np
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-# Two cores of a Zen 3 server: the reading is half of what benchmarks/limits.py measures on two threads, the
-# others are estimates from timings of the kernels on tables in cache.
-READ_RATE = 14e9  # bytes a second and thread
-PACK_RATE = 30e9  # bytes a second and thread laid out for the tiles, in cache
+# Two cores of a Zen 3 server; the rates are those that benchmarks/plans.py fits to measured times.
+READ_RATE = 8.4e9  # bytes a second and thread
+PACK_RATE = 9.9e9  # bytes a second and thread laid out for the tiles, in cache
 PRODUCT_RATE = 28e9  # float64 operations a second and thread, of the tiles
-DISPATCH_SECONDS = 50e-6  # one submit to the pool and the wait for it
-THREADED_SECONDS = 20 * DISPATCH_SECONDS  # work below this stays on the calling thread
+DISPATCH_SECONDS = 30e-6  # one submit to the pool and the wait for it
+THREADED_SECONDS = 1e-3  # work below stays on the calling thread: two were no faster under 0.7 to 1.3 ms
 BLOCK_SECONDS = 4 * DISPATCH_SECONDS  # the least work of a row block
 MERGE_SHARE = 1 / 30  # a block's merging may cost this share of its work
 MAX_BLOCKS = 64  # also the largest number of threads of use to one pass

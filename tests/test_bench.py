@@ -149,8 +149,10 @@ def test_constants_of_the_plan_are_found_from_measurements():
         assert plans.current() == pytest.approx(changed)
         points = [point | {"seconds": plans.expected(point)} for point in points]
     assert plans.current() == pytest.approx(before)
-    assert np.abs(plans.errors(points)).max() > 0.3
+    wrong = np.abs(plans.errors(points)).max()
+    assert wrong > 0.3
     found = plans.fitted(points)
     assert plans.current() == pytest.approx(before)
     with plans.replaced(found):
-        assert np.abs(plans.errors(points)).max() < 0.2
+        # each constant is also pulled to what it was
+        assert np.abs(plans.errors(points)).max() < wrong / 3
