@@ -198,7 +198,8 @@ def test_missing_value_is_named_or_its_row_dropped(table, tmp_path, kind, column
         "1 with missing values dropped" in run("fit", path, "--target", "y", "--weight", "w", "--drop-missing").stdout
     )
     whole = write(pa.concat_tables([table.slice(0, 7), table.slice(8)]).combine_chunks(), tmp_path / f"whole{kind}")
-    assert fit["coef"] == run_json("fit", whole, "--target", "y", "--weight", "w")["coef"]
+    expected = run_json("fit", whole, "--target", "y", "--weight", "w")["coef"]
+    assert fit["coef"] == pytest.approx(expected, rel=1e-13)  # other rows are neighbours in a vector
 
 
 def test_nan_is_missing_and_the_first_row_is_named(table, tmp_path):
