@@ -401,7 +401,10 @@ def shift_c(
     """
     cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
     with nogil:
-        _shift(x, X.shape[1], True, X.shape[1], X.shape[0], _of_targets(Y), Y.shape[1], _of_weights(w), n_rows, &shift[0])
+        _shift(
+            x, X.shape[1], True, X.shape[1], X.shape[0],
+            _of_targets(Y), Y.shape[1], _of_weights(w), n_rows, &shift[0],
+        )
 
 
 def shift_f(
@@ -414,4 +417,7 @@ def shift_f(
     """`shift_c` for X in F order."""
     cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
     with nogil:
-        _shift(x, X.shape[0], False, X.shape[1], X.shape[0], _of_targets(Y), Y.shape[1], _of_weights(w), n_rows, &shift[0])
+        _shift(
+            x, X.shape[0], False, X.shape[1], X.shape[0],
+            _of_targets(Y), Y.shape[1], _of_weights(w), n_rows, &shift[0],
+        )
