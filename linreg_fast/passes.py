@@ -117,6 +117,18 @@ def _executor(workers: int) -> ThreadPoolExecutor:
         return _pool
 
 
+def submit(function: Callable[..., Any], *args: Any) -> Any:
+    """A future of the pool; where it cannot take any, as while the interpreter ends, the work is done here."""
+    from concurrent.futures import Future
+
+    try:
+        return _executor(1).submit(function, *args)
+    except RuntimeError:
+        future: Future[Any] = Future()
+        future.set_result(function(*args))
+        return future
+
+
 def row_seconds(row_bytes: float, row_flops: float) -> float:
     """Expected seconds a row on one thread: reading it from memory or working on it, whichever is longer."""
     return max(row_bytes / READ_RATE, work_seconds(row_bytes, row_flops))

@@ -242,27 +242,15 @@ def _fill(
 
 def _ahead(items: Iterator[Any]) -> Iterator[Any]:
     """The items of an iterator, the next one being made on a thread of the pool while the last one is worked on."""
-    pending = _submit(next, items, END)
+    pending = passes.submit(next, items, END)
     try:
         while (item := pending.result()) is not END:
-            pending = _submit(next, items, END)
+            pending = passes.submit(next, items, END)
             yield item
     finally:
         if not pending.cancel():
             pending.exception()  # wait for it: an iterator that runs cannot be closed
         items.close()  # type: ignore[attr-defined]
-
-
-def _submit(function: Callable[..., Any], *args: Any) -> Any:
-    """A future of the pool; where it cannot take any, as while the interpreter ends, the work is done here."""
-    from concurrent.futures import Future
-
-    try:
-        return passes._executor(1).submit(function, *args)
-    except RuntimeError:
-        future: Future[Any] = Future()
-        future.set_result(function(*args))
-        return future
 
 
 def _is_frame(value: Any) -> bool:

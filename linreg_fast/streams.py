@@ -23,11 +23,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast import files, fitting, inputs, passes, planning, sources
+from linreg_fast import files, fitting, inputs, passes, planning, sources, sums
 from linreg_fast.moments import Moments
 from linreg_fast.result import LinearFit
 from linreg_fast.sources import Block, Source
-from linreg_fast.sums import Sums
 
 MISSING = ("raise", "drop")
 HINT = 'missing="drop" leaves out rows with missing values'
@@ -439,25 +438,12 @@ def _sum_up(
     return moments
 
 
-def to_sums(moments: Moments, fit_intercept: bool) -> Sums:
+def to_sums(moments: Moments, fit_intercept: bool) -> sums.Sums:
     """The moments about the mean, or about 0 without an intercept, rounded to float64."""
     p, k = moments.n_features, moments.n_targets
     shift = moments.mean if fit_intercept else np.zeros(p + k)
     about = Moments(p, k, shift=shift, precision=moments.precision).merge(moments)
-    M = about.cross_products()
-    return Sums(
-        n_rows=moments.n_samples,
-        N=float(M[p, p]),
-        G=M[:p, :p],
-        s=M[p, :p],
-        q=M[:p, p + 1 :],
-        t=M[p, p + 1 :],
-        u=np.diagonal(M)[p + 1 :],
-        k=shift[:p],
-        ky=shift[p:],
-        d=np.ones(p),
-        dy=np.ones(k),
-    )
+    return sums.of_cross_products(about.cross_products(), p, moments.n_samples, shift, np.ones(p + k))
 
 
 def _fingerprint(data: inputs.Table) -> int:

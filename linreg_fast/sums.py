@@ -81,8 +81,14 @@ def of_table(
         if far.any():
             shift = shift + np.where(far & (squares > 0), s / N / scale, 0.0)
             M = cross_products(data, shift, scale, n_threads, progress)
+    n_rows = data.n_rows if data.w is None else int(np.count_nonzero(data.w))
+    return of_cross_products(M, p, n_rows, shift, scale)
+
+
+def of_cross_products(M: Matrix, p: int, n_rows: int, shift: Vector, scale: Vector) -> Sums:
+    """The parts of M, the cross products of [X, 1, Y] shifted and scaled, X having p columns."""
     return Sums(
-        n_rows=data.n_rows if data.w is None else int(np.count_nonzero(data.w)),
+        n_rows=n_rows,
         N=float(M[p, p]),
         G=M[:p, :p],
         s=M[p, :p],
