@@ -9,7 +9,9 @@ from libc.math cimport INFINITY, NAN, fabs, fmax, fmin, isfinite, ldexp, log2, l
 
 include "vec.pxi"
 include "panel.pxi"
+include "narrow.pxi"
 include "moments.pxi"
+include "shift.pxi"
 include "predict.pxi"
 include "cost.pxi"
 include "gradient.pxi"

@@ -4,15 +4,14 @@
 #
 # Sums have four levels, so that rounding errors grow with the square root of short chains: a panel
 # (registers), PANELS_PER_FLUSH panels (workspace), the row range (out), the row blocks (merged in
-# pairs by the caller).
+# pairs by the caller).  Where M leaves L2 the second level is left out: clearing and adding up that
+# workspace took a fifth of the time of 1,000 columns, and tables that wide have few panels in a block.
+#
+# Narrow tables have a kernel of their own, in narrow.pxi.
 
 cdef extern from "tile.h" nogil:
     const int TILE_VECS
     const int TILE_STEP
-    ctypedef struct tile_ahead:
-        const char* at
-        Py_ssize_t step
-        Py_ssize_t jump
     void tile(
         const double* a,
         const double* b,
@@ -22,7 +21,6 @@ cdef extern from "tile.h" nogil:
         Py_ssize_t ld,
         Py_ssize_t rows,
         Py_ssize_t vecs,
-        tile_ahead ahead,
     )
     void tile_corner(
         const double* a,
@@ -31,16 +29,11 @@ cdef extern from "tile.h" nogil:
         Py_ssize_t n,
         double* out,
         Py_ssize_t ld,
-        tile_ahead ahead,
     )
 
 cdef enum:
-    PANELS_PER_FLUSH = 64
-    LINE = 64                   # bytes of a cache line
-    NARROW = 64                 # columns up to which lines are prefetched by hand, and panels are short
-    IN_L1 = 24                  # columns up to which ROWS_NARROW rows and their panel are in L1 together
-    ROWS_NARROW = 64            # rows of a panel: 64 x 10 float64 are 6 kB, L1 also holds the next one
-    IN_L2 = 262144              # bytes of column groups that stay in L2 while the strips of three go by
+    IN_L2 = 262144              # bytes of column groups, or of M, that stay in L2 while the strips of three go by
+    PAD = 8                     # numbers between column groups, or all of them would fall into one set of L1
     ROWS_WIDE = 256             # a tile's four streams are then 4 x 8 kB on v3: L1; fewer updates of M
 
 
@@ -48,17 +41,29 @@ cdef inline Py_ssize_t _groups(Py_ssize_t columns) noexcept nogil:
     return (columns + LANES - 1) // LANES
 
 
-cdef inline Py_ssize_t _panel_rows(Py_ssize_t n_columns, Py_ssize_t n_rows) noexcept nogil:
-    cdef Py_ssize_t rows = ROWS_NARROW if n_columns <= NARROW else ROWS_WIDE
-    return min(rows, (n_rows + TILE_STEP - 1) // TILE_STEP * TILE_STEP)
+cdef inline Py_ssize_t _panel_rows(Py_ssize_t n_rows) noexcept nogil:
+    return min(<Py_ssize_t> ROWS_WIDE, (n_rows + TILE_STEP - 1) // TILE_STEP * TILE_STEP)
+
+
+cdef inline Py_ssize_t _moments_size(Py_ssize_t p, Py_ssize_t n_targets) noexcept nogil:
+    """Length of `out`."""
+    if _is_narrow(p + n_targets):
+        return _narrow_size(p + n_targets)
+    return _groups(p + 1 + n_targets) * _groups(p) * LANES * LANES + 1 + 2 * n_targets
+
+
+cdef inline bint _is_large(Py_ssize_t size) noexcept nogil:
+    return size * <Py_ssize_t> sizeof(double) > IN_L2
 
 
 def moments_sizes(Py_ssize_t p, Py_ssize_t n_targets, Py_ssize_t n_rows):
     """Lengths of the float64 buffers of `moments_c` and `moments_f`: (work, out)."""
-    cdef Py_ssize_t rows = _panel_rows(p + 1 + n_targets, n_rows)
+    cdef Py_ssize_t out = _moments_size(p, n_targets)
+    if _is_narrow(p + n_targets):
+        return _narrow_work_size(p + n_targets, n_rows), out
+    cdef Py_ssize_t rows = _panel_rows(n_rows)
     cdef Py_ssize_t nq = _groups(p + 1 + n_targets), nv = _groups(p)
-    cdef Py_ssize_t out = nq * nv * LANES * LANES + 1 + 2 * n_targets
-    return ((nq + nv) * LANES + 2) * rows + out + 8, out
+    return (nq + nv) * (LANES * rows + PAD) + 2 * rows + (0 if _is_large(out) else out) + 8, out
 
 
 cdef void _cross(
@@ -69,22 +74,15 @@ cdef void _cross(
     Py_ssize_t n_columns,
     Py_ssize_t nv,
     double* out,                # IN, OUT
-    tile_ahead ahead,
-    Py_ssize_t lines,
-    Py_ssize_t line_step,
 ) noexcept nogil:
     """M += Z'(w Z) of one panel: the triangle of the column groups of X, and all of 1 and Y with them.
 
-    b = w a, or a itself.  The first `lines` tiles ask for the next panel, line by line.
+    b = w a, or a itself.
     """
     cdef Py_ssize_t ld = nv * LANES, nq = _groups(n_columns)
     cdef Py_ssize_t block = max(<Py_ssize_t> 1, IN_L2 // (m * LANES * <Py_ssize_t> sizeof(double)))
     cdef Py_ssize_t first, v, q, c, width, last
     cdef double* at
-    cdef tile_ahead nowhere
-    nowhere.at = <const char*> a
-    nowhere.step = 0
-    nowhere.jump = 0
     for first from 0 <= first < nq by block:
         v = width = 0
         while v + width < nv:
@@ -96,11 +94,9 @@ cdef void _cross(
             for q in range(first, min(first + block, nq)):
                 if q >= v and q < nv and (q > last if width > 1 else q > v):
                     continue
-                if lines <= 0:
-                    ahead = nowhere
                 at = out + q * LANES * ld
                 if q == last and width > 1:
-                    tile_corner(a + q * stride, b + q * stride, stride, m, at + q * LANES, ld, ahead)
+                    tile_corner(a + q * stride, b + q * stride, stride, m, at + q * LANES, ld)
                 else:
                     c = max(q, v) if q < nv else v
                     tile(
@@ -112,13 +108,10 @@ cdef void _cross(
                         ld,
                         min(<Py_ssize_t> LANES, n_columns - q * LANES),
                         v + width - c,
-                        ahead,
                     )
-                lines -= 1
-                ahead.at += line_step
 
 
-cdef void _moments(
+cdef void _wide(
     const floating* x,
     Py_ssize_t ld,
     bint c_order,
@@ -134,9 +127,9 @@ cdef void _moments(
 ) noexcept nogil:
     cdef bint weighted = w.at != NULL
     cdef Py_ssize_t n_columns = p + 1 + n_targets
-    cdef Py_ssize_t rows = _panel_rows(n_columns, hi - lo), stride = rows * LANES
+    cdef Py_ssize_t rows = _panel_rows(hi - lo), stride = rows * LANES + PAD
     cdef Py_ssize_t nq = _groups(n_columns), nv = _groups(p)
-    cdef Py_ssize_t size = nq * nv * LANES * LANES + 1 + 2 * n_targets
+    cdef Py_ssize_t size = _moments_size(p, n_targets)
     # panels start at a cache line, or every second vector of v4 would straddle two
     cdef double* a = <double*> ((<Py_ssize_t> work + LINE - 1) // LINE * LINE)
     cdef double* b = a + nq * stride
@@ -145,31 +138,20 @@ cdef void _moments(
     cdef double* part = v + rows
     cdef double* one = a + p // LANES * stride + p % LANES
     cdef double* sums = part + size - 1 - 2 * n_targets
-    cdef const floating* row
     cdef Py_ssize_t i, t, q, m, whole, panels = 0
-    cdef Py_ssize_t line_step, lines = 0
-    cdef tile_ahead ahead
     cdef strided y_panel = y
-    if c_order:
-        ahead.step = ld * sizeof(floating)
-        ahead.jump = 0
-        line_step = LINE
-        if n_columns <= NARROW:
-            lines = (p * sizeof(floating) + LINE - 1) // LINE
-    else:
-        ahead.step = ld * sizeof(floating)
-        ahead.jump = LINE - TILE_STEP * ahead.step
-        line_step = TILE_STEP * ahead.step
-        if n_columns <= NARROW:
-            lines = (p + TILE_STEP - 1) // TILE_STEP
+    if _is_large(size):
+        part = out
+        sums = out + size - 1 - 2 * n_targets
     for t in range(nq * stride):
         a[t] = 0.0
     for t in range(rows):
         wv[t] = 0.0 if weighted else 1.0
         v[t] = 0.0
         one[t * LANES] = 1.0
-    for t in range(size):
-        part[t] = 0.0
+    if part != out:
+        for t in range(size):
+            part[t] = 0.0
     for i from lo <= i < hi by rows:
         m = min(rows, hi - i)
         if m < rows:
@@ -183,13 +165,9 @@ cdef void _moments(
                 if wv[t] < 0.0:
                     sums[0] = NAN       # the caller looks for the row at fault
         if c_order:
-            row = x + i * ld
-            _pack_x_c(row, p, m, stride, n_columns <= IN_L1, k, a)
-            ahead.at = <const char*> (row + rows * ld)
+            _pack_x_c(x + i * ld, p, m, stride, k, a)
         else:
-            row = x + i
-            _pack_x_f(row, ld, p, m, stride, k, a)
-            ahead.at = <const char*> (row + rows)
+            _pack_x_f(x + i, ld, p, m, stride, k, a)
         y_panel.at = y.at + i * y.row
         _pack_y(y_panel, n_targets, p, m, stride, k + p, wv, weighted, v, a, sums)
         if weighted:
@@ -201,13 +179,33 @@ cdef void _moments(
                 vec_store(a + q * stride + t * LANES, vec_zero())
             for q in range(nv):
                 vec_store(b + q * stride + t * LANES, vec_zero())
-        _cross(a, b if weighted else a, stride, whole, n_columns, nv, part, ahead, lines, line_step)
+        _cross(a, b if weighted else a, stride, whole, n_columns, nv, part)
         panels += 1
-        if panels == PANELS_PER_FLUSH or i + rows >= hi:
+        if part != out and (panels == PANELS_PER_FLUSH or i + rows >= hi):
             for t in range(size):
                 out[t] += part[t]
                 part[t] = 0.0
             panels = 0
+
+
+cdef inline void _moments(
+    const floating* x,
+    Py_ssize_t ld,
+    bint c_order,
+    Py_ssize_t p,
+    strided y,
+    Py_ssize_t n_targets,
+    strided w,
+    Py_ssize_t lo,
+    Py_ssize_t hi,
+    const double* k,
+    double* work,
+    double* out,                # IN, OUT
+) noexcept nogil:
+    if _is_narrow(p + n_targets):
+        _narrow(x, ld, c_order, p, y, n_targets, w, lo, hi, k, work, out)
+    else:
+        _wide(x, ld, c_order, p, y, n_targets, w, lo, hi, k, work, out)
 
 
 cdef inline strided _of_targets(const double[:, :] Y) noexcept nogil:
@@ -274,6 +272,9 @@ def moments_f(
 cdef void _unpack(const double* out, Py_ssize_t p, Py_ssize_t n_targets, double* M) noexcept nogil:
     cdef Py_ssize_t ld = _groups(p) * LANES, n = p + 1 + n_targets, sums = _groups(n) * LANES * ld
     cdef Py_ssize_t i, j
+    if _is_narrow(p + n_targets):
+        _narrow_unpack(out, p, n_targets, M)
+        return
     for i in range(p):
         for j in range(i, p):
             M[i * n + j] = M[j * n + i] = out[i * ld + j]
@@ -299,125 +300,3 @@ def moments_unpack(
     """The symmetric matrix M of `moments_c`, columns in the order X, 1, Y; 0 where it was not computed."""
     with nogil:
         _unpack(&out[0], p, n_targets, &M[0, 0])
-
-
-cdef inline void _sum_rows(
-    const floating* x,
-    Py_ssize_t ld,
-    bint c_order,
-    Py_ssize_t p,
-    Py_ssize_t m,
-    const floating* start,
-    double* sums,               # IN, OUT
-) noexcept nogil:
-    """sums_j += sum_i (x_ij - start_j) over m rows from x on, four rows to an update of a sum."""
-    cdef Py_ssize_t i, j, whole = m // 4 * 4
-    cdef const floating* c
-    cdef double k, s0, s1, s2, s3
-    if c_order:
-        for i from 0 <= i < whole by 4:
-            for j in range(p):
-                k = start[j]
-                sums[j] += ((x[j] - k) + (x[ld + j] - k)) + ((x[2 * ld + j] - k) + (x[3 * ld + j] - k))
-            x += 4 * ld
-        for i in range(whole, m):
-            for j in range(p):
-                sums[j] += <double> x[j] - <double> start[j]
-            x += ld
-        return
-    for j in range(p):
-        c = x + j * ld
-        k = start[j * ld]
-        s0 = s1 = s2 = s3 = 0.0
-        for i from 0 <= i < whole by 4:
-            s0 += c[i] - k
-            s1 += c[i + 1] - k
-            s2 += c[i + 2] - k
-            s3 += c[i + 3] - k
-        for i in range(whole, m):
-            s0 += c[i] - k
-        sums[j] += (s0 + s1) + (s2 + s3)
-
-
-cdef void _shift(
-    const floating* x,
-    Py_ssize_t ld,
-    bint c_order,
-    Py_ssize_t p,
-    Py_ssize_t n,
-    strided y,
-    Py_ssize_t n_targets,
-    strided w,
-    Py_ssize_t n_rows,
-    double* shift,              # OUT
-) noexcept nogil:
-    """k_j = x_1j + mean(x_ij - x_1j) over the first n_rows rows of non-zero weight; ky likewise."""
-    cdef bint weighted = w.at != NULL
-    cdef Py_ssize_t i, j, t, m, first = 0, count = 0
-    cdef Py_ssize_t row_step = ld if c_order else 1, column_step = 1 if c_order else ld
-    cdef double k, s
-    for j in range(p + n_targets):
-        shift[j] = 0.0
-    while weighted and first < n and _number(w, first, 0) == 0.0:
-        first += 1
-    i = first
-    while i < n and count < n_rows:
-        # a run of rows that are there
-        m = min(n - i, n_rows - count)
-        if weighted:
-            t = 0
-            while t < m and _number(w, i + t, 0) != 0.0:
-                t += 1
-            m = t
-        _sum_rows(x + i * row_step, ld, c_order, p, m, x + first * row_step, shift)
-        for j in range(n_targets):
-            k = _number(y, first, j)
-            s = 0.0
-            for t in range(i, i + m):
-                s += _number(y, t, j) - k
-            shift[p + j] += s
-        count += m
-        i += m
-        while weighted and i < n and _number(w, i, 0) == 0.0:
-            i += 1
-    if count == 0:
-        return
-    for j in range(p):
-        shift[j] = <double> x[first * row_step + j * column_step] + shift[j] / count
-    for j in range(n_targets):
-        shift[p + j] = _number(y, first, j) + shift[p + j] / count
-
-
-def shift_c(
-    const floating[:, ::1] X,
-    const double[:, :] Y,
-    const double[:] w,
-    Py_ssize_t n_rows,
-    double[::1] shift,          # OUT
-):
-    """The shift [k, ky]: the mean of the first n_rows rows of non-zero weight, X in C order.
-
-    Taken about the first row, so that k equals the value of a constant column exactly.
-    """
-    cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
-    with nogil:
-        _shift(
-            x, X.shape[1], True, X.shape[1], X.shape[0],
-            _of_targets(Y), Y.shape[1], _of_weights(w), n_rows, &shift[0],
-        )
-
-
-def shift_f(
-    const floating[::1, :] X,
-    const double[:, :] Y,
-    const double[:] w,
-    Py_ssize_t n_rows,
-    double[::1] shift,          # OUT
-):
-    """`shift_c` for X in F order."""
-    cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
-    with nogil:
-        _shift(
-            x, X.shape[0], False, X.shape[1], X.shape[0],
-            _of_targets(Y), Y.shape[1], _of_weights(w), n_rows, &shift[0],
-        )

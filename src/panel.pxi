@@ -1,7 +1,7 @@
 # Row block -> panel: rows shifted, widened to float64 and laid out for the tiles.
 #
 # A panel holds `rows` rows of Z = [X - k, 1, Y - ky], LANES columns side by side ("a column group"):
-# element (t, c) is at  a[(c // LANES) * rows * LANES + t * LANES + c % LANES].  A tile then reads any
+# element (t, c) is at  a[(c // LANES) * stride + t * LANES + c % LANES].  A tile then reads any
 # column group as one dense stream, and one vector of padding at most is carried along.
 
 
@@ -10,28 +10,13 @@ cdef inline void _pack_x_c(
     Py_ssize_t p,
     Py_ssize_t m,
     Py_ssize_t stride,
-    bint in_l1,
     const double* k,
     double* a,                  # OUT
 ) noexcept nogil:
-    """Rows of X - k into the panel, C order: m rows of p numbers from x on.
-
-    Rows that lie in L1 are taken a column group at a time, whose inner loop is three instructions;
-    others in the order of memory.
-    """
+    """Rows of X - k into the panel, C order: m rows of p numbers from x on, in the order of memory."""
     cdef Py_ssize_t t, q, j
     cdef Py_ssize_t groups = p // LANES
     cdef double* tail = a + groups * stride
-    cdef vec kv
-    if in_l1:
-        for q in range(groups):
-            kv = vec_load_f64(k + q * LANES)
-            for t in range(m):
-                vec_store(a + q * stride + t * LANES, vec_load(x + t * p + q * LANES) - kv)
-        for j in range(groups * LANES, p):
-            for t in range(m):
-                tail[t * LANES + j - groups * LANES] = <double> x[t * p + j] - k[j]
-        return
     for t in range(m):
         for q in range(groups):
             vec_store(a + q * stride + t * LANES, vec_load(x + q * LANES) - vec_load_f64(k + q * LANES))
@@ -201,3 +186,111 @@ cdef inline void _weigh(
         column = a + q * stride
         for t in range(m):
             vec_store(b + q * stride + t * LANES, w[t] * vec_load_f64(column + t * LANES))
+
+
+# The panels of narrow.pxi: column j of the rows in hand at  a[j * stride + t].
+
+
+cdef void _columns_c(
+    const floating* x,
+    Py_ssize_t p,
+    Py_ssize_t m,
+    Py_ssize_t stride,
+    const double* k,
+    double* a,                  # OUT
+) noexcept nogil:
+    """Columns of X - k, C order: m rows of p numbers from x on.
+
+    LANES rows of LANES columns are transposed in registers.  The last columns are some of those before
+    them once more, where p is no multiple of LANES.
+    """
+    cdef Py_ssize_t t, j = 0, whole = m // LANES * LANES
+    cdef vec kv
+    while j < p and p >= LANES:
+        j = min(j, p - LANES)
+        kv = vec_load_f64(k + j)
+        for t from 0 <= t < whole by LANES:
+            vec_turn(x + t * p + j, p, kv, a + j * stride + t, stride)
+        j += LANES
+    for j in range(j, p):
+        kv = vec_set(k[j])
+        for t from 0 <= t < whole by LANES:
+            vec_store(a + j * stride + t, vec_gather(x + t * p + j, p) - kv)
+    for t in range(whole, m):
+        for j in range(p):
+            a[j * stride + t] = <double> x[t * p + j] - k[j]
+
+
+cdef void _columns_f(
+    const floating* x,
+    Py_ssize_t ld,
+    Py_ssize_t p,
+    Py_ssize_t m,
+    Py_ssize_t stride,
+    const double* k,
+    double* a,                  # OUT
+    Py_ssize_t asked,
+) noexcept nogil:
+    """Columns of X - k, F order: m rows of p columns, ld numbers apart, from x on.
+
+    The lines of the first `asked` columns of the next panel are asked for.
+    """
+    cdef Py_ssize_t t, j, whole = m // LANES * LANES
+    cdef vec kv
+    for j in range(p):
+        if j < asked:
+            for t from 0 <= t < stride by LINE // <Py_ssize_t> sizeof(floating):
+                vec_prefetch(x + stride + t)
+        kv = vec_set(k[j])
+        for t from 0 <= t < whole by LANES:
+            vec_store(a + j * stride + t, vec_load(x + t) - kv)
+        for t in range(whole, m):
+            a[j * stride + t] = <double> x[t] - k[j]
+        x += ld
+
+
+cdef inline void _column_of_y(strided y, Py_ssize_t j, Py_ssize_t m, double k, double* column) noexcept nogil:
+    """Y_j - k, m rows from the first of y on, and the lines of as many more are asked for; weights likewise."""
+    cdef Py_ssize_t t, whole = 0
+    cdef const double* dense = <const double*> (y.at + j * y.column)
+    if y.row == sizeof(double):
+        whole = m // LANES * LANES
+        for t from 0 <= t < m by LINE // <Py_ssize_t> sizeof(double):
+            vec_prefetch(dense + m + t)
+        for t from 0 <= t < whole by LANES:
+            vec_store(column + t, vec_load_f64(dense + t) - vec_set(k))
+    for t in range(whole, m):
+        column[t] = _number(y, t, j) - k
+
+
+cdef inline void _clear_row(Py_ssize_t columns, Py_ssize_t stride, double* row) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(columns):
+        row[j * stride] = 0.0
+
+
+cdef double _sum_weights(
+    Py_ssize_t m,
+    Py_ssize_t whole,
+    Py_ssize_t columns,
+    Py_ssize_t stride,
+    double* w,                  # IN: m weights, OUT: 0 beyond them up to `whole`
+    double* b,                  # IN, OUT
+) noexcept nogil:
+    """Sum of the weights, NaN where one is negative: the caller looks for the row at fault.
+
+    A row of weight 0 is cleared in the panel, whatever it holds.
+    """
+    cdef Py_ssize_t t
+    cdef vec s = vec_zero()
+    cdef bint negative = False
+    for t in range(m, whole):
+        w[t] = 0.0
+    if not vec_positive(w, whole):
+        for t in range(m):
+            negative |= w[t] < 0.0
+            if w[t] == 0.0:
+                _clear_row(columns, stride, b + t)
+    for t from 0 <= t < whole by LANES:
+        s += vec_load_f64(w + t)
+    return NAN if negative else vec_sum(s)

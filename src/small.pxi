@@ -232,7 +232,7 @@ cdef int _small(
     double* work,
     double* res,                # OUT
 ) noexcept nogil:
-    cdef Py_ssize_t i, size = _groups(p + 2) * _groups(p) * LANES * LANES + 3
+    cdef Py_ssize_t i, size = _moments_size(p, 1)
     cdef double* out = work
     cdef double* M = out + size
     cdef double* shift = M + (p + 2) * (p + 2)

@@ -34,6 +34,16 @@ enum { LANES = LINREG_FAST_LANES };
 #define vec_prefetch(p) ((void)(p))
 #endif
 
+/* Loops of constant length over vectors are unrolled before GCC looks for registers: arrays of vectors
+ * otherwise stay on the stack. */
+#if defined(__clang__)
+#define VEC_UNROLL _Pragma("unroll")
+#elif defined(__GNUC__)
+#define VEC_UNROLL _Pragma("GCC unroll 16")
+#else
+#define VEC_UNROLL
+#endif
+
 #if LINREG_FAST_LANES > 1
 typedef double vec __attribute__((vector_size(8 * LINREG_FAST_LANES), aligned(8), may_alias));
 typedef float vec_f32 __attribute__((vector_size(4 * LINREG_FAST_LANES), aligned(4), may_alias));
@@ -70,6 +80,86 @@ VEC_INLINE double vec_lane(vec v, int i) { (void)i; return v; }
 VEC_INLINE vec vec_gather_f64(const double *p, ptrdiff_t step) { (void)step; return *p; }
 VEC_INLINE vec vec_gather_f32(const float *p, ptrdiff_t step) { (void)step; return (double)*p; }
 #endif
+
+/* Lanes of a and b by number, those of b counting on from LANES. */
+#if LINREG_FAST_LANES > 1
+#if defined(__clang__) || __GNUC__ >= 12
+#define VEC_PICK(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+typedef long long vec_index __attribute__((vector_size(8 * LINREG_FAST_LANES)));
+#define VEC_PICK(a, b, ...) __builtin_shuffle(a, b, (vec_index){__VA_ARGS__})
+#endif
+#endif
+
+/* Rows for columns: r[i][j] and r[j][i] change places, in log2(LANES) rounds. */
+VEC_INLINE void vec_transpose(vec *r)
+{
+#if LINREG_FAST_LANES == 8
+    vec u[8], v[8];
+    VEC_UNROLL for (int i = 0; i < 8; i += 2) {
+        u[i] = VEC_PICK(r[i], r[i + 1], 0, 8, 2, 10, 4, 12, 6, 14);
+        u[i + 1] = VEC_PICK(r[i], r[i + 1], 1, 9, 3, 11, 5, 13, 7, 15);
+    }
+    VEC_UNROLL for (int i = 0; i < 8; i += 4)
+        VEC_UNROLL for (int j = i; j < i + 2; j++) {
+            v[j] = VEC_PICK(u[j], u[j + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+            v[j + 2] = VEC_PICK(u[j], u[j + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+        }
+    VEC_UNROLL for (int i = 0; i < 4; i++) {
+        r[i] = VEC_PICK(v[i], v[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+        r[i + 4] = VEC_PICK(v[i], v[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+    }
+#elif LINREG_FAST_LANES == 4
+    vec u[4];
+    VEC_UNROLL for (int i = 0; i < 4; i += 2) {
+        u[i] = VEC_PICK(r[i], r[i + 1], 0, 4, 2, 6);
+        u[i + 1] = VEC_PICK(r[i], r[i + 1], 1, 5, 3, 7);
+    }
+    VEC_UNROLL for (int i = 0; i < 2; i++) {
+        r[i] = VEC_PICK(u[i], u[i + 2], 0, 1, 4, 5);
+        r[i + 2] = VEC_PICK(u[i], u[i + 2], 2, 3, 6, 7);
+    }
+#elif LINREG_FAST_LANES == 2
+    vec u = VEC_PICK(r[0], r[1], 0, 2);
+    r[1] = VEC_PICK(r[0], r[1], 1, 3);
+    r[0] = u;
+#else
+    (void)r;
+#endif
+}
+
+/* out[j * stride + i] = x[i * ld + j] - k[j]: LANES rows of LANES columns, turned in registers. */
+#define VEC_TURN(TYPE, NAME)                                                                                  \
+    VEC_INLINE void vec_turn_##NAME(const TYPE *x, ptrdiff_t ld, vec k, double *out, ptrdiff_t stride)        \
+    {                                                                                                         \
+        vec r[LANES];                                                                                         \
+        VEC_UNROLL for (int i = 0; i < LANES; i++)                                                            \
+            r[i] = vec_load_##NAME(x + i * ld) - k;                                                           \
+        vec_transpose(r);                                                                                     \
+        VEC_UNROLL for (int i = 0; i < LANES; i++)                                                            \
+            vec_store(out + i * stride, r[i]);                                                                \
+    }
+VEC_TURN(double, f64)
+VEC_TURN(float, f32)
+
+/* Whether each of n numbers is greater than 0, n a multiple of LANES. */
+VEC_INLINE int vec_positive(const double *v, ptrdiff_t n)
+{
+#if LINREG_FAST_LANES > 1
+    long long all = -1;
+    __typeof__(vec_zero() > vec_zero()) mask = vec_zero() == vec_zero();
+    for (ptrdiff_t t = 0; t < n; t += LANES)
+        mask &= vec_load_f64(v + t) > vec_zero();
+    for (int i = 0; i < LANES; i++)
+        all &= mask[i];
+    return all != 0;
+#else
+    int all = 1;
+    for (ptrdiff_t t = 0; t < n; t++)
+        all &= v[t] > 0.0;
+    return all;
+#endif
+}
 
 /* The rounded product of a and b, kept from being fused into an addition that needs it rounded. */
 VEC_INLINE vec vec_product(vec a, vec b)

@@ -14,6 +14,9 @@ cdef extern from "vec.h" nogil:
     vec vec_gather_f64(const double* p, Py_ssize_t step)
     vec vec_gather_f32(const float* p, Py_ssize_t step)
     double vec_sum(vec v)
+    void vec_turn_f64(const double* x, Py_ssize_t ld, vec k, double* out, Py_ssize_t stride)
+    void vec_turn_f32(const float* x, Py_ssize_t ld, vec k, double* out, Py_ssize_t stride)
+    bint vec_positive(const double* v, Py_ssize_t n)
     vec vec_product(vec a, vec b)
     vec vec_product_error(vec a, vec b, vec p)
     void vec_prefetch(const void* p)
@@ -33,3 +36,13 @@ cdef inline vec vec_gather(const floating* p, Py_ssize_t step) noexcept nogil:
         return vec_gather_f32(p, step)
     else:
         return vec_gather_f64(p, step)
+
+
+cdef inline void vec_turn(
+    const floating* x, Py_ssize_t ld, vec k, double* out, Py_ssize_t stride
+) noexcept nogil:
+    """out[j * stride + i] = x[i * ld + j] - k[j]: LANES rows of LANES columns, turned in registers."""
+    if floating is float:
+        vec_turn_f32(x, ld, k, out, stride)
+    else:
+        vec_turn_f64(x, ld, k, out, stride)

@@ -1,0 +1,246 @@
+# Cross products of narrow tables: the lanes of a vector are rows.
+#
+#     M = sum_i w_i z_i z_i'      z_i = [x_i - k, y_i - ky],  and sum_i w_i z_i, sum_i w_i
+#
+# A panel holds its columns one after the other, `stride` numbers apart, so that a product of two
+# columns needs no broadcast and no vector is padded.  What is added up has LANES partial sums an
+# element, too many for the caches where there are more than MOST_NARROW columns; moments.pxi has the
+# kernel for those, and the levels of sums are as there.
+
+cdef extern from "tile.h" nogil:
+    const int DOT_ROWS
+    const int DOT_COLS
+    void dots(
+        const double* a,
+        const double* b,
+        Py_ssize_t stride,
+        Py_ssize_t n,
+        double* out,
+        Py_ssize_t ld,
+        Py_ssize_t columns,
+        const char* ahead,
+        Py_ssize_t step,
+    )
+    void dots_diagonal(
+        const double* w,
+        double* a,
+        const double* b,
+        Py_ssize_t stride,
+        Py_ssize_t n,
+        double* out,
+        Py_ssize_t ld,
+        double* sums,
+        const char* ahead,
+        Py_ssize_t step,
+    )
+    void dots_diagonal_weighted(
+        const double* w,
+        double* a,
+        const double* b,
+        Py_ssize_t stride,
+        Py_ssize_t n,
+        double* out,
+        Py_ssize_t ld,
+        double* sums,
+        const char* ahead,
+        Py_ssize_t step,
+    )
+
+cdef enum:
+    PANELS_PER_FLUSH = 64
+    LINE = 64                   # bytes of a cache line
+    MOST_NARROW = 65            # columns of X and Y: 64 and one target
+    PANEL_NUMBERS = 2048        # of a panel: 16 kB, L1 also holds the rows it was made of
+    PANEL_LEAST = 96            # rows of a panel at least, fewer cost a tile too much before and after its loop
+    PANEL_MOST = 128
+    PANEL_STEP = 8              # rows of a panel are a multiple of this, whatever the level
+
+
+cdef inline bint _is_narrow(Py_ssize_t columns) noexcept nogil:
+    return columns <= MOST_NARROW
+
+
+cdef inline Py_ssize_t _narrow_rows(Py_ssize_t columns, Py_ssize_t n_rows) noexcept nogil:
+    cdef Py_ssize_t rows = max(<Py_ssize_t> PANEL_LEAST, min(<Py_ssize_t> PANEL_MOST, PANEL_NUMBERS // columns))
+    rows = min(rows, n_rows)
+    return (rows + PANEL_STEP - 1) // PANEL_STEP * PANEL_STEP
+
+
+cdef inline Py_ssize_t _narrow_padded(Py_ssize_t columns) noexcept nogil:
+    """Columns of the panel: the last rows of a tile may be of zeros."""
+    return (columns + DOT_ROWS - 1) // DOT_ROWS * DOT_ROWS
+
+
+cdef inline Py_ssize_t _narrow_size(Py_ssize_t columns) noexcept nogil:
+    """Length of `out`: M, the sums of its columns, sum w."""
+    return columns * columns + columns + 1
+
+
+cdef inline Py_ssize_t _narrow_work_size(Py_ssize_t columns, Py_ssize_t n_rows) noexcept nogil:
+    cdef Py_ssize_t c = _narrow_padded(columns)
+    return (c + DOT_ROWS + 1) * _narrow_rows(columns, n_rows) + c * (c + 1) * LANES + 8
+
+
+cdef struct lines_ahead:
+    # which lines of the next panel are asked for: at each of the steps of a tile one `step` bytes on, from one
+    # tile to the next `tile` bytes further, in so many tiles
+    const char* at
+    Py_ssize_t step
+    Py_ssize_t tile
+    Py_ssize_t tiles
+
+
+cdef void _narrow_products(
+    const double* w,            # NULL: none
+    double* a,
+    const double* b,
+    Py_ssize_t stride,
+    Py_ssize_t m,
+    Py_ssize_t p,
+    Py_ssize_t columns,
+    double* part,               # IN, OUT
+    double* sums,               # IN, OUT
+    lines_ahead ahead,
+) noexcept nogil:
+    """part += B'wB of one panel, from each strip of rows on to the right; sums += B'w.
+
+    Of Y'Y the diagonal strips alone.  `a` has room for the weighted columns of one strip.
+    """
+    cdef Py_ssize_t ld = _narrow_padded(columns)
+    cdef Py_ssize_t r, c, width
+    cdef const double* rows
+    cdef double* at
+    for r from 0 <= r < columns by DOT_ROWS:
+        at = part + r * ld * LANES
+        rows = b + r * stride
+        if w != NULL:
+            dots_diagonal_weighted(
+                w, a, rows, stride, m, at + r * LANES, ld, sums + r * LANES, ahead.at, ahead.step
+            )
+            rows = a
+        else:
+            dots_diagonal(w, a, rows, stride, m, at + r * LANES, ld, sums + r * LANES, ahead.at, ahead.step)
+        _next_tile(&ahead, b)
+        c = r + DOT_ROWS
+        while c < columns and r < p:
+            width = min(<Py_ssize_t> DOT_COLS, columns - c)
+            if DOT_COLS < columns - c < 2 * DOT_COLS:
+                width = (columns - c + 1) // 2      # no tile of a single column, which is all latency
+            dots(rows, b + c * stride, stride, m, at + c * LANES, ld, width, ahead.at, ahead.step)
+            _next_tile(&ahead, b)
+            c += width
+
+
+cdef inline void _next_tile(lines_ahead* ahead, const double* nowhere) noexcept nogil:
+    ahead.tiles -= 1
+    ahead.at += ahead.tile
+    if ahead.tiles <= 0:
+        ahead.at = <const char*> nowhere
+        ahead.step = 0
+
+
+cdef inline Py_ssize_t _narrow_tiles(Py_ssize_t p, Py_ssize_t columns) noexcept nogil:
+    """How many tiles `_narrow_products` takes."""
+    cdef Py_ssize_t r, tiles = 0
+    for r from 0 <= r < columns by DOT_ROWS:
+        tiles += 1
+        if r < p and r + DOT_ROWS < columns:
+            tiles += (columns - r - DOT_ROWS + DOT_COLS - 1) // DOT_COLS
+    return tiles
+
+
+cdef void _narrow(
+    const floating* x,
+    Py_ssize_t ld,
+    bint c_order,
+    Py_ssize_t p,
+    strided y,
+    Py_ssize_t n_targets,
+    strided w,                  # w.at NULL: none
+    Py_ssize_t lo,
+    Py_ssize_t hi,
+    const double* k,
+    double* work,
+    double* out,                # IN, OUT
+) noexcept nogil:
+    cdef bint weighted = w.at != NULL
+    cdef Py_ssize_t columns = p + n_targets, padded = _narrow_padded(columns)
+    cdef Py_ssize_t rows = _narrow_rows(columns, hi - lo)
+    cdef double* b = <double*> ((<Py_ssize_t> work + LINE - 1) // LINE * LINE)
+    cdef double* a = b + padded * rows
+    cdef double* wv = a + DOT_ROWS * rows
+    cdef double* part = wv + rows
+    cdef double* sums = part + padded * padded * LANES
+    cdef double sum_w = 0.0
+    cdef Py_ssize_t i, j, m, whole, panels = 0
+    # F order: a tile asks for a column, and the columns that no tile is left for are asked for before
+    cdef Py_ssize_t tiles = _narrow_tiles(p, columns), asked = max(<Py_ssize_t> 0, p - tiles)
+    # C order: all tiles ask for lines, evenly, as a core has some twenty of them under way at once
+    cdef Py_ssize_t step = LANES * p * <Py_ssize_t> sizeof(floating) // tiles + 1
+    cdef lines_ahead ahead
+    cdef strided y_panel = y, w_panel = w
+    for i in range(columns * rows, padded * rows):
+        b[i] = 0.0
+    for i in range(padded * (padded + 1) * LANES):
+        part[i] = 0.0
+    for i from lo <= i < hi by rows:
+        m = min(rows, hi - i)
+        whole = (m + PANEL_STEP - 1) // PANEL_STEP * PANEL_STEP
+        if c_order:
+            _columns_c(x + i * ld, p, m, rows, k, b)
+            ahead.at = <const char*> (x + (i + rows) * ld)
+            ahead.step = step
+            ahead.tile = rows // LANES * step
+            ahead.tiles = tiles
+        else:
+            _columns_f(x + i, ld, p, m, rows, k, b, asked)
+            ahead.at = <const char*> (x + asked * ld + i + rows)
+            ahead.step = LANES * sizeof(floating)
+            ahead.tile = ld * sizeof(floating)
+            ahead.tiles = p - asked
+        y_panel.at = y.at + i * y.row
+        for j in range(n_targets):
+            _column_of_y(y_panel, j, m, k[p + j], b + (p + j) * rows)
+        for j in range(m, whole):
+            # only at the end of the range: rows of zeros
+            _clear_row(columns, rows, b + j)
+        if weighted:
+            w_panel.at = w.at + i * w.row
+            _column_of_y(w_panel, 0, m, 0.0, wv)
+            sum_w += _sum_weights(m, whole, columns, rows, wv, b)
+        else:
+            sum_w += m
+        _narrow_products(wv if weighted else NULL, a, b, rows, whole, p, columns, part, sums, ahead)
+        panels += 1
+        if panels == PANELS_PER_FLUSH or i + rows >= hi:
+            _narrow_flush(columns, part, out)
+            out[columns * (columns + 1)] += sum_w
+            sum_w = 0.0
+            panels = 0
+
+
+cdef inline void _narrow_flush(
+    Py_ssize_t columns,
+    double* part,               # IN, OUT
+    double* out,                # IN, OUT
+) noexcept nogil:
+    """Sum up the lanes of part into out, M and then the sums, and clear part."""
+    cdef Py_ssize_t padded = _narrow_padded(columns), i, j
+    cdef double* sums = part + padded * padded * LANES
+    for i in range(columns):
+        for j in range(i, columns):
+            out[i * columns + j] += vec_sum(vec_load_f64(part + (i * padded + j) * LANES))
+        out[columns * columns + i] += vec_sum(vec_load_f64(sums + i * LANES))
+    for i in range(padded * (padded + 1) * LANES):
+        part[i] = 0.0
+
+
+cdef void _narrow_unpack(const double* out, Py_ssize_t p, Py_ssize_t n_targets, double* M) noexcept nogil:
+    cdef Py_ssize_t columns = p + n_targets, n = columns + 1, i, j, at, to
+    for i in range(columns):
+        at = i + (i >= p)
+        for j in range(i, columns):
+            to = j + (j >= p)
+            M[at * n + to] = M[to * n + at] = out[i * columns + j] if i < p or i == j else 0.0
+        M[at * n + p] = M[p * n + at] = out[columns * columns + i]
+    M[p * n + p] = out[columns * (columns + 1)]
