@@ -12,6 +12,7 @@ import math
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -27,6 +28,7 @@ PRODUCT_RATE = 28e9  # float64 operations a second and thread, of the tiles
 DISPATCH_SECONDS = 30e-6  # one submit to the pool and the wait for it
 THREADED_SECONDS = 1e-3  # work below stays on the calling thread: two were no faster under 0.7 to 1.3 ms
 BLOCK_SECONDS = 4 * DISPATCH_SECONDS  # the least work of a row block
+SPIN_SECONDS = 200e-6  # awake while the last helper works: being woken takes 50 to 150 us
 MERGE_SHARE = 1 / 30  # a block's merging may cost this share of its work
 MAX_BLOCKS = 64  # also the largest number of threads of use to one pass
 CALL_SECONDS = 0.02  # longest kernel call: KeyboardInterrupt is seen in between
@@ -300,6 +302,9 @@ def fold(
     while True:
         try:
             for end in ends:
+                deadline = time.perf_counter() + SPIN_SECONDS
+                while end.locked() and time.perf_counter() < deadline:
+                    time.sleep(0)
                 with end:
                     pass
             break
