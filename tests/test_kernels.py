@@ -516,7 +516,7 @@ def test_double_double_works(kernels):
 
 
 def run_small(kernels, X, y, w, fit_intercept, l2, order, dtype, *, shift_rows=256, offset=0):
-    """(delivered, res) of one call, with guarded buffers; the same from moments by `small_solve`."""
+    """(found, res) of one call, with guarded buffers; the same from moments by `small_solve`."""
     n, p = X.shape
     work_size, size = kernels.small_work_size(p, n), 2 * p + 7
     work, work_untouched = guarded(work_size, np.nan, offset)
@@ -531,10 +531,13 @@ def run_small(kernels, X, y, w, fit_intercept, l2, order, dtype, *, shift_rows=2
     out, work[:] = np.zeros(out_size), np.nan
     kernel(kernels, "moments", order, dtype)(X, y[:, None], w, 0, n, shift, np.empty(M_work), out)
     again, again_untouched = guarded(size, np.nan)
-    assert kernels.small_solve(out, p, fit_intercept, l2, shift, work, again) == done
+    found = kernels.small_solve(out, p, fit_intercept, l2, shift, work, again)
+    assert (found is None) == (done is None)
     work_untouched(X.shape)
     again_untouched(X.shape)
     if done:
+        assert done == tuple(res[p : p + 6])
+        assert found == tuple(again[p : p + 6])
         np.testing.assert_allclose(again, res, rtol=1e-9, atol=1e-11 * np.nanmax(abs(res)))
     return done, res
 
