@@ -43,7 +43,7 @@ def cost(
         As in `fit`.
     """
     data, b, b0, workers = _point(X, y, coef, intercept, sample_weight, n_threads)
-    out = _row_pass("cost", data, b, b0, workers, 2, 2)
+    out = _row_pass("cost", data, b, b0, workers, 2)
     return float(out[0] / _sum_weight(data, out))
 
 
@@ -107,12 +107,12 @@ def _sum_weight(data: inputs.Table, result: Vector) -> float:
 
 def pass_gradient(data: inputs.Table, b: Vector, b0: float, n_threads: int | None) -> Vector:
     """[1/2 sum w r^2, sum w r x, sum w r, sum w] over all rows, r = b0 + x b - y; one target."""
-    return _row_pass("gradient", data, b, b0, n_threads, data.n_features + 3, 4)
+    return _row_pass("gradient", data, b, b0, n_threads, data.n_features + 3)
 
 
 def pass_cost(data: inputs.Table, b: Vector, b0: float, n_threads: int | None, target: int = 0) -> float:
     """1/2 sum w r^2 over all rows, r = b0 + x b - y."""
-    return float(_row_pass("cost", data, b, b0, n_threads, 2, 2, target)[0])
+    return float(_row_pass("cost", data, b, b0, n_threads, 2, target)[0])
 
 
 def fold_cost(data: Any, b: Vector, b0: float, n_threads: int | None, target: int = 0) -> float:
@@ -122,7 +122,7 @@ def fold_cost(data: Any, b: Vector, b0: float, n_threads: int | None, target: in
 
 
 def _row_pass(
-    name: str, data: inputs.Table, b: Vector, b0: float, n_threads: int | None, size: int, flops: int, target: int = 0
+    name: str, data: inputs.Table, b: Vector, b0: float, n_threads: int | None, size: int, target: int = 0
 ) -> Vector:
     kernel = getattr(levels, name)[data.order or "C", data.dtype]
 
@@ -131,7 +131,7 @@ def _row_pass(
             kernel(X, Y[:, target], w, first, last, b, b0, work, out)
 
     p = data.n_features
-    seconds = passes.row_seconds(data.X.dtype.itemsize * p + 8, flops * p)
+    seconds = passes.stream_seconds(data.X.dtype.itemsize * p + 8, 2 if name == "gradient" else 1)
     work_size = levels.kernels.row_work_size(p)
     return passes.sum_rows(rows, data.n_rows, work_size, size, seconds, n_threads)
 

@@ -26,7 +26,9 @@ READ_RATE = 8.4e9  # bytes a second and thread
 PACK_RATE = 9.9e9  # bytes a second and thread laid out for the tiles, in cache
 PRODUCT_RATE = 28e9  # float64 operations a second and thread, of the tiles
 DISPATCH_SECONDS = 30e-6  # one submit to the pool and the wait for it
-THREADED_SECONDS = 1e-3  # work below stays on the calling thread: two were no faster under 0.7 to 1.3 ms
+STREAM_RATE = 16e9  # bytes a second and thread of rows multiplied by vectors as they come, and for each product
+STREAM_SECONDS = 1e-9  # a row beside that
+THREADED_SECONDS = 1e-3  # work below stays on the calling thread: two were no faster under 0.5 to 1 ms
 BLOCK_SECONDS = 4 * DISPATCH_SECONDS  # the least work of a row block
 SPIN_SECONDS = 200e-6  # awake while the last helper works: being woken takes 50 to 150 us
 MERGE_SHARE = 1 / 30  # a block's merging may cost this share of its work
@@ -219,6 +221,11 @@ def row_seconds(row_bytes: float, row_flops: float) -> float:
 def work_seconds(row_bytes: float, row_flops: float) -> float:
     """Expected seconds a row on one thread of laying it out and multiplying it, once it is in cache."""
     return row_bytes / PACK_RATE + row_flops / PRODUCT_RATE
+
+
+def stream_seconds(row_bytes: float, products: int) -> float:
+    """Expected seconds a row on one thread of its products with vectors, those after the first out of the cache."""
+    return row_bytes / STREAM_RATE * (0.75 + 0.25 * products) + STREAM_SECONDS * products
 
 
 def count_blocks(n_rows: int, seconds_per_row: float, size: int) -> int:
