@@ -100,7 +100,7 @@ def cost_c(
     cdef const double* b = &coef[0] if X.shape[1] else NULL
     with nogil:
         _cost(
-            x, X.shape[1], True, X.shape[1], &y[0], y.strides[0] // 8, &w[0] if w is not None else NULL,
+            x, X.shape[1], X.shape[1] > 1, X.shape[1], &y[0], y.strides[0] // 8, &w[0] if w is not None else NULL,
             w.strides[0] // 8 if w is not None else 0, w is not None, lo, hi, b, intercept, &work[0], &out[0],
         )
 

@@ -175,8 +175,10 @@ cdef void _gradient(
             while t < m and wv[t] == 0.0:
                 t += 1
             first = t
-            while t < m and wv[t] != 0.0:
+            while weighted and t < m and wv[t] != 0.0:
                 t += 1
+            if not weighted:
+                t = m
             if c_order:
                 _gradient_rows_c(x + (i + first) * ld, p, t - first, r + first, rows * p * sizeof(floating), g)
             else:
@@ -213,7 +215,7 @@ def gradient_c(
     cdef const double* b = &coef[0] if X.shape[1] else NULL
     with nogil:
         _gradient(
-            x, X.shape[1], True, X.shape[1], &y[0], y.strides[0] // 8, &w[0] if w is not None else NULL,
+            x, X.shape[1], X.shape[1] > 1, X.shape[1], &y[0], y.strides[0] // 8, &w[0] if w is not None else NULL,
             w.strides[0] // 8 if w is not None else 0, w is not None, lo, hi, b, intercept, &work[0], &out[0],
         )
 

@@ -126,7 +126,10 @@ cdef inline void _predict_rows(
     Py_ssize_t ahead,
     double* r,                  # OUT
 ) noexcept nogil:
-    """r_i = b0 + x_i b for the m rows from lo on."""
+    """r_i = b0 + x_i b for the m rows from lo on.
+
+    A single column lies in memory in both orders; the callers say F, which takes LANES rows at a time.
+    """
     if c_order:
         _predict_rows_c(x + lo * ld, p, m, b, b0, ahead, r)
     else:
@@ -172,7 +175,7 @@ def predict_c(
     """out[i, t] = intercept[t] + X[i] coef[t] for the rows lo to hi, X in C order."""
     cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
     with nogil:
-        _predict(x, X.shape[1], True, X.shape[1], lo, hi, coef, intercept, &work[0], out)
+        _predict(x, X.shape[1], X.shape[1] > 1, X.shape[1], lo, hi, coef, intercept, &work[0], out)
 
 
 def predict_f(
