@@ -178,6 +178,8 @@ def _help(call: Callable[[], object], most: int, taken: set[int]) -> threading.L
         try:
             threading.Thread(target=_serve, args=(helper, pool), name="linreg_fast", daemon=True).start()
         except RuntimeError:
+            with pool.lock:
+                pool.count -= 1
             return None
     if helper.processor >= 0:
         # Linux wakes a thread beside its waker, where it waits for a tick of some milliseconds, rather than on a
