@@ -380,8 +380,8 @@ class _Evaluator:
         out = objective.pass_gradient(self.data, b, b0, self.n_threads)
         # b'b may overflow, and 0 * inf would be NaN
         cost = (out[0] + (0.5 * self.l2 * (b @ b) if self.l2 else 0.0)) / self.N
-        g = (out[1:-1] + self.l2 * b) / self.N
-        g0 = out[-1] / self.N
+        g = (out[1:-2] + self.l2 * b) / self.N
+        g0 = out[-2] / self.N
         if len(self.problem.shift):
             return cost, np.append(g, g0)
         return cost, self.problem.scale * (g - self.problem.mean * g0)

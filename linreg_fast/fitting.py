@@ -305,9 +305,9 @@ def _fit_small(X: Any, y: Any, w: Any, fit_intercept: bool, precision: str) -> L
     if not (0 < p <= planning.SMALL_COLUMNS and p < n and n * p <= SMALL_SIZE):
         return None
     work, res = np.empty(SMALL_WORK[p]), np.empty(2 * p + 7)
-    if not levels.kernels.small(X, y, w, sums.SHIFT_ROWS, fit_intercept, 0.0, work, res):
+    found = levels.kernels.small(X, y, w, sums.SHIFT_ROWS, fit_intercept, 0.0, work, res)
+    if found is None:
         return None
-    found = res[p : p + 6].tolist()
     if precision == "auto" and (found[3] < AUTO_DIGITS or found[1] <= CANCELLED * found[2]):
         return None
     shape = {"n_rows": n, "n_features": p, "itemsize": X.itemsize, "weighted": w is not None}
@@ -336,9 +336,8 @@ def _fit_lean(
     work, res = np.empty(SMALL_WORK[p]), np.empty(2 * p + 7)
     workers = 1
     if n * passes.row_seconds(X.itemsize * p + 8, p * (p + 3)) < passes.THREADED_SECONDS:
-        if not levels.kernels.small(X, Y[:, 0], w, sums.SHIFT_ROWS, fit_intercept, l2, work, res):
-            return None
-        if report is not None:
+        found = levels.kernels.small(X, Y[:, 0], w, sums.SHIFT_ROWS, fit_intercept, l2, work, res)
+        if found is not None and report is not None:
             report(n, n)
     else:
         workers = passes.threads(n_threads)
@@ -346,14 +345,11 @@ def _fit_lean(
         if fit_intercept:
             levels.shift[order, dtype](X, Y, w, sums.SHIFT_ROWS, shift)
         out = sums.sum_moments(data, shift, workers, progress=report)
-        if not levels.kernels.small_solve(out, p, fit_intercept, l2, shift, work, res):
-            return None
-    found = res[p : p + 6].tolist()
-    if precision == "auto":
-        if found[3] < AUTO_DIGITS:
-            return None
-        if found[1] <= CANCELLED * found[2]:
-            found[1] = 2 * objective.pass_cost(data, res[:p], found[0], workers)
+        found = levels.kernels.small_solve(out, p, fit_intercept, l2, shift, work, res)
+    if found is None or (precision == "auto" and found[3] < AUTO_DIGITS):
+        return None
+    if precision == "auto" and found[1] <= CANCELLED * found[2]:
+        found = (found[0], 2 * objective.pass_cost(data, res[:p], found[0], workers), *found[2:])
     shape = _plan_arguments(data, "auto", l2, workers)
     n_samples = n if w is None else int(np.count_nonzero(w))
     return _lean_result(
@@ -363,7 +359,7 @@ def _fit_lean(
 
 def _lean_result(
     res: NDArray[np.float64],
-    found: list[float],
+    found: tuple[float, ...],
     shape: dict[str, Any],
     precision: str,
     fit_intercept: bool,
@@ -373,7 +369,7 @@ def _lean_result(
     *,
     one_target: bool = True,
 ) -> LinearFit:
-    """The result from what the small kernels leave: found is [b_0, rss, tss, digits, rcond, sum w] of it, as floats."""
+    """The result from what the small kernels leave: found is (b_0, rss, tss, digits, rcond, sum w) of it."""
     intercept, rss, tss, digits, rcond, sum_weight = found
     p = len(res) // 2 - 3
     coef = res[:p]

@@ -311,6 +311,9 @@ def _from_frame(value: Any, name: str) -> tuple[Any, list[str] | None]:
     known = type(value).__module__.partition(".")[0] in ("pandas", "polars", "pyarrow")
     if not known and not hasattr(value, "__dataframe__"):
         return value, None
+    if _one_float_dtype(value):
+        names = _column_names(value) or [str(name if value.name in (None, "") else value.name)]
+        return value.to_numpy(), names  # for pandas a view of its one block
     try:
         import narwhals as nw
     except ImportError:
@@ -345,15 +348,28 @@ def _from_frame(value: Any, name: str) -> tuple[Any, list[str] | None]:
                 f"column {label!r} of {name} has dtype {dtype}, which is not a number; "
                 "leave it out or encode it as numbers first"
             )
-    plain = all(column.dtype in (nw.Float64, nw.Float32) for column in columns) and not any(
-        column.null_count() for column in columns
-    )
-    if plain and len({column.dtype for column in columns}) == 1:
-        return native.to_numpy(), names  # for pandas a view of its one block
     out = np.empty((len(native), len(columns)), order="F")
     for j, column in enumerate(columns):
         out[:, j] = _column_array(column, f"column {names[j]!r} of {name}", nw)
     return out, names
+
+
+def _one_float_dtype(value: Any) -> bool:
+    """Whether value is a frame or series of pandas or Polars that holds float64 alone, or float32.
+
+    Missing ones are NaN to them. Asked of each column through narwhals this takes 1 ms for 10 columns.
+    """
+    kind = type(value)
+    package, frame = kind.__module__.partition(".")[0], kind.__name__ == "DataFrame"
+    if package not in ("pandas", "polars") or not (frame or kind.__name__ == "Series"):
+        return False
+    dtypes = set(value.dtypes) if frame else {value.dtype}
+    if len(dtypes) != 1:
+        return False
+    dtype = dtypes.pop()
+    if package == "polars":
+        return str(dtype) in ("Float64", "Float32")
+    return isinstance(dtype, np.dtype) and dtype in IN_PLACE and (not frame or value.columns.is_unique)
 
 
 def _column_array(column: Any, name: str, nw: Any) -> NDArray[Any]:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 _Floating = NDArray[np.float32] | NDArray[np.float64]
 _Double = NDArray[np.float64]
+_Scalars = tuple[float, float, float, float, float, float]
 _Args = ParamSpec("_Args")
 _Result = TypeVar("_Result", covariant=True)
 
@@ -161,7 +162,7 @@ def double_double_works(a: float, b: float) -> bool: ...
 def small_work_size(p: int, n_rows: int) -> int: ...
 def small_solve(
     out: _Double, p: int, fit_intercept: bool, l2: float, shift: _Double, work: _Double, res: _Double
-) -> bool: ...
+) -> _Scalars | None: ...
 def small(
     X: NDArray[Any],
     y: NDArray[Any],
@@ -171,4 +172,4 @@ def small(
     l2: float,
     work: _Double,
     res: _Double,
-) -> bool: ...
+) -> _Scalars | None: ...

@@ -43,8 +43,8 @@ def cost(
         As in `fit`.
     """
     data, b, b0, workers = _point(X, y, coef, intercept, sample_weight, n_threads)
-    total = np.array([pass_cost(data, b, b0, workers)])
-    return float(total[0] / _sum_weight(data, total))
+    out = _row_pass("cost", data, b, b0, workers, 2)
+    return float(out[0] / _sum_weight(data, out))
 
 
 def gradient(
@@ -79,7 +79,7 @@ def gradient(
     data, b, b0, workers = _point(X, y, coef, intercept, sample_weight, n_threads)
     out = pass_gradient(data, b, b0, workers)
     out /= _sum_weight(data, out)
-    return float(out[0]), out[1:-1], float(out[-1])
+    return float(out[0]), out[1:-2], float(out[-2])
 
 
 def _point(
@@ -94,26 +94,25 @@ def _point(
 
 
 def _sum_weight(data: inputs.Table, result: Vector) -> float:
-    """Sum of the weights, once the result and the weights have been found to be numbers."""
-    weights = data.w is not None and not (np.asarray(data.w) >= 0).all()
-    if weights or not math.isfinite(np.vdot(result, result)):  # squares that overflow are looked at too: no harm
+    """Sum of the weights, the last number of a pass, once all of them have been found to be numbers."""
+    if not math.isfinite(np.vdot(result, result)):  # squares that overflow are looked at too: no harm
         fault = inputs.first_fault(data)
         if fault is not None:
             raise ValueError(fault)
-    _, total = count_present(data)
+    total = float(result[-1])
     if not 0 < total < math.inf:
         raise ValueError(f"sample_weight sums to {total}: no row is left, or the weights are too large")
     return total
 
 
 def pass_gradient(data: inputs.Table, b: Vector, b0: float, n_threads: int | None) -> Vector:
-    """[1/2 sum w r^2, sum w r x, sum w r] over all rows, r = b0 + x b - y; one target."""
-    return _row_pass("gradient", data, b, b0, n_threads, data.n_features + 2, 4)
+    """[1/2 sum w r^2, sum w r x, sum w r, sum w] over all rows, r = b0 + x b - y; one target."""
+    return _row_pass("gradient", data, b, b0, n_threads, data.n_features + 3)
 
 
 def pass_cost(data: inputs.Table, b: Vector, b0: float, n_threads: int | None, target: int = 0) -> float:
     """1/2 sum w r^2 over all rows, r = b0 + x b - y."""
-    return float(_row_pass("cost", data, b, b0, n_threads, 1, 2, target)[0])
+    return float(_row_pass("cost", data, b, b0, n_threads, 2, target)[0])
 
 
 def fold_cost(data: Any, b: Vector, b0: float, n_threads: int | None, target: int = 0) -> float:
@@ -123,7 +122,7 @@ def fold_cost(data: Any, b: Vector, b0: float, n_threads: int | None, target: in
 
 
 def _row_pass(
-    name: str, data: inputs.Table, b: Vector, b0: float, n_threads: int | None, size: int, flops: int, target: int = 0
+    name: str, data: inputs.Table, b: Vector, b0: float, n_threads: int | None, size: int, target: int = 0
 ) -> Vector:
     kernel = getattr(levels, name)[data.order or "C", data.dtype]
 
@@ -132,7 +131,7 @@ def _row_pass(
             kernel(X, Y[:, target], w, first, last, b, b0, work, out)
 
     p = data.n_features
-    seconds = passes.row_seconds(data.X.dtype.itemsize * p + 8, flops * p)
+    seconds = passes.stream_seconds(data.X.dtype.itemsize * p + 8, 2 if name == "gradient" else 1)
     work_size = levels.kernels.row_work_size(p)
     return passes.sum_rows(rows, data.n_rows, work_size, size, seconds, n_threads)
 

@@ -8,43 +8,80 @@ are merged along a binary tree over the block index: any number of threads gives
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 import os
+import sys
 import threading
+import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
+from linreg_fast import cpu
 
 # Two cores of a Zen 3 server; the rates are those that benchmarks/plans.py fits to measured times.
 READ_RATE = 8.4e9  # bytes a second and thread
 PACK_RATE = 9.9e9  # bytes a second and thread laid out for the tiles, in cache
 PRODUCT_RATE = 28e9  # float64 operations a second and thread, of the tiles
 DISPATCH_SECONDS = 30e-6  # one submit to the pool and the wait for it
-THREADED_SECONDS = 1e-3  # work below stays on the calling thread: two were no faster under 0.7 to 1.3 ms
+STREAM_RATE = 16e9  # bytes a second and thread of rows multiplied by vectors as they come, and for each product
+STREAM_SECONDS = 1e-9  # a row beside that
+THREADED_SECONDS = 1e-3  # work below stays on the calling thread: two were no faster under 0.5 to 1 ms
 BLOCK_SECONDS = 4 * DISPATCH_SECONDS  # the least work of a row block
+SPIN_SECONDS = 200e-6  # awake while the last helper works: being woken takes 50 to 150 us
 MERGE_SHARE = 1 / 30  # a block's merging may cost this share of its work
 MAX_BLOCKS = 64  # also the largest number of threads of use to one pass
 CALL_SECONDS = 0.02  # longest kernel call: KeyboardInterrupt is seen in between
 
 _threads_set: int | None = None
-_pool: ThreadPoolExecutor | None = None
-_pool_size = 0
-_pool_lock = threading.Lock()
 
 
-def _drop_pool() -> None:
-    """In a forked child the pool's threads do not exist: it is made anew when next needed."""
-    global _pool, _pool_size, _pool_lock
-    _pool, _pool_size, _pool_lock = None, 0, threading.Lock()
+class _Helper:
+    """A thread of the pool, asleep on `ready` until there is a task for it."""
+
+    __slots__ = ("moved", "number", "processor", "ready", "task")
+
+    def __init__(self) -> None:
+        self.ready = threading.Lock()
+        self.ready.acquire()
+        self.task: tuple[Callable[[], object], threading.Lock] | None = None
+        self.number = 0  # of the thread, to the operating system
+        self.processor = -1  # that it ran on last
+        self.moved: set[int] | None = None  # its processors, while it is kept away from some
+
+
+class _Pool:
+    """The helpers of a process: the idle ones, and how many there are."""
+
+    __slots__ = ("count", "idle", "lock")
+
+    def __init__(self) -> None:
+        self.idle: list[_Helper] = []
+        self.count = 0
+        self.lock = threading.Lock()
+
+
+_pool = _Pool()
+
+
+def _renew_pool() -> None:
+    """A new pool: in a forked child the threads of the old one do not exist."""
+    global _pool
+    _pool = _Pool()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_drop_pool)
+    os.register_at_fork(after_in_child=_renew_pool)
+
+
+def _dismiss() -> None:
+    """End the pool: an interrupt may have come between the taking of a helper and its task."""
+    old = _pool
+    _renew_pool()
+    while old.idle:
+        old.idle.pop().ready.release()
 
 
 def usable_processors() -> int:
@@ -103,30 +140,79 @@ def threads(requested: int | None = None) -> int:
     return usable_processors()
 
 
-def _executor(workers: int) -> ThreadPoolExecutor:
-    """The pool of this process, with at least so many threads."""
-    global _pool, _pool_size
-    from concurrent.futures import ThreadPoolExecutor
+def _serve(helper: _Helper, pool: _Pool) -> None:
+    """What a helper's thread runs."""
+    helper.number = threading.get_native_id()
+    while pool is _pool:
+        helper.ready.acquire()
+        if helper.task is None:
+            return
+        call, over = helper.task
+        helper.task = None
+        call()
+        del call  # with all that it holds
+        if helper.moved:
+            with suppress(OSError):
+                os.sched_setaffinity(0, helper.moved)
+            helper.moved = None
+        helper.processor = cpu.processor()
+        pool.idle.append(helper)
+        over.release()
 
-    with _pool_lock:
-        if _pool is None or _pool_size < workers:
-            # A smaller pool is left to finish what other threads gave it, then its threads end.
-            if _pool is not None:
-                _pool.shutdown(wait=False)
-            _pool, _pool_size = ThreadPoolExecutor(workers, thread_name_prefix="linreg_fast"), workers
-        return _pool
+
+def _help(call: Callable[[], object], most: int, taken: set[int]) -> threading.Lock | None:
+    """Have a helper make a call that never raises; the lock is released when that is done.
+
+    None where all of at most `most` helpers are busy, or no thread can be started, as while the
+    interpreter ends. `taken` are the processors of the threads that work with it.
+    """
+    pool = _pool
+    try:
+        helper = pool.idle.pop()
+    except IndexError:
+        with pool.lock:
+            if pool.count >= most:
+                return None
+            pool.count += 1
+        helper = _Helper()
+        try:
+            threading.Thread(target=_serve, args=(helper, pool), name="linreg_fast", daemon=True).start()
+        except RuntimeError:
+            with pool.lock:
+                pool.count -= 1
+            return None
+    if helper.processor >= 0:
+        # Linux wakes a thread beside its waker, where it waits for a tick of some milliseconds, rather than on a
+        # processor that sleeps, if that is a virtual one or all were busy of late.
+        with suppress(OSError):
+            mine = os.sched_getaffinity(helper.number)
+            if not mine <= taken:
+                os.sched_setaffinity(helper.number, mine - taken)
+                helper.moved = mine
+    taken.add(helper.processor)
+    over = threading.Lock()
+    over.acquire()
+    helper.task = call, over
+    helper.ready.release()
+    return over
 
 
 def submit(function: Callable[..., Any], *args: Any) -> Any:
     """A future of the pool; where it cannot take any, as while the interpreter ends, the work is done here."""
     from concurrent.futures import Future
 
-    try:
-        return _executor(1).submit(function, *args)
-    except RuntimeError:
-        future: Future[Any] = Future()
-        future.set_result(function(*args))
-        return future
+    future: Future[Any] = Future()
+
+    def call() -> None:
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(function(*args))
+            except BaseException as error:
+                future.set_exception(error)
+
+    if _help(call, sys.maxsize, set()) is None:
+        call()
+    return future
 
 
 def row_seconds(row_bytes: float, row_flops: float) -> float:
@@ -137,6 +223,11 @@ def row_seconds(row_bytes: float, row_flops: float) -> float:
 def work_seconds(row_bytes: float, row_flops: float) -> float:
     """Expected seconds a row on one thread of laying it out and multiplying it, once it is in cache."""
     return row_bytes / PACK_RATE + row_flops / PRODUCT_RATE
+
+
+def stream_seconds(row_bytes: float, products: int) -> float:
+    """Expected seconds a row on one thread of its products with vectors, those after the first out of the cache."""
+    return row_bytes / STREAM_RATE * (0.75 + 0.25 * products) + STREAM_SECONDS * products
 
 
 def count_blocks(n_rows: int, seconds_per_row: float, size: int) -> int:
@@ -174,13 +265,6 @@ class _Tree:
         self.result = value
 
 
-def _join(futures: list[Any]) -> None:
-    """Wait for the helpers: one that has not started finds no block left, one that runs is in its last."""
-    for future in futures:
-        if not future.cancel():
-            future.exception()
-
-
 def fold(
     n_rows: int,
     n_blocks: int,
@@ -192,49 +276,51 @@ def fold(
 ) -> Any:
     """Merge what `one_block(lo, hi)` makes of each row block, in block order, on up to n_threads threads.
 
-    The calling thread works too, and workers submit nothing: concurrent calls cannot wait for each
+    The calling thread works too, and helpers ask for none: concurrent calls cannot wait for each
     other. An exception, KeyboardInterrupt among them, is put into `stop` and ends every thread at its
     next block, or sooner if `one_block` looks at `stop`.
     """
     bounds = [n_rows * i // n_blocks for i in range(n_blocks + 1)]
     tree = _Tree(n_blocks, merge)
-    numbers = itertools.count()
-    done = itertools.count(1)
+    left, done = list(range(n_blocks - 1, -1, -1)), []  # append and pop are atomic
     stop = [] if stop is None else stop
-    lock = threading.Lock()
+    ends: list[threading.Lock] = []
+    taken = {cpu.processor()}
 
-    def work(report: bool) -> None:
+    def work(helper: bool = True) -> None:
         try:
-            while not stop:
-                with lock:
-                    i = next(numbers)
-                if i >= n_blocks:
+            while left and not stop:
+                # helpers that others kept busy until now come later
+                while not helper and len(ends) < min(n_threads - 1, len(left) - 1):
+                    end = _help(work, n_threads - 1, taken)
+                    if end is None:
+                        break
+                    ends.append(end)
+                try:
+                    i = left.pop()
+                except IndexError:
                     return
                 tree.add(i, one_block(bounds[i], bounds[i + 1]))
-                with lock:
-                    rows = bounds[next(done)]
-                if report and progress is not None:
-                    progress(rows, n_rows)
+                done.append(i)
+                if not helper and progress is not None:
+                    progress(bounds[len(done)], n_rows)
         except BaseException as error:
             stop.append(error)
-            raise
 
-    futures: list[Any] = []
-    try:
-        for _ in range(min(n_threads, n_blocks) - 1):
-            futures.append(_executor(n_threads - 1).submit(work, False))
-    except RuntimeError:
-        # The interpreter is shutting down, or another thread just replaced the pool by a larger one:
-        # this thread does what no helper does.
-        pass
-    try:
-        work(True)
-        _join(futures)
-    except BaseException as error:
-        stop.append(error)
-        _join(futures)
-        raise
+    work(helper=False)
+    while True:
+        try:
+            for end in ends:
+                deadline = time.perf_counter() + SPIN_SECONDS
+                while end.locked() and time.perf_counter() < deadline:
+                    time.sleep(0)
+                with end:
+                    pass
+            break
+        except BaseException as error:  # an interrupt
+            stop.append(error)
     if stop:
+        _dismiss()
         raise stop[0]
     if progress is not None:
         progress(n_rows, n_rows)

@@ -65,10 +65,10 @@ def cost(X: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None, coef: Array, 
 
 
 def gradient(X: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None, coef: Array, intercept: float) -> Array:
-    """[1/2 sum w_i r_i^2, sum w_i r_i x_i, sum w_i r_i]: cost, slopes and intercept, none divided by sum w."""
+    """[1/2 sum w_i r_i^2, sum w_i r_i x_i, sum w_i r_i, sum w_i]: cost, slopes, intercept, and what to divide by."""
     X, y, w = _present(X, y, w)
     r = intercept + X @ coef - y
-    return np.concatenate([[0.5 * np.sum(w * r * r)], (w * r) @ X, [np.sum(w * r)]])
+    return np.concatenate([[0.5 * np.sum(w * r * r)], (w * r) @ X, [np.sum(w * r), np.sum(w)]])
 
 
 def descent(

@@ -253,9 +253,8 @@ class LinearFit(_Base):
                     kernel(piece, first, last, coef, intercept, work, target[at : at + last - first])
                     at += last - first
 
-        seconds = passes.row_seconds(
-            data.X.dtype.itemsize * self.n_features + 8 * self.n_targets, 2 * self.n_features * self.n_targets
-        )
+        row_bytes = data.X.dtype.itemsize * self.n_features + 8 * self.n_targets
+        seconds = passes.stream_seconds(row_bytes, self.n_targets)
         passes.each_rows(
             rows,
             n,

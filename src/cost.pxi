@@ -7,29 +7,40 @@ cdef enum:
 
 
 cdef inline double _residual(
-    const double[:] y,
-    const double[:] w,
+    const double* y,
+    Py_ssize_t y_step,
+    const double* w,
+    Py_ssize_t w_step,
     bint weighted,
-    Py_ssize_t lo,
     Py_ssize_t m,
-    double* wv,
-    double* r,                  # IN: predictions, OUT: w_i r_i, 0 up to a multiple of LANES
-    double* sum_r,              # IN, OUT: += sum w_i r_i
+    double* wv,                 # OUT: w_i, 0 up to a multiple of LANES
+    double* r,                  # IN: predictions, OUT: w_i r_i, likewise
+    double* sums,               # IN, OUT: += [sum w_i r_i, sum w_i], NaN for a negative weight
 ) noexcept nogil:
     """1/2 sum w_i r_i^2 over m rows; a row of weight 0 is not there, whatever it holds."""
     cdef Py_ssize_t t
-    cdef vec c = vec_zero(), d = vec_zero(), wr
-    for t in range(m):
-        wv[t] = w[lo + t] if weighted else 1.0
-        r[t] = r[t] - y[lo + t] if wv[t] != 0.0 else 0.0
+    cdef vec c = vec_zero(), d = vec_zero(), e = vec_zero(), wr
+    cdef double s, least = 0.0
+    if weighted:
+        for t in range(m):
+            wv[t] = w[t * w_step]
+            least = min(least, wv[t])
+            s = r[t] - y[t * y_step]
+            r[t] = s if wv[t] != 0.0 else 0.0
+    else:
+        for t in range(m):
+            wv[t] = 1.0
+            r[t] -= y[t * y_step]
     for t in range(m, _groups(m) * LANES):
         wv[t] = r[t] = 0.0
     for t from 0 <= t < m by LANES:
         wr = vec_load_f64(wv + t) * vec_load_f64(r + t)
         c += wr * vec_load_f64(r + t)
         d += wr
+        e += vec_load_f64(wv + t)
         vec_store(r + t, wr)
-    sum_r[0] += vec_sum(d)
+    sums[0] += vec_sum(d)
+    sums[1] += NAN if least < 0.0 else vec_sum(e)
     return 0.5 * vec_sum(c)
 
 
@@ -38,8 +49,10 @@ cdef void _cost(
     Py_ssize_t ld,
     bint c_order,
     Py_ssize_t p,
-    const double[:] y,
-    const double[:] w,
+    const double* y,
+    Py_ssize_t y_step,
+    const double* w,
+    Py_ssize_t w_step,
     bint weighted,
     Py_ssize_t lo,
     Py_ssize_t hi,
@@ -48,19 +61,22 @@ cdef void _cost(
     double* work,
     double* out,                # IN, OUT
 ) noexcept nogil:
-    cdef Py_ssize_t rows = _chunk_rows(p * sizeof(floating), c_order)
+    cdef Py_ssize_t rows = _single_rows(p * sizeof(floating), c_order)
     cdef Py_ssize_t i, m, chunks = 0
     cdef double* r = work
     cdef double* wv = work + CHUNK_ROWS_MAX
-    cdef double part = 0.0, sum_r = 0.0
+    cdef double[2] sums
+    cdef double part = 0.0
+    sums[0] = sums[1] = 0.0
     for i from lo <= i < hi by rows:
         m = min(rows, hi - i)
         _predict_rows(x, ld, c_order, p, i, m, b, b0, AHEAD, r)
-        part += _residual(y, w, weighted, i, m, wv, r, &sum_r)
+        part += _residual(y + i * y_step, y_step, w + i * w_step, w_step, weighted, m, wv, r, sums)
         chunks += 1
         if chunks == CHUNKS_PER_FLUSH or i + rows >= hi:
             out[0] += part
-            part = 0.0
+            out[1] += sums[1]
+            part = sums[1] = 0.0
             chunks = 0
 
 
@@ -75,14 +91,18 @@ def cost_c(
     double[::1] work,
     double[::1] out,            # IN, OUT
 ):
-    """out[0] += 1/2 sum_i w_i r_i^2 over the rows lo to hi, X in C order; w may be None.
+    """out += [1/2 sum_i w_i r_i^2, sum_i w_i] over the rows lo to hi, X in C order; w may be None.
 
-    `work` is as long as `row_work_size` says.  Sums are float64 whatever X holds.
+    The second sum is NaN where a weight is negative.  `work` is as long as `row_work_size` says.  Sums are
+    float64 whatever X holds.
     """
     cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
     cdef const double* b = &coef[0] if X.shape[1] else NULL
     with nogil:
-        _cost(x, X.shape[1], True, X.shape[1], y, w, w is not None, lo, hi, b, intercept, &work[0], &out[0])
+        _cost(
+            x, X.shape[1], X.shape[1] > 1, X.shape[1], &y[0], y.strides[0] // 8, &w[0] if w is not None else NULL,
+            w.strides[0] // 8 if w is not None else 0, w is not None, lo, hi, b, intercept, &work[0], &out[0],
+        )
 
 
 def cost_f(
@@ -100,4 +120,7 @@ def cost_f(
     cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
     cdef const double* b = &coef[0] if X.shape[1] else NULL
     with nogil:
-        _cost(x, X.shape[0], False, X.shape[1], y, w, w is not None, lo, hi, b, intercept, &work[0], &out[0])
+        _cost(
+            x, X.shape[0], False, X.shape[1], &y[0], y.strides[0] // 8, &w[0] if w is not None else NULL,
+            w.strides[0] // 8 if w is not None else 0, w is not None, lo, hi, b, intercept, &work[0], &out[0],
+        )

@@ -28,4 +28,11 @@ static int cpu_runs_v3(void) { return 0; }
 static int cpu_runs_v4(void) { return 0; }
 #endif
 
+#if defined(__linux__)
+#include <sched.h>
+static int cpu_processor(void) { return sched_getcpu(); }
+#else
+static int cpu_processor(void) { return -1; }
+#endif
+
 #endif

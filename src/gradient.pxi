@@ -1,6 +1,6 @@
 # Residual, cost and gradient over a row range, each row read from memory once.
 #
-#     r_i = b0 + x_i b - y_i      out = [1/2 sum w_i r_i^2,  sum w_i r_i x_i,  sum w_i r_i]
+#     r_i = b0 + x_i b - y_i      out = [1/2 sum w_i r_i^2,  sum w_i r_i x_i,  sum w_i r_i,  sum w_i]
 #
 # The caller divides by sum w.  Both products are taken from a chunk of rows while it is in cache.
 
@@ -41,6 +41,50 @@ cdef inline void _gradient_rows_c(
             vec_store(g + j, vec_load_f64(g + j) + r[i] * vec_load(row + j))
         for j in range(whole, p):
             g[j] += r[i] * row[j]
+
+
+cdef inline void _gradient_next_c(
+    const floating* x,
+    Py_ssize_t p,
+    const double* b,
+    double b0,
+    double* r,                  # IN: w_i r_i of these rows, OUT: predictions of the next
+    double* g,                  # IN, OUT
+) noexcept nogil:
+    """g += X'r for ROWS_AT_ONCE rows in C order, and b0 + x_i b for as many that follow them.
+
+    The first are in cache while the others come from memory: neither waits for the other
+    (20,000 x 1,000 on one thread: 12.3 GB/s without, 17.2 with).
+    """
+    cdef Py_ssize_t j, whole = p // LANES * LANES
+    cdef const floating* z = x + ROWS_AT_ONCE * p
+    cdef double r0 = r[0], r1 = r[1], r2 = r[2], r3 = r[3], t0 = b0, t1 = b0, t2 = b0, t3 = b0
+    cdef vec s0, s1, s2, s3, bv
+    s0 = s1 = s2 = s3 = vec_zero()
+    for j from 0 <= j < whole by LANES:
+        bv = vec_load_f64(b + j)
+        s0 += vec_load(z + j) * bv
+        s1 += vec_load(z + p + j) * bv
+        s2 += vec_load(z + 2 * p + j) * bv
+        s3 += vec_load(z + 3 * p + j) * bv
+        vec_store(
+            g + j,
+            vec_load_f64(g + j)
+            + (
+                (r0 * vec_load(x + j) + r1 * vec_load(x + p + j))
+                + (r2 * vec_load(x + 2 * p + j) + r3 * vec_load(x + 3 * p + j))
+            ),
+        )
+    for j in range(whole, p):
+        t0 += z[j] * b[j]
+        t1 += z[p + j] * b[j]
+        t2 += z[2 * p + j] * b[j]
+        t3 += z[3 * p + j] * b[j]
+        g[j] += (r0 * x[j] + r1 * x[p + j]) + (r2 * x[2 * p + j] + r3 * x[3 * p + j])
+    r[0] = vec_sum(s0) + t0
+    r[1] = vec_sum(s1) + t1
+    r[2] = vec_sum(s2) + t2
+    r[3] = vec_sum(s3) + t3
 
 
 cdef inline void _gradient_rows_f(
@@ -91,8 +135,10 @@ cdef void _gradient(
     Py_ssize_t ld,
     bint c_order,
     Py_ssize_t p,
-    const double[:] y,
-    const double[:] w,
+    const double* y,
+    Py_ssize_t y_step,
+    const double* w,
+    Py_ssize_t w_step,
     bint weighted,
     Py_ssize_t lo,
     Py_ssize_t hi,
@@ -106,21 +152,33 @@ cdef void _gradient(
     cdef double* r = work
     cdef double* wv = work + CHUNK_ROWS_MAX
     cdef double* g = wv + CHUNK_ROWS_MAX
-    cdef double part = 0.0, sum_r = 0.0
+    cdef double[2] sums
+    cdef double part = 0.0
+    cdef bint predicted = False
+    sums[0] = sums[1] = 0.0
     for j in range(p):
         g[j] = 0.0
     for i from lo <= i < hi by rows:
         m = min(rows, hi - i)
-        _predict_rows(x, ld, c_order, p, i, m, b, b0, 0, r)
-        part += _residual(y, w, weighted, i, m, wv, r, &sum_r)
+        if not predicted:
+            _predict_rows(x, ld, c_order, p, i, m, b, b0, 0, r)
+        part += _residual(y + i * y_step, y_step, w + i * w_step, w_step, weighted, m, wv, r, sums)
+        predicted = c_order and rows == ROWS_AT_ONCE and i + 2 * rows <= hi
         t = 0
+        if predicted:
+            predicted = wv[0] != 0.0 and wv[1] != 0.0 and wv[2] != 0.0 and wv[3] != 0.0
+        if predicted:
+            _gradient_next_c(x + i * ld, p, b, b0, r, g)
+            t = m
         while t < m:
             # runs of rows that are there: 0 * NaN would not be 0
             while t < m and wv[t] == 0.0:
                 t += 1
             first = t
-            while t < m and wv[t] != 0.0:
+            while weighted and t < m and wv[t] != 0.0:
                 t += 1
+            if not weighted:
+                t = m
             if c_order:
                 _gradient_rows_c(x + (i + first) * ld, p, t - first, r + first, rows * p * sizeof(floating), g)
             else:
@@ -128,8 +186,9 @@ cdef void _gradient(
         chunks += 1
         if chunks == CHUNKS_PER_FLUSH or i + rows >= hi:
             out[0] += part
-            out[1 + p] += sum_r
-            part = sum_r = 0.0
+            out[1 + p] += sums[0]
+            out[2 + p] += sums[1]
+            part = sums[0] = sums[1] = 0.0
             for j in range(p):
                 out[1 + j] += g[j]
                 g[j] = 0.0
@@ -147,14 +206,18 @@ def gradient_c(
     double[::1] work,
     double[::1] out,            # IN, OUT
 ):
-    """out += [1/2 sum w_i r_i^2, sum w_i r_i x_i, sum w_i r_i] over the rows lo to hi, X in C order.
+    """out += [1/2 sum w_i r_i^2, sum w_i r_i x_i, sum w_i r_i, sum w_i] over the rows lo to hi, X in C order.
 
-    w may be None; `work` is as long as `row_work_size` says; `out` has p + 2 numbers, all sums float64.
+    w may be None; the last sum is NaN where a weight is negative; `work` is as long as `row_work_size` says;
+    `out` has p + 3 numbers, all sums float64.
     """
     cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
     cdef const double* b = &coef[0] if X.shape[1] else NULL
     with nogil:
-        _gradient(x, X.shape[1], True, X.shape[1], y, w, w is not None, lo, hi, b, intercept, &work[0], &out[0])
+        _gradient(
+            x, X.shape[1], X.shape[1] > 1, X.shape[1], &y[0], y.strides[0] // 8, &w[0] if w is not None else NULL,
+            w.strides[0] // 8 if w is not None else 0, w is not None, lo, hi, b, intercept, &work[0], &out[0],
+        )
 
 
 def gradient_f(
@@ -172,4 +235,7 @@ def gradient_f(
     cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
     cdef const double* b = &coef[0] if X.shape[1] else NULL
     with nogil:
-        _gradient(x, X.shape[0], False, X.shape[1], y, w, w is not None, lo, hi, b, intercept, &work[0], &out[0])
+        _gradient(
+            x, X.shape[0], False, X.shape[1], &y[0], y.strides[0] // 8, &w[0] if w is not None else NULL,
+            w.strides[0] // 8 if w is not None else 0, w is not None, lo, hi, b, intercept, &work[0], &out[0],
+        )

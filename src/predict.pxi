@@ -7,8 +7,9 @@
 
 cdef enum:
     ROWS_AT_ONCE = 4            # rows that share one reading of b or g
+    LONG_ROW = 3072             # bytes of a row from which on the processor's own prefetching does better than ours
     CHUNK_BYTES_C = 8192        # a quarter of L1: this chunk, and the next one asked for meanwhile
-    CHUNK_BYTES_F = 131072      # columns are read in long runs for the sake of the prefetcher: L2
+    CHUNK_BYTES_F = 2097152     # columns are read in long runs for the sake of the prefetcher: a share of L3
     CHUNK_ROWS_MIN = 8
     CHUNK_ROWS_MAX = 1024
     AHEAD = 4096                # bytes between a row and the line asked for beside it
@@ -17,7 +18,14 @@ cdef enum:
 cdef inline Py_ssize_t _chunk_rows(Py_ssize_t row_bytes, bint c_order) noexcept nogil:
     cdef Py_ssize_t budget = CHUNK_BYTES_C if c_order else CHUNK_BYTES_F
     cdef Py_ssize_t rows = budget // max(row_bytes, <Py_ssize_t> 1) // 8 * 8
+    if c_order and row_bytes >= LONG_ROW:
+        return ROWS_AT_ONCE
     return min(max(rows, <Py_ssize_t> CHUNK_ROWS_MIN), <Py_ssize_t> CHUNK_ROWS_MAX)
+
+
+cdef inline Py_ssize_t _single_rows(Py_ssize_t row_bytes, bint c_order) noexcept nogil:
+    """Rows of a chunk that is read once."""
+    return _chunk_rows(row_bytes, True) if c_order else CHUNK_ROWS_MAX
 
 
 cdef inline void _predict_rows_c(
@@ -31,7 +39,7 @@ cdef inline void _predict_rows_c(
 ) noexcept nogil:
     """r_i = b0 + x_i b for m rows in C order, ROWS_AT_ONCE of them to a reading of b.
 
-    Lines `ahead` bytes further on are asked for meanwhile; 0 for none.
+    Lines `ahead` bytes further on are asked for meanwhile; 0 for none, and none for long rows.
     """
     cdef Py_ssize_t i, j, u
     cdef Py_ssize_t whole = p // LANES * LANES
@@ -41,7 +49,7 @@ cdef inline void _predict_rows_c(
     for i from 0 <= i < m - ROWS_AT_ONCE + 1 by ROWS_AT_ONCE:
         row = x + i * p
         s0 = s1 = s2 = s3 = vec_zero()
-        if ahead:
+        if ahead and p * <Py_ssize_t> sizeof(floating) < LONG_ROW:
             for u from 0 <= u < ROWS_AT_ONCE * p * <Py_ssize_t> sizeof(floating) by 64:
                 vec_prefetch(<const char*> row + ahead + u)
         for j from 0 <= j < whole by LANES:
@@ -118,7 +126,10 @@ cdef inline void _predict_rows(
     Py_ssize_t ahead,
     double* r,                  # OUT
 ) noexcept nogil:
-    """r_i = b0 + x_i b for the m rows from lo on."""
+    """r_i = b0 + x_i b for the m rows from lo on.
+
+    A single column lies in memory in both orders; the callers say F, which takes LANES rows at a time.
+    """
     if c_order:
         _predict_rows_c(x + lo * ld, p, m, b, b0, ahead, r)
     else:
@@ -142,7 +153,7 @@ cdef void _predict(
     double* work,
     double[:, :] out,           # OUT
 ) noexcept nogil:
-    cdef Py_ssize_t rows = _chunk_rows(p * sizeof(floating), c_order)
+    cdef Py_ssize_t rows = _single_rows(p * sizeof(floating), c_order)
     cdef Py_ssize_t i, t, m, target
     for i from lo <= i < hi by rows:
         m = min(rows, hi - i)
@@ -164,7 +175,7 @@ def predict_c(
     """out[i, t] = intercept[t] + X[i] coef[t] for the rows lo to hi, X in C order."""
     cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
     with nogil:
-        _predict(x, X.shape[1], True, X.shape[1], lo, hi, coef, intercept, &work[0], out)
+        _predict(x, X.shape[1], X.shape[1] > 1, X.shape[1], lo, hi, coef, intercept, &work[0], out)
 
 
 def predict_f(

@@ -197,6 +197,10 @@ def small_work_size(Py_ssize_t p, Py_ssize_t n_rows):
     return work + out + (p + 2) * (p + 2) + _solve_size(p) + p + 1
 
 
+cdef inline tuple _scalars(const double* found):
+    return found[0], found[1], found[2], found[3], found[4], found[5]
+
+
 def small_solve(
     const double[::1] out,
     Py_ssize_t p,
@@ -206,16 +210,16 @@ def small_solve(
     double[::1] work,
     double[::1] res,            # OUT
 ):
-    """The closed form from what `moments_c` summed up for one target; False if it declines.
+    """The closed form from what `moments_c` summed up for one target; None if it declines.
 
-    res     as in `_solve_small`, 2 p + 7 numbers
+    res     as in `_solve_small`, 2 p + 7 numbers; (b_0, rss, tss, digits, rcond, sum w) of it are returned
     """
     cdef int status
     cdef double* M = &work[0]
     with nogil:
         _unpack(&out[0], p, 1, M)
         status = _solve_small(M, p, fit_intercept, l2, &shift[0], M + (p + 2) * (p + 2), &res[0])
-    return status == 0
+    return None if status else _scalars(&res[p])
 
 
 cdef int _small(
@@ -265,60 +269,53 @@ def small(
     Py_ssize_t shift_rows,
     bint fit_intercept,
     double l2,
-    double[::1] work,
-    double[::1] res,            # OUT
+    work,
+    res,                        # OUT
 ):
-    """Shift, moments and closed form of one target in one call; False if it declines.
+    """Shift, moments and closed form of one target in one call; None if it declines.
 
-    X and y are read through the buffer protocol itself, as a typed memoryview of each would take longer
+    All arrays are read through the buffer protocol itself, as typed memoryviews of them would take longer
     than the arithmetic: X of float64 or float32 in C or F order, y and w (or None) of float64.  Any other
     layout or dtype, and whatever `small_solve` declines, is declined.
 
     shift_rows  leading rows whose mean is the shift
     work        as long as `small_work_size` says
-    res         as in `small_solve`
+    res         as in `small_solve`, and returned
     """
-    cdef Py_buffer bx, by, bw
+    cdef Py_buffer[5] a                         # X, y, work, res, w
     cdef strided ys, ws
-    cdef Py_ssize_t n, p
+    cdef Py_ssize_t n, p, i, held = 0
     cdef int status = 1
-    cdef bint c_order, f_order, weighted = w is not None
+    cdef bint c_order, f_order
     ws.at = NULL
     ws.row = ws.column = 0
-    PyObject_GetBuffer(X, &bx, PyBUF_RECORDS_RO)
     try:
-        PyObject_GetBuffer(y, &by, PyBUF_RECORDS_RO)
-        try:
-            if weighted:
-                PyObject_GetBuffer(w, &bw, PyBUF_RECORDS_RO)
-            try:
-                if bx.ndim != 2 or bx.format[1] != 0:
-                    return False
-                n, p = bx.shape[0], bx.shape[1]
-                if not 0 < p <= SMALL or n == 0 or not _column(&by, n, &ys):
-                    return False
-                if weighted and not _column(&bw, n, &ws):
-                    return False
-                c_order = bx.strides[0] == p * bx.itemsize and (p == 1 or bx.strides[1] == bx.itemsize)
-                f_order = bx.strides[1] == n * bx.itemsize and bx.strides[0] == bx.itemsize
-                if not (c_order or f_order) or <size_t> bx.buf % bx.itemsize != 0:
-                    return False
-                with nogil:
-                    if bx.format[0] == c"d":
-                        status = _small(
-                            <const double*> bx.buf, p if c_order else n, c_order, n, p, ys, ws, shift_rows,
-                            fit_intercept, l2, &work[0], &res[0],
-                        )
-                    elif bx.format[0] == c"f":
-                        status = _small(
-                            <const float*> bx.buf, p if c_order else n, c_order, n, p, ys, ws, shift_rows,
-                            fit_intercept, l2, &work[0], &res[0],
-                        )
-            finally:
-                if weighted:
-                    PyBuffer_Release(&bw)
-        finally:
-            PyBuffer_Release(&by)
+        for array in (X, y, work, res, w)[:5 if w is not None else 4]:
+            PyObject_GetBuffer(array, &a[held], PyBUF_RECORDS_RO)
+            held += 1
+        if a[0].ndim != 2 or a[0].format[1] != 0:
+            return None
+        n, p = a[0].shape[0], a[0].shape[1]
+        if not 0 < p <= SMALL or n == 0 or not _column(&a[1], n, &ys):
+            return None
+        if held == 5 and not _column(&a[4], n, &ws):
+            return None
+        c_order = a[0].strides[0] == p * a[0].itemsize and (p == 1 or a[0].strides[1] == a[0].itemsize)
+        f_order = a[0].strides[1] == n * a[0].itemsize and a[0].strides[0] == a[0].itemsize
+        if not (c_order or f_order) or <size_t> a[0].buf % a[0].itemsize != 0:
+            return None
+        with nogil:
+            if a[0].format[0] == c"d":
+                status = _small(
+                    <const double*> a[0].buf, p if c_order else n, c_order, n, p, ys, ws, shift_rows,
+                    fit_intercept, l2, <double*> a[2].buf, <double*> a[3].buf,
+                )
+            elif a[0].format[0] == c"f":
+                status = _small(
+                    <const float*> a[0].buf, p if c_order else n, c_order, n, p, ys, ws, shift_rows,
+                    fit_intercept, l2, <double*> a[2].buf, <double*> a[3].buf,
+                )
+        return None if status else _scalars(<const double*> a[3].buf + p)
     finally:
-        PyBuffer_Release(&bx)
-    return status == 0
+        for i in range(held):
+            PyBuffer_Release(&a[i])

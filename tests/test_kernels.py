@@ -145,7 +145,7 @@ def test_sums_of_many_rows_stay_accurate(kernels, order, dtype):
     for found, exact in ((M[0, 0], math.fsum(x * x)), (M[0, 1], math.fsum(x)), (M[1, 2], math.fsum(x))):
         assert abs(found - exact) <= 24 * EPS * exact
     out = run_rows(kernels, "gradient", X, np.zeros(n), None, 0, n, np.ones(1), 0.0, order, dtype)
-    for found, exact in zip(out, (math.fsum(x * x) / 2, math.fsum(x * x), math.fsum(x)), strict=True):
+    for found, exact in zip(out, (math.fsum(x * x) / 2, math.fsum(x * x), math.fsum(x), n), strict=True):
         assert abs(found - exact) <= 24 * EPS * exact
 
 
@@ -260,7 +260,7 @@ def run_rows(kernels, name, X, y, w, lo, hi, coef, intercept, order, dtype, *, b
     """What the cost or the gradient kernel adds to `before`."""
     p = X.shape[1]
     work, work_untouched = guarded(kernels.row_work_size(p), np.nan, offset)
-    out, out_untouched = guarded(1 if name == "cost" else p + 2, before)
+    out, out_untouched = guarded(2 if name == "cost" else p + 3, before)
     kernel(kernels, name, order, dtype)(X, y, w, lo, hi, coef, intercept, work, out)
     work_untouched((name, X.shape, lo, hi))
     out_untouched((name, X.shape, lo, hi))
@@ -280,6 +280,7 @@ def test_cost_and_gradient_whole_numbers(kernels, order, dtype):
                 np.testing.assert_array_equal(out, twin, err_msg=case)
                 out = run_rows(kernels, "cost", X, y, w, 0, n, coef, 2.0, order, dtype)
                 assert out[0] == reference.cost(X, y, w, coef, 2.0) == twin[0], case
+                assert out[1] == twin[-1], case
                 lo, hi = n // 3, n - n // 4
                 part = slice(lo, hi)
                 twin = reference.gradient(X[part], y[part], None if w is None else w[part], coef, 2.0)
@@ -287,13 +288,13 @@ def test_cost_and_gradient_whole_numbers(kernels, order, dtype):
                 out = run_rows(kernels, "gradient", X, y_odd, w_odd, lo, hi, coef, 2.0, order, dtype, before=5.0)
                 np.testing.assert_array_equal(out, 5.0 + twin, err_msg=f"{case} rows {lo} to {hi}")
                 out = run_rows(kernels, "cost", X, y_odd, w_odd, lo, hi, coef, 2.0, order, dtype, before=5.0)
-                assert out[0] == 5.0 + twin[0], f"{case} rows {lo} to {hi}"
+                np.testing.assert_array_equal(out, 5.0 + twin[[0, -1]], err_msg=f"{case} rows {lo} to {hi}")
 
 
 @layouts
 @dtypes
 def test_cost_and_gradient_real_numbers(kernels, order, dtype):
-    for p in (1, 2, 3, 8, 13, 65, 2100):  # the last: fewer rows to a chunk than a vector register file holds
+    for p in (1, 2, 3, 8, 13, 65, 770, 2100):  # long rows are read differently
         for n in (1, 7, 257, 1000 if p < 100 else 70):
             for weights in WEIGHTS:
                 X, Y, w, shift = table(n, p, 1, order, dtype, weights, whole_numbers=False)
@@ -301,7 +302,8 @@ def test_cost_and_gradient_real_numbers(kernels, order, dtype):
                 there = slice(None) if w is None else w != 0
                 size_r = abs(X[there].astype(float)) @ abs(coef) + 2.0 + abs(y[there])
                 wr = size_r if w is None else w[there] * size_r
-                bound = np.concatenate([[wr @ size_r], wr @ abs(X[there].astype(float)), [wr.sum()]])
+                sum_w = n if w is None else w.sum()
+                bound = np.concatenate([[wr @ size_r], wr @ abs(X[there].astype(float)), [wr.sum(), sum_w]])
                 out = run_rows(kernels, "gradient", X, y, w, 0, n, coef, 2.0, order, dtype)
                 error = abs(out - reference.gradient(X, y, w, coef, 2.0))
                 assert (error <= KERNEL_TOLERANCE[dtype] * bound).all(), case
@@ -317,6 +319,20 @@ def test_cost_and_gradient_over_many_chunks(kernels, order):
     out = run_rows(kernels, "gradient", X, Y[:, 0], w, 0, 70_000, coef, 1.0, order, "float64")
     np.testing.assert_array_equal(out, reference.gradient(X, Y[:, 0], w, coef, 1.0))
     assert run_rows(kernels, "cost", X, Y[:, 0], w, 0, 70_000, coef, 1.0, order, "float64")[0] == out[0]
+
+
+@layouts
+@dtypes
+@pytest.mark.parametrize("p", [1, 5, 900])
+def test_cost_and_gradient_mark_negative_weights(kernels, order, dtype, p):
+    X, Y, _, shift = table(50, p, 1, order, dtype, "none", whole_numbers=True)
+    for row in (0, 17, 49):
+        w = np.ones(50)
+        w[row] = -1.0
+        for name in ("cost", "gradient"):
+            out = run_rows(kernels, name, X, Y[:, 0], w, 0, 50, shift[:p], 2.0, order, dtype)
+            assert np.isnan(out[-1]), (name, row)
+            assert np.isfinite(out[:-1]).all(), (name, row)
 
 
 @layouts
@@ -500,7 +516,7 @@ def test_double_double_works(kernels):
 
 
 def run_small(kernels, X, y, w, fit_intercept, l2, order, dtype, *, shift_rows=256, offset=0):
-    """(delivered, res) of one call, with guarded buffers; the same from moments by `small_solve`."""
+    """(found, res) of one call, with guarded buffers; the same from moments by `small_solve`."""
     n, p = X.shape
     work_size, size = kernels.small_work_size(p, n), 2 * p + 7
     work, work_untouched = guarded(work_size, np.nan, offset)
@@ -515,10 +531,13 @@ def run_small(kernels, X, y, w, fit_intercept, l2, order, dtype, *, shift_rows=2
     out, work[:] = np.zeros(out_size), np.nan
     kernel(kernels, "moments", order, dtype)(X, y[:, None], w, 0, n, shift, np.empty(M_work), out)
     again, again_untouched = guarded(size, np.nan)
-    assert kernels.small_solve(out, p, fit_intercept, l2, shift, work, again) == done
+    found = kernels.small_solve(out, p, fit_intercept, l2, shift, work, again)
+    assert (found is None) == (done is None)
     work_untouched(X.shape)
     again_untouched(X.shape)
     if done:
+        assert done == tuple(res[p : p + 6])
+        assert found == tuple(again[p : p + 6])
         np.testing.assert_allclose(again, res, rtol=1e-9, atol=1e-11 * np.nanmax(abs(res)))
     return done, res
 
@@ -639,9 +658,9 @@ GUARD_PAGES = textwrap.dedent(
                             f("moments")(X, Y, w, 0, n, shift, work, out)
                             k.moments_unpack(out, p, 1, place(np.zeros((p + 2, p + 2)), at_end))
                             coef, work = place(np.ones(p), at_end), place(np.zeros(k.row_work_size(p)), at_end)
-                            one = place(np.zeros(1), at_end)
+                            one = place(np.zeros(2), at_end)
                             f("cost")(X, Y[:, 0], w, 0, n, coef, 1.0, work, one)
-                            f("gradient")(X, Y[:, 0], w, 0, n, coef, 1.0, work, place(np.zeros(p + 2), at_end))
+                            f("gradient")(X, Y[:, 0], w, 0, n, coef, 1.0, work, place(np.zeros(p + 3), at_end))
                             f("predict")(X, 0, n, coef.reshape(1, p), one, work, place(np.zeros((n, 1)), at_end))
                             A = place(np.eye(p), at_end)
                             c, history = place(np.ones(p), at_end), place(np.zeros(6), at_end)

@@ -157,6 +157,67 @@ def test_same_bits_in_concurrent_threads(many_blocks):
         assert all(pool.map(fits, range(16)))
 
 
+# helpers
+
+
+def wait_until(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.001)
+
+
+def test_helper_that_was_busy_joins_a_pass_later():
+    passes._renew_pool()
+    free, seen = threading.Event(), set()
+    end = passes._help(lambda: free.wait(10), 1, set())
+    assert passes._help(lambda: None, 1, set()) is None
+
+    def one_block(lo, hi):
+        seen.add(threading.get_ident())
+        if lo == 10:
+            free.set()
+            wait_until(lambda: not end.locked())
+        elif lo > 10:
+            wait_until(lambda: len(seen) == 2)
+        return (lo,)
+
+    assert passes.fold(64, 64, one_block, lambda a, b: a + b, 2) == tuple(range(64))
+    assert len(seen) == 2
+    assert passes._pool.count == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system has no affinity")
+def test_helpers_keep_their_processors():
+    """They are kept off the caller's processor for a pass, and only for that."""
+    passes._renew_pool()
+    mine = os.sched_getaffinity(0)
+    for _ in range(20):
+        assert passes.fold(8, 8, lambda lo, hi: (lo,), lambda a, b: a + b, 3) == tuple(range(8))
+    wait_until(lambda: len(passes._pool.idle) == passes._pool.count > 0)
+    assert all(os.sched_getaffinity(helper.number) == mine for helper in passes._pool.idle)
+    assert os.sched_getaffinity(0) == mine
+
+
+def test_pool_is_renewed_after_an_interrupt():
+    """A helper that an interrupt left without its task is not missed by later passes."""
+    passes._renew_pool()
+    before = threading.active_count()
+    for _ in range(10):
+        assert passes.fold(8, 8, lambda lo, hi: 1, lambda a, b: a + b, 3) == 8
+        wait_until(lambda: len(passes._pool.idle) == passes._pool.count)
+        passes._pool.idle.pop()
+
+        def one_block(lo, hi):
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            passes.fold(8, 8, one_block, lambda a, b: a + b, 1)
+        assert passes._pool.count == 0
+    # only those that the test took away are left over
+    wait_until(lambda: threading.active_count() <= before + 10)
+
+
 # processes
 
 
@@ -186,7 +247,7 @@ def forked(function, seconds=20):
 def test_fit_after_fork(many_blocks):
     X, y, w = table(5000, 4, "weights")
     parent = bits(linreg_fast.fit(X, y, sample_weight=w, n_threads=4))
-    assert passes._pool is not None
+    assert passes._pool.count >= 1
     for n_threads in (1, 4, 8):
         assert forked(lambda n=n_threads: bits(linreg_fast.fit(X, y, sample_weight=w, n_threads=n))) == parent
     assert bits(linreg_fast.fit(X, y, sample_weight=w, n_threads=4)) == parent
@@ -444,7 +505,7 @@ def test_dask_workers_use_one_thread():
 
 
 def test_small_problems_start_no_thread(monkeypatch):
-    monkeypatch.setattr(passes, "_executor", lambda workers: pytest.fail("a thread was asked for"))
+    monkeypatch.setattr(passes, "_help", lambda *_: pytest.fail("a thread was asked for"))
     X, y, _ = table(200, 3, "")
     assert linreg_fast.fit(X, y, n_threads=8).n_samples == 200
     assert linreg_fast.cost(X, y, np.ones(3), n_threads=8) > 0
