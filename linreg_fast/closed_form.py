@@ -38,7 +38,11 @@ QR_MERGE_BYTES = 1 << 23  # of rows whose R is merged in pairs with others
 def caller_level() -> int:
     """The stacklevel that makes a warning point at the line that called the library, however deep it is raised."""
     level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "linreg_fast":
+    # through decorators of NumPy too
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in (
+        "linreg_fast",
+        "numpy",
+    ):
         level, frame = level + 1, frame.f_back
     return level
 
@@ -53,7 +57,7 @@ class ConditionWarning(UserWarning):
 
 @dataclass(slots=True)
 class Solution:
-    """Coefficients in the user's units and what is known about them."""
+    """Coefficients in the user's units and what is known about them; sums of squares in units of y_unit^2."""
 
     coef: Matrix  # (n_targets, n_features)
     intercept: Vector  # (n_targets,)
@@ -63,6 +67,7 @@ class Solution:
     rcond: float
     digits: float
     path: tuple[str, ...]
+    y_unit: Vector  # (n_targets,), powers of two
     reason: str = ""
     ess: Vector | None = None  # tss - rss where it is known better than their difference
     beta: Matrix | None = None  # coefficients of the columns of `Centred`, and what solves for corrections
@@ -129,14 +134,17 @@ def centre(M: Sums, fit_intercept: bool, l2: float) -> Centred:
     if fit_intercept and live.size:
         rho = float(np.max(M.N * mu[live] ** 2 / spread[live]))
     A = S[np.ix_(live, live)]
-    if l2:
-        A[np.diag_indices_from(A)] += l2 * M.d[live] ** 2
     d_exponent = np.frexp(M.d[live])[1] - 1
+    size = np.log2(np.diagonal(A))
+    if l2:
+        size = np.logaddexp2(size, math.log2(l2) + 2 * d_exponent)  # l2 d^2 itself may overflow
     # e d must be a float64 itself, which bounds it for subnormal columns
-    e = np.minimum(-np.round(0.5 * np.log2(np.diagonal(A))).astype(np.int64), 1023 - d_exponent)
+    e = np.minimum(-np.round(0.5 * size).astype(np.int64), 1023 - d_exponent)
     scale = np.ldexp(1.0, e)
     A = A * scale * scale[:, None]
     exponents = e + d_exponent
+    if l2:
+        A[np.diag_indices_from(A)] += np.ldexp(l2, 2 * exponents)
     return Centred(live, A, c[live] * scale[:, None], S_yy, exponents, np.frexp(M.dy)[1] - 1, mu, rho, l2)
 
 
@@ -177,7 +185,7 @@ def solve(
                     ConditionWarning,
                     stacklevel=caller_level(),
                 )
-            delta = np.full(data.n_targets, EPS * (1 + C.rho) / gram_rcond)
+            delta = _cholesky_delta(C, best, gram_rcond)
             factor = Factor(triangle, None, None, 1 / math.sqrt(gram_rcond), 1 / gram_rcond)
             return _finish(data, M, C, fit_intercept, best, p, math.sqrt(gram_rcond), delta, path, "", factor)
         if solver == "cholesky":
@@ -494,6 +502,13 @@ def thin_svd(A: Matrix) -> tuple[Matrix, Vector, Matrix]:
         return scipy.linalg.svd(A, full_matrices=False, check_finite=False, lapack_driver="gesvd")  # type: ignore[no-any-return]
 
 
+def _cholesky_delta(C: Centred, beta: Matrix, gram_rcond: float) -> Vector:
+    """Relative error to expect of beta from the rounding of A, and of c, to which large residuals add theirs."""
+    rss = np.maximum(C.S_yy - np.einsum("jt,jt->t", beta, C.c), 0.0)
+    most = np.maximum(np.abs(beta).max(axis=0), np.finfo(float).tiny)
+    return np.asarray(EPS * (1 + C.rho) / gram_rcond * np.maximum(1.0, np.sqrt(rss) / most))
+
+
 def _qr_delta(R: Matrix, p: int, kappa: float) -> Vector:
     """Relative error to expect of beta from QR: eps kappa (1 + kappa tan t), t the angle of residual and fit."""
     fitted = np.linalg.norm(R[:p, p:], axis=0)
@@ -518,7 +533,8 @@ def _finish(
     """From beta to the coefficients in the user's units, the intercept, the residual and the digits."""
     coef = in_user_units(data, C, beta)
     # S_yy - beta'c - l2 b'b loses what cancels, which the caller makes good with a cost pass where it matters
-    penalty = C.l2 * np.einsum("jt,jt->t", *[np.ldexp(beta, C.e[:, None])] * 2) if C.l2 else 0.0
+    root = math.sqrt(C.l2) * np.ldexp(beta, C.e[:, None]) if C.l2 else np.zeros_like(beta)  # 0 * inf would be NaN
+    penalty = np.einsum("jt,jt->t", root, root)
     rss = np.maximum(C.S_yy - np.einsum("jt,jt->t", beta, C.c) - penalty, 0.0)
     back = np.ldexp(1.0, -C.ey)
     mu, mu_y = C.mu / M.d, M.t / M.N * back
@@ -527,13 +543,12 @@ def _finish(
         intercept = intercepts(coef, M.k, mu, M.ky, mu_y)
     m, m_y = M.k + mu, M.ky + mu_y
     lever = np.ldexp(np.abs(m[C.live]), C.e).sum() * np.abs(beta).max(axis=0, initial=0.0) * back
-    with np.errstate(over="ignore", under="ignore"):
-        rss, tss = rss * back * back, C.S_yy * back * back
     return Solution(
         coef=coef,
         intercept=intercept,
         rss=rss,
-        tss=tss,
+        tss=C.S_yy.copy(),
+        y_unit=back,
         rank=rank,
         rcond=rcond,
         digits=expected_digits(beta, delta, coef, m, m_y, lever, fit_intercept),
@@ -549,12 +564,17 @@ def in_user_units(data: inputs.Table, C: Centred, beta: Matrix) -> Matrix:
     coef = np.zeros((data.n_targets, data.n_features))
     with np.errstate(over="ignore"):
         coef[:, C.live] = np.ldexp(beta, C.e[:, None] - C.ey[None, :]).T
+    check_range(data, coef)
+    return coef
+
+
+def check_range(data: inputs.Table, coef: Matrix) -> None:
+    """An error that names the first coefficient that float64 cannot hold."""
     bad = np.argwhere(~np.isfinite(coef))
     if bad.size:
         j = int(bad[0, 1])
         name = f" ({data.names[j]!r})" if data.names else ""
         raise ValueError(f"the coefficient of column {j}{name} of X leaves the range of float64; scale the column")
-    return coef
 
 
 def expected_digits(

@@ -175,6 +175,8 @@ def descend(
         `max_iter` steps did not suffice.
     """
     problem = _problem(data, M, fit_intercept, l2, chosen.scale, n_threads)
+    if not math.isfinite(problem.J0):
+        raise ValueError("the squares of y leave the range of float64, and so does the cost that descends: scale y")
     L = _largest_eigenvalue(problem, data, n_threads, l2)
     exact = M is not None and len(problem.c) <= EXACT_L
     rate = chosen.learning_rate if chosen.learning_rate is not None else (1.0 / L if L > 0 else 1.0)
@@ -258,7 +260,11 @@ def _problem_of_columns(data: inputs.Table, fit_intercept: bool, scale: bool) ->
         sums += w @ Z
         squares += w @ (Z * Z)
     if first is None or not (np.isfinite(squares).all() and N > 0):
-        raise ValueError(inputs.first_fault(data) or "sample_weight has no positive weight: no row is left to fit")
+        raise ValueError(
+            inputs.first_fault(data)
+            or (N > 0 and "squares of X or y leave the range of float64: scale the columns, or use passes='moments'")
+            or "sample_weight has no positive weight: no row is left to fit"
+        )
     mean = first + sums / N if fit_intercept else np.zeros(p + 1)
     variance = squares / N - (sums / N) ** 2 * fit_intercept
     deviation = np.sqrt(np.maximum(variance, 0.0))

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from linreg_fast import closed_form, inference, inputs
 from linreg_fast.closed_form import CONSTANT, EPS, FULL_DIGITS, RANK_TOLERANCE, ConditionWarning, Factor, Solution
 from linreg_fast.double_double import add, divide, multiply, pairs, product, two_sum
-from linreg_fast.sums import Matrix, Vector
+from linreg_fast.sums import Matrix, Vector, any_range
 
 DD_UNIT = 2.0**-100  # relative rounding of double-double sums and of the algebra on them
 RANK_MARGIN = 8.0  # times p and the noise: eigenvalues below may be 0
@@ -114,6 +114,7 @@ def centre(
     return centred, error, near, mean
 
 
+@any_range
 def equations(
     M: Matrix, noise: Vector, unit: float, shift: Vector, p: int, fit_intercept: bool, l2: float
 ) -> Equations:
@@ -164,6 +165,7 @@ def equations(
     )
 
 
+@any_range
 def solve(
     E: Equations, n_features: int, names: Sequence[str] | None, on_collinear: str = closed_form.ON_COLLINEAR[0]
 ) -> Solution:
@@ -246,6 +248,7 @@ def solve(
     return solution
 
 
+@any_range
 def unscaled(E: Equations, solution: Solution, N: Matrix, n_features: int, fit_intercept: bool) -> Vector | None:
     """Standard errors over the residual standard deviation, as `inference.unscaled` has them from a table."""
     from scipy.linalg import lapack
@@ -383,6 +386,7 @@ def _finish(
         intercept=intercept,
         rss=rss,
         tss=E.S_yy[:, 0],
+        y_unit=np.ones(n_targets),
         ess=ess,
         rank=rank,
         rcond=rcond,

@@ -16,14 +16,14 @@ import numpy as np
 from linreg_fast import inputs, normal_equations, objective, passes, sums
 from linreg_fast.closed_form import EPS, FULL_DIGITS
 from linreg_fast.double_double import add, cholesky, multiply, pairs, product, solve_transposed, total, two_sum
-from linreg_fast.result import LinearFit, check_out
+from linreg_fast.result import PRECISIONS, LinearFit, check_out
 from linreg_fast.sums import Matrix, Vector
 
-PRECISIONS = ("fast", "auto", "extended")
 SMALLEST = 2.0**-960  # pairs keep their digits above
 DEGREE = 60  # beyond, coefficients of powers say nothing even in double-double
 
 
+@sums.any_range
 def fit_polynomial(
     x: Any,
     y: Any,
@@ -104,6 +104,8 @@ def fit_polynomial(
     if not (np.isfinite(P).all() and P[degree, degree, 0] > SMALLEST):
         raise ValueError("coefficients of powers of x leave the range of float64; scale x")
     v = np.asarray(data.Y[there, 0], dtype=np.float64)
+    ey = -int(np.frexp(np.abs(v).max())[1])
+    v = np.ldexp(v, ey)  # at most 1: its squares stay in the range of float64
     M, shift = _sums(T, v, w, precision, workers)
     rounding = EPS if precision == "fast" else normal_equations.DD_UNIT * degree**2
     noise = rounding * np.diagonal(M[..., 0])
@@ -114,8 +116,8 @@ def fit_polynomial(
         raise np.linalg.LinAlgError(
             f"the x are too close to {degree} places to determine a polynomial of that degree in {hint}"
         )
-    with np.errstate(all="ignore"):
-        return _result(E, R, P, c, unit, sum_weight, n_samples, precision)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return _result(E, R, P, c, unit, ey, sum_weight, n_samples, precision)
 
 
 def _domain(least: float, largest: float) -> tuple[float, float]:
@@ -172,6 +174,7 @@ def _result(
     P: Matrix,
     c: float,
     unit: float,
+    ey: int,
     sum_weight: float,
     n_samples: int,
     precision: str,
@@ -193,7 +196,8 @@ def _result(
         rss = np.zeros(2)
     squares = total(multiply(D, D))
     squares[-1, 0] += 1 / sum_weight
-    if not (np.isfinite(b).all() and np.isfinite(squares).all()):
+    b_hi = np.ldexp(b[:, 0], -ey)
+    if not (np.isfinite(b_hi).all() and np.isfinite(squares).all()):
         raise ValueError("a coefficient of a power of x leaves the range of float64; scale x")
     series = product(half, z)[:, 0] * scale
     beta = series[:, 0] / scale[:, 0]
@@ -210,8 +214,8 @@ def _result(
             worst = max(worst, (error * float(np.linalg.norm(column)) + own) / size)
     mean = add(E.m_y[0], -total(multiply(E.m, series)))[0]
     return LinearFit(
-        coef=b[:-1, 0].copy(),
-        intercept=float(b[-1, 0]),
+        coef=b_hi[:-1],
+        intercept=float(b_hi[-1]),
         solver="cholesky",
         solver_path=("cholesky",),
         reason=f"Chebyshev polynomials of (x - {c:g}) / {unit:g}" + ", sums in double-double" * (precision != "fast"),
@@ -234,7 +238,8 @@ def _result(
         fit_intercept=True,
         l2=0.0,
         spread=np.sqrt(squares[:, 0]),
-        chebyshev=np.concatenate([[c, unit, mean], series[:, 0]]),
+        chebyshev=np.concatenate([[c, unit], np.ldexp(np.append(mean, series[:, 0]), -ey)]),
+        y_unit=math.ldexp(1.0, -ey),
     )
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,12 +17,9 @@ from linreg_fast.planning import Plan, plan_shape
 
 FORMAT = "linreg_fast.LinearFit"
 FORMAT_VERSION = 1
-KINDS = (
-    dict.fromkeys(("solver", "reason", "precision"), str)
-    | dict.fromkeys(("rank", "n_iter", "n_samples", "n_features", "n_targets"), int)
-    | dict.fromkeys(("digits", "rcond", "sum_weight", "l2"), float)
-    | dict.fromkeys(("converged", "fit_intercept"), bool)
-)
+PRECISIONS = ("fast", "auto", "extended")
+SOLVERS = {"cholesky", "qr", "svd", "gd", "mean"}
+MOST = 2**63  # of anything that is counted
 
 
 class _Fields(NamedTuple):
@@ -54,6 +52,10 @@ class _Fields(NamedTuple):
     collinear: tuple[int, ...] = ()
     dropped: tuple[int, ...] = ()
     chebyshev: NDArray[np.float64] | None = None
+    y_unit: Any = 1.0
+
+
+PLAN_ARGUMENTS, RSS, ESS, TSS = (_Fields._fields.index(name) for name in ("plan_arguments", "rss", "ess", "tss"))
 
 
 def check_out(out: NDArray[np.float64] | None, shape: tuple[int, ...], X: NDArray[Any]) -> NDArray[np.float64]:
@@ -109,7 +111,7 @@ class LinearFit(_Base):
         J before each step and after the last one.
     rss, ess, tss : float or ndarray of shape (n_targets,)
         Weighted sums of squares: of the residuals, of y about its mean (about 0 without an intercept) less
-        that of the residuals, and of y about its mean.
+        that of the residuals, and of y about its mean. 0 or infinity where float64 cannot hold the square.
     sum_weight : float
         Sum of the weights; the number of rows without any.
     n_samples, n_features, n_targets : int
@@ -128,19 +130,25 @@ class LinearFit(_Base):
         Those of them that ``on_collinear="drop"`` left out, their coefficient being 0.
     chebyshev : ndarray of shape (n_features + 3,) or None
         For a polynomial: [c, u, b_0, b_1 ..], the series sum_k b_k T_k((x - c) / u) that `predict` evaluates.
+    y_unit : float or ndarray of shape (n_targets,)
+        Power of two whose square is the unit in which `to_dict` and the constructor have rss, ess and tss: 1 but
+        where y is so large or small that their squares leave the range of float64, which costs `r2` and `stderr`
+        nothing.
     """
 
     __slots__ = ("_values",)
     _values: tuple[Any, ...]
 
     def __init__(self, *values: Any, **named: Any) -> None:
-        # one tuple: to set 27 attributes of a frozen dataclass takes longer than a small fit
+        # one tuple: to set 28 attributes of a frozen dataclass takes longer than a small fit, and so does to look
+        # at each; whoever gives all of them by position has made their arrays read-only
         if named or len(values) != len(_Fields._fields):
-            values = _Fields(*values, **named)
+            values = tuple(map(_read_only, _Fields(*values, **named)))
         _set_values(self, values)
 
     def __repr__(self) -> str:
-        return f"LinearFit({', '.join(f'{name}={getattr(self, name)!r}' for name in _Fields._fields)})"
+        named = zip(_Fields._fields, self._values, strict=True)
+        return f"LinearFit({', '.join(f'{name}={value!r}' for name, value in named)})"
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"a LinearFit never changes: {name} cannot be set")
@@ -149,11 +157,33 @@ class LinearFit(_Base):
         raise AttributeError(f"a LinearFit never changes: {name} cannot be deleted")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return LinearFit, tuple(self._values)
+        return _restored, self._values
 
     def __replace__(self, **changes: Any) -> LinearFit:
         """Another fit with some fields changed, as `copy.replace` asks for it."""
-        return LinearFit(*_Fields(*self._values)._replace(**changes))
+        return _restored(*_Fields(*self._values)._replace(**changes))
+
+    @property
+    def rss(self) -> Any:
+        return self._squared_y(self._values[RSS])
+
+    @property
+    def ess(self) -> Any:
+        return self._squared_y(self._values[ESS])
+
+    @property
+    def tss(self) -> Any:
+        return self._squared_y(self._values[TSS])
+
+    def _squared_y(self, value: Any) -> Any:
+        """What is held in units of y_unit^2, in those of y^2."""
+        with np.errstate(over="ignore", under="ignore"):
+            return value * self.y_unit * self.y_unit
+
+    @property
+    def plan_arguments(self) -> dict[str, Any] | None:
+        arguments = self._values[PLAN_ARGUMENTS]
+        return None if arguments is None else dict(arguments)
 
     @property
     def plan(self) -> Plan | None:
@@ -170,22 +200,27 @@ class LinearFit(_Base):
     @property
     def cost(self) -> Any:
         """J(b) = rss / (2 sum w), the mean squared residual halved."""
-        return self.rss / (2.0 * self.sum_weight)
+        return self._squared_y(self._values[RSS] / (2.0 * self.sum_weight))
 
     @property
     def r2(self) -> Any:
         """Coefficient of determination, ess / tss; where y does not vary 1 if rss is 0 too, else 0."""
-        rss, ess, tss = np.asarray(self.rss), np.asarray(self.ess), np.asarray(self.tss)
+        rss, ess, tss = (np.asarray(self._values[place]) for place in (RSS, ESS, TSS))
         r2 = np.where(tss > 0, ess / np.where(tss > 0, tss, 1.0), np.where(rss > 0, 0.0, 1.0))
         return float(r2) if r2.ndim == 0 else r2
 
     @property
     def residual_std(self) -> Any:
         """Residual standard deviation, sqrt(rss / (n - rank - 1)); NaN with no degree of freedom left."""
-        freedom = self.n_samples - self.rank - self.fit_intercept
-        rss = np.asarray(self.rss)
-        s = np.sqrt(rss / freedom) if freedom > 0 else np.full(rss.shape, math.nan)
+        rss = np.asarray(self._values[RSS])
+        freedom = self._freedom
+        s = np.sqrt(rss / freedom) * self.y_unit if freedom > 0 else np.full(rss.shape, math.nan)
         return float(s) if s.ndim == 0 else s
+
+    @property
+    def _freedom(self) -> int:
+        """Degrees of freedom of the residuals."""
+        return self.n_samples - self.rank - self.fit_intercept
 
     @property
     def stderr(self) -> Any:
@@ -268,10 +303,9 @@ class LinearFit(_Base):
     def to_dict(self) -> dict[str, Any]:
         """The fit as plain numbers, strings and lists, ready for JSON; the plan is left out."""
         state: dict[str, Any] = {"format": FORMAT, "version": FORMAT_VERSION}
-        for name in _Fields._fields:
+        for name, value in zip(_Fields._fields, self._values, strict=True):
             if name == "plan_arguments":
                 continue
-            value = getattr(self, name)
             if name == "spread" and value is not None:
                 value = [None if math.isnan(v) else v for v in value.tolist()]
             if isinstance(value, (np.ndarray, np.generic)):
@@ -288,52 +322,13 @@ class LinearFit(_Base):
         Raises
         ------
         ValueError
-            Not such a dictionary, another version, or shapes that do not fit together.
+            Not such a dictionary, another version, or a field that cannot be what it says, which is named.
         """
         if not isinstance(state, dict) or state.get("format") != FORMAT:
             raise ValueError(f"not a saved {FORMAT}")
         if state.get("version") != FORMAT_VERSION:
             raise ValueError(f"saved by version {state.get('version')} of the format; this one reads {FORMAT_VERSION}")
-        try:
-            values = {name: state[name] for name in _Fields._fields if name != "plan_arguments"}
-            for name in ("coef", "cost_history", "chebyshev"):
-                if values[name] is not None:
-                    values[name] = np.array(values[name], dtype=np.float64)
-            for name in ("intercept", "rss", "ess", "tss"):
-                if isinstance(values[name], list):
-                    values[name] = np.array(values[name], dtype=np.float64)
-                elif type(values[name]) is not float:
-                    raise TypeError(f"{name} is {values[name]!r}")
-            if values["spread"] is not None:
-                values["spread"] = np.array(values["spread"], dtype=np.float64)  # None is NaN
-            if values["rcond"] is None:
-                values["rcond"] = math.nan
-            for name, kind in KINDS.items():
-                if type(values[name]) is not kind:
-                    raise TypeError(f"{name} is {values[name]!r}")
-            values["solver_path"] = tuple(values["solver_path"])
-            if values["feature_names"] is not None:
-                values["feature_names"] = tuple(values["feature_names"])
-            for name in ("collinear", "dropped"):
-                values[name] = tuple(values[name])
-                if not all(type(j) is int and 0 <= j < values["n_features"] for j in values[name]):
-                    raise TypeError(f"{name} is {values[name]!r}")
-            fit = cls(plan_arguments=None, **values)
-            p, k = fit.n_features, fit.n_targets
-            shapes = fit.coef.shape, np.shape(fit.intercept), np.shape(fit.rss), np.shape(fit.tss)
-            names = p if fit.feature_names is None else len(fit.feature_names)
-            spread = (p + 1,) if fit.spread is None else fit.spread.shape
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"not a whole {FORMAT}: {type(error).__name__} {error}") from None
-        if (
-            shapes not in (((p,), (), (), ()), ((k, p), (k,), (k,), (k,)))
-            or (k != 1 and fit.coef.ndim == 1)
-            or names != p
-            or spread != (p + 1,)
-            or (fit.chebyshev is not None and fit.chebyshev.shape != (p + 3,))
-        ):
-            raise ValueError(f"coef, intercept, rss and tss of shapes {shapes} do not fit {p} features, {k} targets")
-        return fit
+        return cls(**_checked(state))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fit as JSON; every float64 comes back with the same bits."""
@@ -358,10 +353,106 @@ class LinearFit(_Base):
         return cls.from_dict(state)
 
 
+def _checked(state: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a fit from what may be anything, or a ValueError that names the one at fault."""
+    values: dict[str, Any] = {"plan_arguments": None}
+
+    def take(name: str, holds: Callable[[Any], Any], convert: Callable[[Any], Any] = _itself) -> Any:
+        if name not in state:
+            raise ValueError(f"not a whole {FORMAT}: {name} is missing")
+        found = state[name]
+        try:
+            value = convert(found)
+            good = bool(holds(value))
+        except (AttributeError, OverflowError, TypeError, ValueError):
+            good = False
+        if not good:
+            shown = repr(found)
+            shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
+            raise ValueError(f"not a whole {FORMAT}: {name} cannot be {shown}")
+        values[name] = value
+        return value
+
+    for name in ("n_features", "n_iter"):
+        take(name, lambda v: type(v) is int and 0 <= v < MOST)
+    for name in ("n_samples", "n_targets"):
+        take(name, lambda v: type(v) is int and 0 < v < MOST)
+    p, n_targets = values["n_features"], values["n_targets"]
+    take("rank", lambda v: type(v) is int and 0 <= v <= p)
+    for name in ("converged", "fit_intercept"):
+        take(name, lambda v: type(v) is bool)
+    take("solver", lambda v: v in SOLVERS)
+    take("solver_path", lambda v: v and set(v) <= SOLVERS and v[-1] == values["solver"], _tuple)
+    take("precision", lambda v: v in PRECISIONS)
+    take("reason", lambda v: type(v) is str)
+    take("digits", lambda v: type(v) is float and 0 <= v < 16)
+    take("rcond", lambda v: type(v) is float and (v >= 0 or v != v), lambda v: math.nan if v is None else v)
+    take("sum_weight", lambda v: type(v) is float and 0 < v < math.inf)
+    take("l2", lambda v: type(v) is float and 0 <= v < math.inf)
+    shapes = [(n_targets, p), (p,)] if n_targets == 1 else [(n_targets, p)]
+    coef = take("coef", lambda v: v.shape in shapes and _finite(v), _numbers)
+    many = () if coef.ndim == 1 else (n_targets,)
+    take("intercept", lambda v: np.shape(v) == many and _finite(v), _number_or_numbers)
+    for name in ("rss", "tss"):
+        take(name, lambda v: np.shape(v) == many and (np.asarray(v) >= 0).all(), _number_or_numbers)
+    take("ess", lambda v: np.shape(v) == many and not np.isnan(v).any(), _number_or_numbers)
+    take("y_unit", lambda v: np.shape(v) in ((), many) and (np.frexp(v)[0] == 0.5).all(), _number_or_numbers)
+    length = values["n_iter"] + 1
+    take("cost_history", lambda v: v is None or v.shape == (length,), _numbers)
+    take("spread", lambda v: v is None or (v.shape == (p + 1,) and not (v < 0).any()), _numbers)
+    take("chebyshev", lambda v: v is None or (v.shape == (p + 3,) and _finite(v) and v[1] > 0), _numbers)
+    named = "feature_names"
+    take(named, lambda v: v is None or (len(v) == p and all(type(name) is str for name in v)), _tuple)
+    take("collinear", lambda v: all(type(j) is int and 0 <= j < p for j in v), _tuple)
+    take("dropped", lambda v: set(v) <= set(values["collinear"]), _tuple)
+    return values
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+def _tuple(value: Any) -> tuple[Any, ...] | None:
+    if value is not None and type(value) not in (list, tuple):
+        raise TypeError
+    return None if value is None else tuple(value)
+
+
+def _numbers(value: Any) -> NDArray[np.float64] | None:
+    """A list of numbers, or of lists of them, as float64, None in it being NaN."""
+    if value is None:
+        return None
+    if type(value) is not list:
+        raise TypeError
+    return np.array(value, dtype=np.float64)
+
+
+def _number_or_numbers(value: Any) -> Any:
+    return value if type(value) is float else _numbers(value)
+
+
+def _finite(value: Any) -> bool:
+    return bool(np.isfinite(value).all())
+
+
+def _read_only(value: Any) -> Any:
+    """An array that cannot be written to, or anything else as it is."""
+    if isinstance(value, np.ndarray) and value.flags.writeable:
+        value = value.copy()
+        value.flags.writeable = False
+    return value
+
+
+def _restored(*values: Any) -> LinearFit:
+    """A fit from all fields: what pickling and copying make it with."""
+    return LinearFit(**dict(zip(_Fields._fields, values, strict=True)))
+
+
 def _field(place: int) -> property:
     return property(lambda self: self._values[place])
 
 
 _set_values = LinearFit.__dict__["_values"].__set__
 for _place, _name in enumerate(_Fields._fields):
-    setattr(LinearFit, _name, _field(_place))
+    if _name not in LinearFit.__dict__:
+        setattr(LinearFit, _name, _field(_place))

@@ -160,6 +160,8 @@ cdef int _solve_small(
             error += fabs(m * res[i])
             lever += fabs(m) * e[i]
     delta = EPS * (1.0 + rho) / rcond
+    if most > 0.0:  # large residuals add their rounding to that of rhs
+        delta *= fmax(1.0, sqrt(fmax(rss, 0.0)) / most)
     res[p] = (vec_sum(sum0.hi) + vec_sum(sum0.lo)) / LANES if fit_intercept else 0.0
     res[p + 1] = fmax(rss, 0.0)
     res[p + 2] = tss
