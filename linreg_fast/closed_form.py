@@ -551,7 +551,7 @@ def _finish(
         y_unit=back,
         rank=rank,
         rcond=rcond,
-        digits=expected_digits(beta, delta, coef, m, m_y, lever, fit_intercept),
+        digits=expected_digits(beta, delta, coef, m, m_y, lever, intercept),
         path=path,
         reason=reason,
         beta=beta,
@@ -584,7 +584,7 @@ def expected_digits(
     m: Vector,
     m_y: Vector,
     lever: Vector,
-    fit_intercept: bool,
+    intercept: Vector,
 ) -> float:
     """Correct decimal digits to expect of the worst coefficient; those that are exactly 0 do not count.
 
@@ -597,11 +597,9 @@ def expected_digits(
     most = size.max(axis=0, initial=0.0)
     least = np.where(size > 0, size, np.inf).min(axis=0, initial=np.inf)
     error = [delta * np.where(most > 0, most / least, 0.0)]
-    if fit_intercept:
-        terms = coef * m
-        b0 = np.abs(m_y - terms.sum(axis=1))
-        rounding = EPS * (np.abs(m_y) + np.abs(terms).sum(axis=1)) + np.where(most > 0, delta * lever, 0.0)
-        error.append(rounding[b0 > 0] / b0[b0 > 0])
+    b0 = np.abs(intercept)
+    rounding = EPS * (np.abs(m_y) + np.abs(coef * m).sum(axis=1)) + np.where(most > 0, delta * lever, 0.0)
+    error.append(rounding[b0 > 0] / b0[b0 > 0])
     worst = float(np.concatenate(error).max(initial=EPS))
     return max(0.0, min(-math.log10(worst), FULL_DIGITS)) if worst < math.inf else 0.0
 

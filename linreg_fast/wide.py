@@ -94,6 +94,7 @@ def solve_wide(
     b = np.zeros((p, Y.shape[1]))  # of the scaled columns and targets
     residual = V
     rank, rcond, digits = 0, 1.0, FULL_DIGITS
+    b0 = ky + mu_y
     if len(live):
         U, sigma, Vt = thin_svd(Z)
         rank = int(np.count_nonzero(sigma > RANK_TOLERANCE * math.sqrt(len(live)) * sigma[0]))
@@ -116,9 +117,9 @@ def solve_wide(
         rcond = float(sigma[rank - 1] / sigma[0])
         tan = np.linalg.norm(residual, axis=0) / np.maximum(np.linalg.norm(V, axis=0), np.finfo(float).tiny)
         delta = EPS / rcond * (1 + tan / rcond)
+        b0 = intercepts(b.T, k, mu, ky, mu_y) if fit_intercept else b0
         lever = np.abs(k[live]) @ np.ldexp(1.0, e) * np.abs(beta).max(axis=0, initial=0.0)
-        digits = expected_digits(beta, delta, b.T, k + mu, ky + mu_y, lever, fit_intercept)
-    b0 = intercepts(b.T, k, mu, ky, mu_y) if fit_intercept else np.zeros_like(ky)
+        digits = expected_digits(beta, delta, b.T, k + mu, ky + mu_y, lever, b0)
     rss = np.einsum("ij,ij->j", residual, residual) * unit
     if precision == "extended" or (precision == "auto" and digits < refinement.AUTO_DIGITS):
         found = _refine(X[:, live], Y, w, fit_intercept, l2, ex)
@@ -191,9 +192,11 @@ class _Dual:
         A = np.vstack(rows)
         # longest rows first: below short ones they would round those away (Cox and Higham 1998)
         order = np.argsort(-np.abs(A).max(axis=1), kind="stable")
-        R = np.linalg.qr(A[order], mode="r")
+        R = np.asarray(np.linalg.qr(A[order], mode="r"))
+        if len(R) < m:
+            return None
         size = np.abs(np.diagonal(R)) / np.linalg.norm(R, axis=0).clip(np.finfo(float).tiny)
-        return np.asarray(R) if len(R) == m and size.min(initial=1.0) > RANK_TOLERANCE else None
+        return R if size.min(initial=1.0) > RANK_TOLERANCE else None
 
     def penalty(self, u: Matrix) -> Matrix:
         """l2 L u of one target."""

@@ -742,6 +742,16 @@ def test_whatever_numpy_is_told_about_rounding(solver, shape, scale, l2):
     assert np.isfinite(fit.coef).all()
 
 
+@pytest.mark.parametrize("solver", CLOSED)
+@pytest.mark.parametrize("precision", ["fast", "auto"])
+def test_digits_of_an_intercept_of_nearly_nothing(solver, precision):
+    for seed in range(40):
+        X, _, b, _ = problem(12, 3, seed)
+        y = X @ b
+        fit = linreg_fast.fit(X, y, solver=solver, precision=precision)
+        assert max(0.0, worst_lre([*fit.coef, fit.intercept], exact_fit(X, y))) >= fit.digits - 1.5
+
+
 def test_digits_where_y_is_noise():
     """The cross products of X and y round by the size of y, not by that of the small coefficients."""
     for seed in range(200):

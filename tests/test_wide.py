@@ -119,6 +119,19 @@ def test_rows_that_repeat_are_not_refined():
     np.testing.assert_allclose(one.coef, fit(*mean, sample_weight=[2.0, 2, 1, 1]).coef, rtol=1e-9)
 
 
+@pytest.mark.parametrize("precision", ["fast", "extended"])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_few_columns_that_vary(precision, fit_intercept):
+    """Dummy variables, most of them without a row: fewer columns than rows are left."""
+    group = np.array([0, 3, 3, 7, 0, 7, 3, 0])
+    X, y = (group[:, None] == np.arange(10)).astype(float), np.arange(8.0) ** 2
+    for on_collinear in ("min_norm", "drop"):
+        one = fit(X, y, precision=precision, fit_intercept=fit_intercept, on_collinear=on_collinear)
+        assert one.rank == 3 - fit_intercept
+        means = {g: y[group == g].mean() for g in (0, 3, 7)}
+        np.testing.assert_allclose(one.predict(X), [means[g] for g in group], rtol=1e-13)
+
+
 def test_dropped_columns():
     X, y = wide_problem(3, 5)
     one = fit(X, y, on_collinear="drop", precision="extended")
