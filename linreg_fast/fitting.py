@@ -24,8 +24,8 @@ from linreg_fast import (
 )
 from linreg_fast.closed_form import ON_COLLINEAR
 from linreg_fast.refinement import AUTO_DIGITS
-from linreg_fast.result import PRECISIONS as PRECISIONS
 from linreg_fast.result import LinearFit
+from linreg_fast.saved import PRECISIONS as PRECISIONS
 
 LEAN = ("auto", "fast")
 SMALL_SIZE = 1 << 16  # numbers of X up to which a fit is one kernel call, on this thread

@@ -16,7 +16,8 @@ import numpy as np
 from linreg_fast import inputs, normal_equations, objective, passes, sums
 from linreg_fast.closed_form import EPS, FULL_DIGITS
 from linreg_fast.double_double import add, cholesky, multiply, pairs, product, solve_transposed, total, two_sum
-from linreg_fast.result import PRECISIONS, LinearFit, check_out
+from linreg_fast.result import LinearFit, check_out
+from linreg_fast.saved import PRECISIONS
 from linreg_fast.sums import Matrix, Vector
 
 SMALLEST = 2.0**-960  # pairs keep their digits above

@@ -6,20 +6,13 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast import inputs, levels, passes
+from linreg_fast import inputs, levels, passes, saved
 from linreg_fast.planning import Plan, plan_shape
-
-FORMAT = "linreg_fast.LinearFit"
-FORMAT_VERSION = 1
-PRECISIONS = ("fast", "auto", "extended")
-SOLVERS = {"cholesky", "qr", "svd", "gd", "mean"}
-MOST = 2**63  # of anything that is counted
 
 
 class _Fields(NamedTuple):
@@ -238,6 +231,72 @@ class LinearFit(_Base):
         found = self._stderr(slice(self.n_features, None))
         return float(found[0, 0]) if np.ndim(self.intercept) == 0 else found[:, 0]
 
+    @property
+    def tvalues(self) -> Any:
+        """t statistics of the coefficients, coef / stderr, in the shape of `coef`; NaN where `stderr` is."""
+        return _ratio(self.coef, self.stderr)
+
+    @property
+    def intercept_tvalue(self) -> Any:
+        """t statistic of the intercept, or of each target's; NaN where `intercept_stderr` is."""
+        t = _ratio(self.intercept, self.intercept_stderr)
+        return float(t) if t.ndim == 0 else t
+
+    @property
+    def pvalues(self) -> Any:
+        """Two-sided p-values of `tvalues`, by Student's t with n - rank - 1 degrees of freedom (n - rank without
+        an intercept): how likely a statistic at least as large is where the true coefficient is 0."""
+        return self._two_sided(self.tvalues)
+
+    @property
+    def intercept_pvalue(self) -> Any:
+        """Two-sided p-value of `intercept_tvalue`, or of each target's."""
+        p = self._two_sided(self.intercept_tvalue)
+        return float(p) if p.ndim == 0 else p
+
+    def conf_int(self, level: float = 0.95) -> NDArray[np.float64]:
+        """Confidence intervals of the coefficients: coef -+ t stderr.
+
+        Parameters
+        ----------
+        level : float
+            Probability that an interval covers the true coefficient, between 0 and 1.
+
+        Returns
+        -------
+        ndarray of shape (n_features, 2) or (n_targets, n_features, 2)
+            Lower and upper ends; NaN where `stderr` is.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `level` is not a number between 0 and 1.
+        """
+        return self._interval(self.coef, self.stderr, level)
+
+    def intercept_conf_int(self, level: float = 0.95) -> NDArray[np.float64]:
+        """Confidence interval of the intercept, as `conf_int` has those of the coefficients.
+
+        Returns
+        -------
+        ndarray of shape (2,) or (n_targets, 2)
+        """
+        return self._interval(np.asarray(self.intercept), np.asarray(self.intercept_stderr), level)
+
+    def _two_sided(self, t: Any) -> NDArray[np.float64]:
+        from scipy.special import stdtr
+
+        return np.asarray(2.0 * stdtr(max(self._freedom, 0) or math.nan, -np.abs(t)))
+
+    def _interval(self, value: Any, stderr: Any, level: float) -> NDArray[np.float64]:
+        from scipy.special import stdtrit
+
+        level = inputs.number(level, "level", above=0.0)
+        if level >= 1.0:
+            raise ValueError(f"level must be between 0 and 1, got {level}")
+        reach = stdtrit(max(self._freedom, 0) or math.nan, 0.5 + 0.5 * level) * stderr
+        return np.stack([value - reach, value + reach], axis=-1)
+
     def _stderr(self, part: slice) -> NDArray[np.float64]:
         spread = np.full(self.n_features + 1, math.nan) if self.spread is None else self.spread
         return np.asarray(np.multiply.outer(np.atleast_1d(self.residual_std), spread[part]))
@@ -302,7 +361,7 @@ class LinearFit(_Base):
 
     def to_dict(self) -> dict[str, Any]:
         """The fit as plain numbers, strings and lists, ready for JSON; the plan is left out."""
-        state: dict[str, Any] = {"format": FORMAT, "version": FORMAT_VERSION}
+        state: dict[str, Any] = {"format": saved.FORMAT, "version": saved.FORMAT_VERSION}
         for name, value in zip(_Fields._fields, self._values, strict=True):
             if name == "plan_arguments":
                 continue
@@ -324,11 +383,7 @@ class LinearFit(_Base):
         ValueError
             Not such a dictionary, another version, or a field that cannot be what it says, which is named.
         """
-        if not isinstance(state, dict) or state.get("format") != FORMAT:
-            raise ValueError(f"not a saved {FORMAT}")
-        if state.get("version") != FORMAT_VERSION:
-            raise ValueError(f"saved by version {state.get('version')} of the format; this one reads {FORMAT_VERSION}")
-        return cls(**_checked(state))
+        return cls(plan_arguments=None, **saved.checked(state))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fit as JSON; every float64 comes back with the same bits."""
@@ -353,86 +408,10 @@ class LinearFit(_Base):
         return cls.from_dict(state)
 
 
-def _checked(state: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a fit from what may be anything, or a ValueError that names the one at fault."""
-    values: dict[str, Any] = {"plan_arguments": None}
-
-    def take(name: str, holds: Callable[[Any], Any], convert: Callable[[Any], Any] = _itself) -> Any:
-        if name not in state:
-            raise ValueError(f"not a whole {FORMAT}: {name} is missing")
-        found = state[name]
-        try:
-            value = convert(found)
-            good = bool(holds(value))
-        except (AttributeError, OverflowError, TypeError, ValueError):
-            good = False
-        if not good:
-            shown = repr(found)
-            shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
-            raise ValueError(f"not a whole {FORMAT}: {name} cannot be {shown}")
-        values[name] = value
-        return value
-
-    for name in ("n_features", "n_iter"):
-        take(name, lambda v: type(v) is int and 0 <= v < MOST)
-    for name in ("n_samples", "n_targets"):
-        take(name, lambda v: type(v) is int and 0 < v < MOST)
-    p, n_targets = values["n_features"], values["n_targets"]
-    take("rank", lambda v: type(v) is int and 0 <= v <= p)
-    for name in ("converged", "fit_intercept"):
-        take(name, lambda v: type(v) is bool)
-    take("solver", lambda v: v in SOLVERS)
-    take("solver_path", lambda v: v and set(v) <= SOLVERS and v[-1] == values["solver"], _tuple)
-    take("precision", lambda v: v in PRECISIONS)
-    take("reason", lambda v: type(v) is str)
-    take("digits", lambda v: type(v) is float and 0 <= v < 16)
-    take("rcond", lambda v: type(v) is float and (v >= 0 or v != v), lambda v: math.nan if v is None else v)
-    take("sum_weight", lambda v: type(v) is float and 0 < v < math.inf)
-    take("l2", lambda v: type(v) is float and 0 <= v < math.inf)
-    shapes = [(n_targets, p), (p,)] if n_targets == 1 else [(n_targets, p)]
-    coef = take("coef", lambda v: v.shape in shapes and _finite(v), _numbers)
-    many = () if coef.ndim == 1 else (n_targets,)
-    take("intercept", lambda v: np.shape(v) == many and _finite(v), _number_or_numbers)
-    for name in ("rss", "tss"):
-        take(name, lambda v: np.shape(v) == many and (np.asarray(v) >= 0).all(), _number_or_numbers)
-    take("ess", lambda v: np.shape(v) == many and not np.isnan(v).any(), _number_or_numbers)
-    take("y_unit", lambda v: np.shape(v) in ((), many) and (np.frexp(v)[0] == 0.5).all(), _number_or_numbers)
-    length = values["n_iter"] + 1
-    take("cost_history", lambda v: v is None or v.shape == (length,), _numbers)
-    take("spread", lambda v: v is None or (v.shape == (p + 1,) and not (v < 0).any()), _numbers)
-    take("chebyshev", lambda v: v is None or (v.shape == (p + 3,) and _finite(v) and v[1] > 0), _numbers)
-    named = "feature_names"
-    take(named, lambda v: v is None or (len(v) == p and all(type(name) is str for name in v)), _tuple)
-    take("collinear", lambda v: all(type(j) is int and 0 <= j < p for j in v), _tuple)
-    take("dropped", lambda v: set(v) <= set(values["collinear"]), _tuple)
-    return values
-
-
-def _itself(value: Any) -> Any:
-    return value
-
-
-def _tuple(value: Any) -> tuple[Any, ...] | None:
-    if value is not None and type(value) not in (list, tuple):
-        raise TypeError
-    return None if value is None else tuple(value)
-
-
-def _numbers(value: Any) -> NDArray[np.float64] | None:
-    """A list of numbers, or of lists of them, as float64, None in it being NaN."""
-    if value is None:
-        return None
-    if type(value) is not list:
-        raise TypeError
-    return np.array(value, dtype=np.float64)
-
-
-def _number_or_numbers(value: Any) -> Any:
-    return value if type(value) is float else _numbers(value)
-
-
-def _finite(value: Any) -> bool:
-    return bool(np.isfinite(value).all())
+def _ratio(value: Any, stderr: Any) -> NDArray[np.float64]:
+    """value / stderr, infinite where nothing is left of an error."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
+        return np.asarray(np.divide(value, stderr))
 
 
 def _read_only(value: Any) -> Any:
