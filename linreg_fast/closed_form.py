@@ -216,6 +216,7 @@ def solve(
     rcond = float(sigma[rank - 1] / sigma[0]) if rank else 0.0
     beta = Vt[:rank].T @ ((U[:, :rank].T @ R[:p, p:]) / sigma[:rank, None])
     collinear: tuple[int, ...] = ()
+    growth = 1.0
     check_solution(C, beta, "SVD", ROWS_MARGIN + RANK_TOLERANCE / EPS)
     if rank < p:
         collinear = collinear_columns(data, C.live, Vt[:rank], on_collinear)
@@ -228,9 +229,9 @@ def solve(
             solution.reason = f"rank {rank} of {p}: dependent columns dropped"
             return solution
         reason = f"{reason}; " * bool(reason) + f"rank {rank} of {p}: minimum norm"
-        beta = minimum_norm(Vt[:rank], Vt[rank:], C.e, beta, 1 / rcond)
+        beta, growth = minimum_norm(Vt[:rank], Vt[rank:], C.e, beta, 1 / rcond)
     factor = Factor(None, Vt[:rank], sigma[:rank], 1 / rcond, 1 / rcond, Vt[rank:])
-    delta = _qr_delta(R, p, 1 / rcond)
+    delta = _qr_delta(R, p, 1 / rcond) * growth
     solution = _finish(data, M, C, fit_intercept, beta, rank, rcond, delta, path, reason, factor)
     solution.collinear = collinear
     return solution
@@ -263,24 +264,30 @@ def independent(V: Matrix) -> NDArray[np.intp]:
     return np.sort(scipy.linalg.qr(V, mode="r", pivoting=True)[1][:rank])
 
 
-def minimum_norm(V: Matrix, null: Matrix | None, e: NDArray[np.int64], beta: Matrix, kappa: float) -> Matrix:
+def minimum_norm(
+    V: Matrix, null: Matrix | None, e: NDArray[np.int64], beta: Matrix, kappa: float
+) -> tuple[Matrix, float]:
     """Of all beta with the same V beta that for which ||2^e beta||, the norm in the user's units, is least.
+
+    The other number is what errors of the null space may have grown by on the way.
 
     The rows of V, (rank, p), are orthonormal and span what the equilibrated columns do; those of `null`, where
     they are known, the rest; `kappa` is the condition number that both were found through.
     """
     if null is None or len(null) > len(V):
-        return _least_of_rows(V, e, beta)
+        return _least_of_rows(V, e, beta), 1.0
     # each dependency with one of the columns of the largest coefficients to itself: its small entries are rounding
     order = np.argsort(-e, kind="stable")
     pivots = order[independent(null[:, order])]
-    basis = np.linalg.solve(null[:, pivots], null)
+    inverse = np.linalg.inv(null[:, pivots])
+    basis = inverse @ null
     basis[np.abs(basis) <= 16 * len(e) * EPS * kappa] = 0.0
     scale = np.ldexp(1.0, e - e.max())[:, None]
     g, rest = _project(scale * basis.T, scale * beta)
     # rows of large columns keep their fit, those of small ones their part in the norm: whichever rounds less
     rounding = np.abs(beta) + np.abs(basis.T) @ np.abs(g)
-    return np.where(np.linalg.norm(rest, axis=0) < scale * rounding, rest / scale, beta - basis.T @ g)
+    least = np.where(np.linalg.norm(rest, axis=0) < scale * rounding, rest / scale, beta - basis.T @ g)
+    return least, float(np.linalg.norm(inverse, 2))
 
 
 def _project(A: Matrix, B: Matrix) -> tuple[Matrix, Matrix]:

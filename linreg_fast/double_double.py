@@ -104,6 +104,15 @@ def cholesky(A: Array) -> Array | None:
     return R
 
 
+def solve_upper(R: Array, B: Array) -> Array:
+    """R^-1 B in pairs, for the upper triangle R, (p, p, 2), and B, (p, m, 2)."""
+    rest, X = B.copy(), np.zeros_like(B)
+    for i in range(len(R) - 1, -1, -1):
+        X[i] = divide(rest[i], R[i, i][None])
+        rest[:i] = add(rest[:i], -multiply(R[:i, i, None], X[i][None]))
+    return X
+
+
 def solve_transposed(R: Array, B: Array) -> Array:
     """R^-T B in pairs, for the upper triangle R, (p, p, 2), and B, (p, m, 2)."""
     rest, Z = B.copy(), np.zeros_like(B)

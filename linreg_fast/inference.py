@@ -63,6 +63,17 @@ def unscaled_pairs(A: Matrix, e: NDArray[np.int64], m: Matrix, N: Matrix) -> tup
         return np.ldexp(roots[:-1], e), float(roots[-1])
 
 
+def gram_pairs(data: Any, M: Sums, C: Centred, fit_intercept: bool, n_threads: int) -> tuple[Matrix, Matrix, Matrix]:
+    """A of `C`, means of its columns in the units of M and the sum of weights, as pairs, from a pass in them."""
+    shift, units = np.concatenate([M.k, M.ky]), np.concatenate([M.d, M.dy])
+    P = data.fold(functools.partial(sums.dd_cross_products, shift=shift, scale=units, n_threads=n_threads), add)
+    N, s = P[data.n_features, data.n_features], P[C.live, data.n_features]
+    mu = divide(s, N[None]) if fit_intercept else np.zeros_like(s)
+    scale = np.ldexp(1.0, C.e - (np.frexp(M.d[C.live])[1] - 1))
+    A = add(P[np.ix_(C.live, C.live)], -multiply(s[:, None], mu[None])) * (scale[:, None] * scale)[..., None]
+    return A, mu, N
+
+
 def unscaled_extended(
     data: Any, M: Sums, C: Centred, factor: Factor | None, fit_intercept: bool, n_threads: int
 ) -> Vector | None:
@@ -73,13 +84,7 @@ def unscaled_extended(
         return plain
     if factor.gain * EPS <= LOSS and M.n_rows * float(p) ** 2 > CHEAP:
         return plain
-    shift, units = np.concatenate([M.k, M.ky]), np.concatenate([M.d, M.dy])
-    P = data.fold(functools.partial(sums.dd_cross_products, shift=shift, scale=units, n_threads=n_threads), add)
-    N, s = P[data.n_features, data.n_features], P[C.live, data.n_features]
-    mu = divide(s, N[None]) if fit_intercept else np.zeros_like(s)
-    unit = np.frexp(M.d[C.live])[1] - 1
-    scale = np.ldexp(1.0, C.e - unit)
-    A = add(P[np.ix_(C.live, C.live)], -multiply(s[:, None], mu[None])) * (scale[:, None] * scale)[..., None]
+    A, mu, N = gram_pairs(data, M, C, fit_intercept, n_threads)
     m = add(pairs(M.k[C.live]), mu / M.d[C.live, None])
     found = unscaled_pairs(A, C.e, m, N)
     if found is not None:

@@ -233,8 +233,9 @@ def solve(
         found, left = _refine(E, factor, found)
     if rank < p:
         assert factor.Vt is not None
-        found = pairs(closed_form.minimum_norm(factor.Vt, factor.null, E.e, found[..., 0], factor.kappa))
-        left += EPS
+        least, growth = closed_form.minimum_norm(factor.Vt, factor.null, E.e, found[..., 0], factor.kappa)
+        found = pairs(least)
+        left += EPS * growth
     solution = _finish(E, shape, found, rank, math.sqrt(gram_rcond), path, reason, factor, left)
     solution.collinear = tuple(sorted({*constant, *collinear}))
     solution.dropped = constant if on_collinear == "drop" else ()

@@ -19,9 +19,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast import closed_form, inputs, levels, passes
+from linreg_fast import closed_form, inference, inputs, levels, passes
 from linreg_fast.closed_form import EPS, FULL_DIGITS, Centred, Factor, Solution
-from linreg_fast.double_double import add, add_to, multiply, pairs, total, two_product
+from linreg_fast.double_double import (
+    add,
+    add_to,
+    cholesky,
+    multiply,
+    pairs,
+    product,
+    solve_transposed,
+    solve_upper,
+    total,
+    two_product,
+)
 from linreg_fast.sums import Matrix, Sums, Vector
 
 AUTO_DIGITS = 10.0  # precision="auto" refines where fewer are expected
@@ -31,6 +42,7 @@ NEGLIGIBLE = 2.0**-90  # of the largest coefficient: a coefficient below may be 
 STALLED = 0.5  # a contraction worse than this is none
 FLOOR = 1e-11  # of the largest coefficient: corrections that stall below are rounding, those above a bad factor
 SURE_CONTRACTION = 1e-6  # predicted for the first correction; a larger one has to be seen
+PAIR_NOISE = 2.0**-98  # of sums and of algebra in pairs
 DD_EPS = 2.0**-106  # relative rounding of a double-double
 GAIN_LIMIT = 1e-6  # share of rss that a correction may take off it in the last pass of "auto"
 REFINE_FLOPS = 60  # float64 operations for each element of X, TwoProd and TwoSum twice
@@ -101,7 +113,12 @@ def refine(
         )
         return solution
     while True:
-        done = [_refine_target(data, M, C, solution, t, fit_intercept, full, n_threads) for t in range(data.n_targets)]
+        factor, null = solution.factor, None
+        deficient = factor is not None and factor.Vt is not None and len(factor.Vt) < len(C.live)
+        if factor and deficient and (full or M.n_rows * len(C.live) ** 2 <= inference.CHEAP):
+            null = _null_pairs(data, M, C, factor, fit_intercept, n_threads)
+        some = (data, M, C, solution)
+        done = [_refine_target(*some, t, fit_intercept, full, n_threads, null) for t in range(data.n_targets)]
         if all(one is not None for one in done) or solver != "auto" or solution.path[-1] == "svd":
             break
         solution = closed_form.solve(data, M, C, "auto", fit_intercept, solution.path)
@@ -179,6 +196,7 @@ def _refine_target(
     fit_intercept: bool,
     full: bool,
     n_threads: int,
+    null: tuple[Matrix, float] | None,
 ) -> tuple[Vector, float, float, float, float, float] | None:
     """(coef, intercept, rss, tss, ess, digits) of one target, or None where corrections do not contract."""
     target, factor = _target(data, M, C, t), solution.factor
@@ -225,8 +243,12 @@ def _refine_target(
             break
     rounded = beta[:, :1]
     if factor and factor.Vt is not None and len(factor.Vt) < len(beta):
-        rounded, b0, digits = _least_norm(factor, C, beta, b0, mu, digits)
-        intercept = intercept_of(b0[0], pairs(rounded[:, 0]), k, ky) if fit_intercept else 0.0
+        least, digits = _least_norm(factor, C, beta, digits, null)
+        moved = add(beta, -least)
+        rounded = least[:, :1]
+        if fit_intercept:
+            b0 = add(b0, total(multiply(pairs(mu), moved)[:, None]))
+            intercept = intercept_of(b0[0], least, k, ky)
     coef = closed_form.in_user_units(data, C, np.repeat(rounded, data.n_targets, axis=1))[t]
     rest = add(rss[None], pairs(np.array([-gained])))
     if rest[0, 0] < 0:
@@ -236,21 +258,65 @@ def _refine_target(
     return coef, intercept / target.scale[-1], *found, digits
 
 
-def _least_norm(
-    factor: Factor, C: Centred, beta: Matrix, b0: Matrix, mu: Vector, digits: float
-) -> tuple[Matrix, Matrix, float]:
-    """beta of least norm, (p, 1), with its intercept and digits.
+def _null_pairs(
+    data: Any, M: Sums, C: Centred, factor: Factor, fit_intercept: bool, n_threads: int
+) -> tuple[Matrix, float] | None:
+    """Rows N of N A = 0 in pairs, and the condition number they were found through, from a pass in double-double.
 
-    The null space is known to float64 only, and so is what of it makes the norm least.
+    Each row is a dependent column less its regression on independent ones. None where that is too much work.
     """
     assert factor.Vt is not None
-    rounded = closed_form.minimum_norm(factor.Vt, factor.null, C.e, beta[:, :1], factor.kappa)
-    moved = add(beta, -pairs(rounded[:, 0]))
+    p = len(C.live)
+    if p > inference.WIDEST:
+        return None
+    A = inference.gram_pairs(data, M, C, fit_intercept, n_threads)[0]
+    kept = closed_form.independent(factor.Vt)
+    rest = np.setdiff1d(np.arange(p), kept)
+    R = cholesky(A[np.ix_(kept, kept)])
+    if R is None:
+        return None
+    T = solve_upper(R, solve_transposed(R, A[np.ix_(kept, rest)]))
+    T[np.abs(T[..., 0]) <= NEGLIGIBLE] = 0.0  # rounding of 0
+    null = np.zeros((len(rest), p, 2))
+    null[np.arange(len(rest)), rest, 0] = 1.0
+    null[:, kept] = -T.swapaxes(0, 1)
+    return null, float(np.linalg.cond(R[..., 0]))
+
+
+def _least_norm(
+    factor: Factor, C: Centred, beta: Matrix, digits: float, null: tuple[Matrix, float] | None
+) -> tuple[Matrix, float]:
+    """beta of least norm in the user's units, as pairs, and its digits.
+
+    Of beta + N'g the one for which g solves N D N' g = -N D beta, D being squares of the units.
+    """
+    assert factor.Vt is not None
+    if null is not None:
+        N, kappa = null
+        scale = np.ldexp(1.0, C.e - C.e.max())[:, None]
+        half = N.swapaxes(0, 1) * scale[:, None]
+        K = product(half, half)
+        R = cholesky(K)
+        if R is not None:
+            g = solve_upper(R, solve_transposed(R, product(half, (beta * scale)[:, None])))
+            least = add(beta, -product(N, g)[:, 0])
+            size = np.abs(beta[:, 0]) + np.abs(N[..., 0]).T @ np.abs(g[:, 0, 0])
+            noise = PAIR_NOISE * (kappa**2 + float(np.linalg.cond(_unit_diagonal(K[..., 0])))) * size
+            counts = np.abs(least[:, 0]) > noise
+            worst = float((noise[counts] / np.abs(least[counts, 0])).max(initial=EPS))
+            return least, max(0.0, min(digits, -math.log10(worst)))
+    # the null space is known to float64 only, and so is what of it makes the norm least
+    rounded, growth = closed_form.minimum_norm(factor.Vt, factor.null, C.e, beta[:, :1], factor.kappa)
     size = np.abs(np.concatenate([rounded[:, 0], beta[:, 0]]))
-    least = size[size > 0].min(initial=size.max())
-    if least > 0:
-        digits = max(0.0, min(digits, -math.log10(4 * EPS * factor.kappa * size.max() / least)))
-    return rounded, add(b0, total(multiply(pairs(mu), moved)[:, None])), digits
+    least_size = size[size > 0].min(initial=size.max())
+    if least_size > 0:
+        digits = max(0.0, min(digits, -math.log10(4 * EPS * growth * factor.kappa * size.max() / least_size)))
+    return pairs(rounded[:, 0]), digits
+
+
+def _unit_diagonal(K: Matrix) -> Matrix:
+    root = 1 / np.sqrt(np.diagonal(K))
+    return np.asarray(K * root * root[:, None])
 
 
 def _squares(data: Any, M: Sums, target: _Target, fit_intercept: bool, n_threads: int) -> Matrix:

@@ -111,7 +111,7 @@ def solve_wide(
         inverse = 1 / (sigma[:rank] + penalty / sigma[:rank])
         beta = Vt[:rank].T @ (inverse[:, None] * (U[:, :rank].T @ V))
         if deficient:
-            beta = minimum_norm(Vt[:rank], None, e, beta, 1.0)
+            beta, _ = minimum_norm(Vt[:rank], None, e, beta, 1.0)
         b[live] = np.ldexp(beta, e[:, None])
         residual = V - Z @ beta
         rcond = float(sigma[rank - 1] / sigma[0])
