@@ -19,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast import closed_form, inputs, levels, objective
-from linreg_fast.closed_form import EPS, FULL_DIGITS
+from linreg_fast.centred import CONSTANT, centre
+from linreg_fast.closed_form import FULL_DIGITS
+from linreg_fast.double_double import EPS
 from linreg_fast.sums import Matrix, Sums, Vector
 
 MAX_ITER = 1000
@@ -214,7 +216,7 @@ def _problem(
     if M is None:
         return _problem_of_columns(data, fit_intercept, scale)
     if scale:
-        C = closed_form.centre(M, fit_intercept, 0.0)
+        C = centre(M, fit_intercept, 0.0)
         D = np.zeros(p)
         spread = np.diagonal(C.A) / M.N
         D[C.live] = 1 / np.sqrt(spread)
@@ -274,7 +276,7 @@ def _problem_of_columns(data: inputs.Table, fit_intercept: bool, scale: bool) ->
         c = np.ones(unknowns)  # replaced by the gradient at 0, one pass
         problem = _Problem(np.zeros((0, 0)), c, 0.0, shift, np.ones(p), np.zeros(p), 0.0)
     else:
-        varies = deviation[:p] > closed_form.CONSTANT * np.abs(mean[:p])
+        varies = deviation[:p] > CONSTANT * np.abs(mean[:p])
         factor = np.where(varies, 1 / np.where(varies, deviation[:p], 1.0), 0.0)
         problem = _Problem(np.zeros((0, 0)), np.ones(p), 0.0, np.zeros(0), factor, mean[:p], float(mean[p]))
     problem.J0 = float(squares[p] / (2 * N))
@@ -437,7 +439,7 @@ def _on_data(
 
 def _digits(M: Sums, coef: Vector, intercept: float, fit_intercept: bool, l2: float) -> float:
     """Digits from the step that one Newton iteration would still take, and from the conditioning."""
-    C = closed_form.centre(M, fit_intercept, l2)
+    C = centre(M, fit_intercept, l2)
     if not len(C.live):
         return FULL_DIGITS
     best, _, rcond = closed_form.cholesky(C)

@@ -6,6 +6,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+EPS = 2.0**-53  # relative rounding of float64
+
 Array = NDArray[np.float64]
 
 

@@ -22,6 +22,7 @@ from linreg_fast import (
     sums,
     wide,
 )
+from linreg_fast.centred import Centred, centre
 from linreg_fast.closed_form import ON_COLLINEAR
 from linreg_fast.refinement import AUTO_DIGITS
 from linreg_fast.result import LinearFit
@@ -223,7 +224,7 @@ def _solve(
     on_collinear: str,
     workers: int,
 ) -> LinearFit:
-    C = closed_form.centre(M, fit_intercept, l2)
+    C = centre(M, fit_intercept, l2)
     constant = closed_form.constant_columns(data, C.live, on_collinear) if not l2 else ()
     solution = closed_form.solve(data, M, C, solver, fit_intercept, on_collinear=on_collinear)
     if precision == "extended" or (precision == "auto" and solution.digits < AUTO_DIGITS):
@@ -452,7 +453,7 @@ def _descend(
         if rss <= CANCELLED * tss:
             rss = 2 * objective.fold_cost(data, done.coef, done.intercept, workers)
     else:
-        C = closed_form.centre(M, fit_intercept, 0.0)
+        C = centre(M, fit_intercept, 0.0)
         tss, y_unit = float(C.S_yy[0]), 1.0 / float(M.dy[0])
         if y_unit != 1.0:
             beta = np.ldexp(done.coef[C.live], C.ey[0] - C.e)
@@ -495,7 +496,7 @@ def _tss(data: inputs.Table, fit_intercept: bool) -> float:
 
 
 def _sum_residuals(
-    data: Any, M: sums.Sums, C: closed_form.Centred, solution: closed_form.Solution, fit_intercept: bool, workers: int
+    data: Any, M: sums.Sums, C: Centred, solution: closed_form.Solution, fit_intercept: bool, workers: int
 ) -> None:
     """rss from the residuals, one pass, where S_yy - b'c cancelled too many digits of it."""
     m, m_y = M.k + C.mu / M.d, M.ky + M.t / M.N / M.dy

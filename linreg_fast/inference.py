@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast import sums
-from linreg_fast.closed_form import EPS, Centred, Factor
-from linreg_fast.double_double import add, cholesky, divide, multiply, pairs, solve_transposed, square_root, total
+from linreg_fast.centred import Centred
+from linreg_fast.closed_form import Factor
+from linreg_fast.double_double import EPS, add, cholesky, divide, multiply, pairs, solve_transposed, square_root, total
 from linreg_fast.sums import Matrix, Sums, Vector
 
 LOSS = 1e-14  # relative error of the factor beyond which "extended" makes another one in double-double

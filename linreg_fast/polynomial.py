@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from linreg_fast import inputs, normal_equations, objective, passes, sums
-from linreg_fast.closed_form import EPS, FULL_DIGITS
-from linreg_fast.double_double import add, cholesky, multiply, pairs, product, solve_transposed, total, two_sum
+from linreg_fast.closed_form import FULL_DIGITS
+from linreg_fast.double_double import EPS, add, cholesky, multiply, pairs, product, solve_transposed, total, two_sum
 from linreg_fast.result import LinearFit, check_out
 from linreg_fast.saved import PRECISIONS
 from linreg_fast.sums import Matrix, Vector

@@ -20,8 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast import closed_form, inference, inputs, levels, passes
-from linreg_fast.closed_form import EPS, FULL_DIGITS, Centred, Factor, Solution
+from linreg_fast.centred import Centred, in_user_units
+from linreg_fast.closed_form import FULL_DIGITS, Factor, Solution
 from linreg_fast.double_double import (
+    EPS,
     add,
     add_to,
     cholesky,
@@ -33,6 +35,7 @@ from linreg_fast.double_double import (
     total,
     two_product,
 )
+from linreg_fast.minimum_norm import independent, minimum_norm
 from linreg_fast.sums import Matrix, Sums, Vector
 
 AUTO_DIGITS = 10.0  # precision="auto" refines where fewer are expected
@@ -249,7 +252,7 @@ def _refine_target(
         if fit_intercept:
             b0 = add(b0, total(multiply(pairs(mu), moved)[:, None]))
             intercept = intercept_of(b0[0], least, k, ky)
-    coef = closed_form.in_user_units(data, C, np.repeat(rounded, data.n_targets, axis=1))[t]
+    coef = in_user_units(data, C, np.repeat(rounded, data.n_targets, axis=1))[t]
     rest = add(rss[None], pairs(np.array([-gained])))
     if rest[0, 0] < 0:
         rest = np.zeros((1, 2))
@@ -270,7 +273,7 @@ def _null_pairs(
     if p > inference.WIDEST:
         return None
     A = inference.gram_pairs(data, M, C, fit_intercept, n_threads)[0]
-    kept = closed_form.independent(factor.Vt)
+    kept = independent(factor.Vt)
     rest = np.setdiff1d(np.arange(p), kept)
     R = cholesky(A[np.ix_(kept, kept)])
     if R is None:
@@ -306,7 +309,7 @@ def _least_norm(
             worst = float((noise[counts] / np.abs(least[counts, 0])).max(initial=EPS))
             return least, max(0.0, min(digits, -math.log10(worst)))
     # the null space is known to float64 only, and so is what of it makes the norm least
-    rounded, growth = closed_form.minimum_norm(factor.Vt, factor.null, C.e, beta[:, :1], factor.kappa)
+    rounded, growth = minimum_norm(factor.Vt, factor.null, C.e, beta[:, :1], factor.kappa)
     size = np.abs(np.concatenate([rounded[:, 0], beta[:, 0]]))
     least_size = size[size > 0].min(initial=size.max())
     if least_size > 0:

@@ -20,22 +20,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast import inputs, refinement
+from linreg_fast.centred import CONSTANT, check_range
 from linreg_fast.closed_form import (
-    CONSTANT,
-    EPS,
     FULL_DIGITS,
     RANK_TOLERANCE,
     Solution,
-    check_range,
     collinear_columns,
     constant_columns,
     expected_digits,
-    independent,
     intercepts,
-    minimum_norm,
     thin_svd,
 )
-from linreg_fast.double_double import add, divide, multiply, pairs, total, two_sum
+from linreg_fast.double_double import EPS, add, divide, multiply, pairs, total, two_sum
+from linreg_fast.minimum_norm import independent, minimum_norm
 from linreg_fast.sums import Matrix, Vector, any_range
 
 PAIR_BYTES = 1 << 20  # of differences of rows that are held as pairs at once: L2
@@ -54,15 +51,93 @@ def solve_wide(
     The rank is that of columns scaled to equal norm, the norm that of the coefficients in the user's units.
     No p x p matrix is made: the cost is n^2 p and one float64 copy of X, centred.
     """
+    rows = _centred_rows(data, fit_intercept, l2)
+    n, p = rows.X.shape
+    live = np.flatnonzero(np.abs(rows.Z).max(axis=0) > CONSTANT * np.abs(rows.k))
+    collinear = constant_columns(data, live, on_collinear) if not l2 else ()
+    dropped = collinear if on_collinear == "drop" else ()
+    b, b0, residual = np.zeros((p, data.n_targets)), rows.ky + rows.mu_y, rows.V
+    rank, rcond, digits = 0, 1.0, FULL_DIGITS
+    if len(live):
+        # a penalty is in the user's units; without one columns are equilibrated
+        Z, e = (rows.Z[:, live], np.zeros(len(live), np.int64)) if l2 else _equilibrated(rows.Z[:, live])
+        U, sigma, Vt = thin_svd(Z)
+        rank = int(np.count_nonzero(sigma > RANK_TOLERANCE * math.sqrt(len(live)) * sigma[0]))
+        deficient = rank < len(live) and not l2
+        if deficient:
+            part = collinear_columns(data, live, Vt[:rank], on_collinear, n)
+            collinear = tuple(sorted({*collinear, *part}))
+        if deficient and on_collinear == "drop":
+            kept = independent(Vt[:rank])
+            dropped = tuple(sorted({*dropped, *(int(j) for j in np.setdiff1d(live, live[kept]))}))
+            live, e, Z, deficient = live[kept], e[kept], Z[:, kept], False
+            U, sigma, Vt = thin_svd(Z)
+        beta = Vt[:rank].T @ ((U[:, :rank].T @ rows.V) / (sigma[:rank] + rows.penalty / sigma[:rank])[:, None])
+        if deficient:
+            beta, _ = minimum_norm(Vt[:rank], None, e + rows.ex[live], beta, 1.0)
+        b[live] = np.ldexp(beta, e[:, None])
+        residual = rows.V - Z @ beta
+        rcond = float(sigma[rank - 1] / sigma[0])
+        tan = np.linalg.norm(residual, axis=0) / np.linalg.norm(rows.V, axis=0).clip(np.finfo(float).tiny)
+        if fit_intercept:
+            b0 = intercepts(b.T, rows.k, rows.mu, rows.ky, rows.mu_y)
+        lever = np.abs(rows.k[live]) @ np.ldexp(1.0, e) * np.abs(beta).max(axis=0, initial=0.0)
+        delta = EPS / rcond * (1 + tan / rcond)
+        digits = expected_digits(beta, delta, b.T, rows.k + rows.mu, rows.ky + rows.mu_y, lever, b0)
+    rss = np.einsum("ij,ij->j", residual, residual) * rows.unit
+    if precision == "extended" or (precision == "auto" and digits < refinement.AUTO_DIGITS):
+        found = _refine(rows, live, fit_intercept, l2)
+        if found is not None:
+            b[live], b0, rss, digits = found
+    coef = np.ldexp(b, rows.ex[:, None] - rows.ey).T.copy()
+    check_range(data, coef)
+    return Solution(
+        coef=coef,
+        intercept=np.ldexp(b0, -rows.ey),
+        rss=rss,
+        tss=np.einsum("ij,ij->j", rows.V, rows.V) * rows.unit,
+        rank=rank,
+        rcond=rcond,
+        digits=digits,
+        path=("svd",),
+        y_unit=np.ldexp(1.0, -rows.ey),
+        reason=f"{n} rows for {p} columns: {'ridge' if l2 else 'columns dropped' if dropped else 'minimum norm'}",
+        collinear=collinear,
+        dropped=dropped,
+    )
+
+
+@dataclass(slots=True)
+class _Rows:
+    """The rows of positive weight, X and Y times powers of two, and centred: Z = sqrt(w) (X - k - mu), V alike."""
+
+    X: Matrix
+    Y: Matrix
+    w: Vector | None
+    ex: NDArray[np.int64]  # exponents of two, of columns and targets
+    ey: NDArray[np.int64]
+    k: Vector
+    ky: Vector
+    mu: Vector
+    mu_y: Vector
+    Z: Matrix
+    V: Matrix
+    unit: float  # the largest weight, by which those of Z and V are divided
+    penalty: float  # l2 in the units of Z
+
+
+def _centred_rows(data: inputs.Table, fit_intercept: bool, l2: float) -> _Rows:
     X, Y, w = _present(data)
     n, p = X.shape
     unit = 1.0 if w is None else float(w.max())
     weights = None if w is None else w / unit
-    # powers of two that bring X and each target under 1: no square and no difference leaves the range of float64
-    ex = 0 if not X.size else -int(np.frexp(np.abs(X).max())[1])
-    if l2:
-        ex = min(ex, (1000 - math.frexp(l2)[1] + math.frexp(unit)[1]) // 2)  # nor the penalty, l2 / unit 2^(2 ex)
+    # every number to at most 1, so that no difference and no square leaves the range of float64
+    ex = -np.frexp(np.abs(X).max(axis=0))[1].astype(np.int64)
     ey = -np.frexp(np.abs(Y).max(axis=0))[1].astype(np.int64)
+    penalty = 0.0
+    if l2:  # the same for all columns, and so that l2 / unit 2^(2 ex) is in range too
+        ex[:] = min(ex.min(initial=0), (1000 - math.frexp(l2)[1] + math.frexp(unit)[1]) // 2)
+        penalty = float(np.ldexp(np.ldexp(l2, ex[0]) / unit, ex[0])) if p else 0.0
     X, Y = np.ldexp(X, ex), np.ldexp(Y, ey)
     k, ky, mu, mu_y = np.zeros(p), np.zeros(Y.shape[1]), np.zeros(p), np.zeros(Y.shape[1])
     Z, V = X, Y
@@ -74,71 +149,7 @@ def solve_wide(
         mu, mu_y = np.average(Z, axis=0, weights=weights), np.average(V, axis=0, weights=weights)
         Z, V = Z - mu, V - mu_y
     root = np.ones((n, 1)) if weights is None else np.sqrt(weights)[:, None]
-    Z, V = Z * root, V * root
-    largest = np.abs(Z).max(axis=0)
-    live = np.flatnonzero(largest > CONSTANT * np.abs(k))
-    Z = Z[:, live]
-    collinear: tuple[int, ...] = ()
-    dropped: tuple[int, ...] = ()
-    if not l2:
-        collinear = constant_columns(data, live, on_collinear)
-        dropped = collinear if on_collinear == "drop" else ()
-    # A penalty is in the user's units; without one columns are equilibrated, their largest element brought
-    # to 1 first so that the squares stay in range.
-    e = np.zeros(len(live), dtype=np.int64)
-    if not l2:
-        e = -np.frexp(largest[live])[1].astype(np.int64)
-        Z = np.ldexp(Z, e)
-        more = -np.round(0.5 * np.log2(np.einsum("ij,ij->j", Z, Z))).astype(np.int64)
-        Z, e = np.ldexp(Z, more), e + more
-    b = np.zeros((p, Y.shape[1]))  # of the scaled columns and targets
-    residual = V
-    rank, rcond, digits = 0, 1.0, FULL_DIGITS
-    b0 = ky + mu_y
-    if len(live):
-        U, sigma, Vt = thin_svd(Z)
-        rank = int(np.count_nonzero(sigma > RANK_TOLERANCE * math.sqrt(len(live)) * sigma[0]))
-        deficient = rank < len(live) and not l2
-        if deficient:
-            part = collinear_columns(data, live, Vt[:rank], on_collinear, n)
-            collinear = tuple(sorted({*collinear, *part}))
-            if on_collinear == "drop":
-                kept = independent(Vt[:rank])
-                dropped = tuple(sorted({*dropped, *(int(j) for j in np.setdiff1d(live, live[kept]))}))
-                live, e, Z, deficient = live[kept], e[kept], Z[:, kept], False
-                U, sigma, Vt = thin_svd(Z)
-        penalty = float(np.ldexp(np.ldexp(l2, ex) / unit, ex))
-        inverse = 1 / (sigma[:rank] + penalty / sigma[:rank])
-        beta = Vt[:rank].T @ (inverse[:, None] * (U[:, :rank].T @ V))
-        if deficient:
-            beta, _ = minimum_norm(Vt[:rank], None, e, beta, 1.0)
-        b[live] = np.ldexp(beta, e[:, None])
-        residual = V - Z @ beta
-        rcond = float(sigma[rank - 1] / sigma[0])
-        tan = np.linalg.norm(residual, axis=0) / np.maximum(np.linalg.norm(V, axis=0), np.finfo(float).tiny)
-        delta = EPS / rcond * (1 + tan / rcond)
-        b0 = intercepts(b.T, k, mu, ky, mu_y) if fit_intercept else b0
-        lever = np.abs(k[live]) @ np.ldexp(1.0, e) * np.abs(beta).max(axis=0, initial=0.0)
-        digits = expected_digits(beta, delta, b.T, k + mu, ky + mu_y, lever, b0)
-    rss = np.einsum("ij,ij->j", residual, residual) * unit
-    if precision == "extended" or (precision == "auto" and digits < refinement.AUTO_DIGITS):
-        found = _refine(X[:, live], Y, w, fit_intercept, l2, ex)
-        if found is not None:
-            b[live], b0, rss, digits = found
-    return Solution(
-        coef=_in_user_units(data, b, ex, ey),
-        intercept=np.ldexp(b0, -ey),
-        rss=rss,
-        tss=np.einsum("ij,ij->j", V, V) * unit,
-        rank=rank,
-        rcond=rcond,
-        digits=digits,
-        path=("svd",),
-        y_unit=np.ldexp(1.0, -ey),
-        reason=f"{n} rows for {p} columns: {'ridge' if l2 else 'columns dropped' if dropped else 'minimum norm'}",
-        collinear=collinear,
-        dropped=dropped,
-    )
+    return _Rows(X, Y, w, ex, ey, k, ky, mu, mu_y, Z * root, V * root, unit, penalty)
 
 
 def _present(data: inputs.Table) -> tuple[Matrix, Matrix, Vector | None]:
@@ -157,10 +168,15 @@ def _present(data: inputs.Table) -> tuple[Matrix, Matrix, Vector | None]:
     return X, Y, w
 
 
-def _in_user_units(data: inputs.Table, b: Matrix, ex: int, ey: NDArray[np.int64]) -> Matrix:
-    coef = np.ldexp(b, ex - ey).T.copy()
-    check_range(data, coef)
-    return coef
+def _equilibrated(Z: Matrix) -> tuple[Matrix, NDArray[np.int64]]:
+    """Columns times powers of two that make their norms about 1, and the exponents.
+
+    Their largest element is brought to 1 first so that the squares stay in range.
+    """
+    e = -np.frexp(np.abs(Z).max(axis=0))[1].astype(np.int64)
+    Z = np.ldexp(Z, e)
+    more = -np.round(0.5 * np.log2(np.einsum("ij,ij->j", Z, Z))).astype(np.int64)
+    return np.ldexp(Z, more), e + more
 
 
 @dataclass(slots=True)
@@ -205,14 +221,22 @@ class _Dual:
 
 
 def _refine(
-    X: Matrix, Y: Matrix, w: Vector | None, fit_intercept: bool, l2: float, ex: int
+    rows: _Rows, live: NDArray[np.intp], fit_intercept: bool, l2: float
 ) -> tuple[Matrix, Vector, Vector, float] | None:
-    """Coefficients of X, intercepts, sums of squares and digits; None if corrections do not contract."""
+    """Coefficients of the live columns, intercepts, sums of squares and digits.
+
+    None where the rows depend on each other or corrections do not contract.
+    """
+    Y, w, ex = rows.Y, rows.w, rows.ex[live]
     n, n_targets = Y.shape
-    if not X.size or n == fit_intercept:
+    if not len(live) or n == fit_intercept:
         return None
+    # the norm is in the user's units, unless there is one solution only
+    unit = np.zeros_like(ex) if len(live) == n - fit_intercept and not l2 else ex.min() - ex
+    X = np.ldexp(rows.X[:, live], unit)
     with np.errstate(divide="ignore", invalid="ignore"):
-        own = divide(pairs(np.full(n, np.ldexp(l2, 2 * ex))), pairs(np.ones(n) if w is None else w))
+        penalty = pairs(np.full(n, np.ldexp(np.ldexp(l2, ex[0]), ex[0])))
+        own = divide(penalty, pairs(np.ones(n) if w is None else w))
     if not np.isfinite(own).all():
         return None
     v = pairs(*two_sum(Y[1:], -Y[:1])) if fit_intercept else pairs(Y)
@@ -236,7 +260,7 @@ def _refine(
         if l2:
             residual = multiply(own, np.concatenate([-left[None], u]) if fit_intercept else u)[:, 0]
             rss[t] = float((np.ones(n) if w is None else w) @ residual**2)
-    return b, b0, rss, max(0.0, digits)
+    return np.ldexp(b, unit[:, None]), b0, rss, max(0.0, digits)
 
 
 def _refine_target(dual: _Dual, R: Matrix, t: int) -> tuple[Matrix, Matrix, float, float] | None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import linreg_fast
-from linreg_fast import RankWarning, closed_form
+from linreg_fast import RankWarning, minimum_norm
 
 
 def dependent(n=40, seed=0, offset=3):
@@ -268,17 +268,17 @@ def test_saved_and_loaded(tmp_path):
 def test_independent_columns_are_the_first_ones(seed):
     rng = np.random.default_rng(seed)
     V = np.linalg.qr(rng.standard_normal((7, 3)))[0].T
-    assert closed_form.independent(V).tolist() == [0, 1, 2]
+    assert minimum_norm.independent(V).tolist() == [0, 1, 2]
     V = np.column_stack([V[:, 0], -2 * V[:, 0], V[:, 1], V[:, 0] + V[:, 1], V[:, 2:]])
-    assert closed_form.independent(V).tolist() == [0, 2, 4]
+    assert minimum_norm.independent(V).tolist() == [0, 2, 4]
 
 
 def test_independent_columns_where_none_stands_out():
     """Every column is within rounding of those before: the pivots decide."""
     V = np.array([[1.0, 0.0, 0.0], [0.0, 1e-9, 1.0]])
-    assert closed_form.independent(V).tolist() == [0, 2]
+    assert minimum_norm.independent(V).tolist() == [0, 2]
     V = np.array([[1.0, 1.0], [0.0, 1e-9]])
-    assert closed_form.independent(V).tolist() == [0, 1]
+    assert minimum_norm.independent(V).tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -287,7 +287,7 @@ def test_projection_is_least_squares(seed):
     rng = np.random.default_rng(seed)
     A, B = rng.standard_normal((9, 4)), rng.standard_normal((9, 2))
     for scale in (np.ones((9, 1)), 10.0 ** rng.integers(-5, 6, (9, 1))):
-        X, rest = closed_form._project(scale * A, scale * B)
+        X, rest = minimum_norm._project(scale * A, scale * B)
         size = scale * (np.abs(B) + np.abs(A) @ np.abs(X))
         assert (np.abs(rest - scale * (B - A @ X)) <= 1e-12 * size).all()
         assert (np.abs((scale * A).T @ rest) <= 1e-12 * (np.abs(scale * A).T @ size)).all()

@@ -92,6 +92,21 @@ def test_columns_of_very_different_size():
     assert worst_lre(found(one), exact(X, y, True)) >= 15.0
 
 
+@pytest.mark.parametrize("precision", ["fast", "extended"])
+@pytest.mark.parametrize("scale", [1e-250, 1e250])
+def test_columns_from_end_to_end_of_the_range(precision, scale):
+    """As many columns as rows: every one of them is needed."""
+    X, y = wide_problem(3, 3)
+    X[:, 1] *= scale
+    X[:, 2] /= scale
+    one = fit(X, y, fit_intercept=False, precision=precision)
+    assert worst_lre(found(one), exact(X, y, False)) >= (15.0 if precision == "extended" else 12.0)
+    X, y = wide_problem(3, 5)
+    X[:, 1] *= scale
+    assert fit(X, y, precision=precision).rank == 2
+    assert fit(X, y, on_collinear="drop", precision=precision).dropped == (2, 3, 4)
+
+
 def test_piece_by_piece(monkeypatch):
     X, y = wide_problem(4, 50)
     whole = fit(X, y, precision="extended")
