@@ -25,7 +25,7 @@ from linreg_fast import (
 from linreg_fast.centred import Centred, centre
 from linreg_fast.closed_form import ON_COLLINEAR
 from linreg_fast.refinement import AUTO_DIGITS
-from linreg_fast.result import LinearFit
+from linreg_fast.result import LinearFit, digits_held
 from linreg_fast.saved import PRECISIONS as PRECISIONS
 
 LEAN = ("auto", "fast")
@@ -267,7 +267,7 @@ def _result(
         reason=solution.reason or plan.reason,
         plan_arguments=shape,
         precision=precision,
-        digits=solution.digits,
+        digits=max(0.0, min(solution.digits, digits_held(solution.coef))),
         rank=solution.rank,
         rcond=solution.rcond,
         converged=True,

@@ -16,7 +16,7 @@ import numpy as np
 from linreg_fast import inputs, normal_equations, objective, passes, sums
 from linreg_fast.closed_form import FULL_DIGITS
 from linreg_fast.double_double import EPS, add, cholesky, multiply, pairs, product, solve_transposed, total, two_sum
-from linreg_fast.result import LinearFit, check_out
+from linreg_fast.result import LinearFit, check_out, digits_held
 from linreg_fast.saved import PRECISIONS
 from linreg_fast.sums import Matrix, Vector
 
@@ -190,6 +190,7 @@ def _result(
     z, D, half = Z[:, :1], Z[:, 1 : degree + 2], Z[:, degree + 2 :]
     b = product(D, z)[:, 0]
     b[-1] = add(b[-1], E.m_y[0])
+    b_hi = np.ldexp(b[:, 0], -ey)
     tss = E.S_yy[0]
     ess = total(multiply(z, z))[0]
     rss = add(tss, -ess)
@@ -197,7 +198,6 @@ def _result(
         rss = np.zeros(2)
     squares = total(multiply(D, D))
     squares[-1, 0] += 1 / sum_weight
-    b_hi = np.ldexp(b[:, 0], -ey)
     if not (np.isfinite(b_hi).all() and np.isfinite(squares).all()):
         raise ValueError("a coefficient of a power of x leaves the range of float64; scale x")
     series = product(half, z)[:, 0] * scale
@@ -206,7 +206,7 @@ def _result(
     rcond = float(singular[-1] / singular[0])
     # errors of beta from those of A and c, carried over to each power
     error = (E.noise * float(np.abs(beta).max(initial=0.0)) + float(E.noise_c[0])) / rcond**2 / singular[0] ** 2
-    worst = EPS
+    worst = 1.0 if ((b_hi == 0) & (b[:, 0] != 0)).any() else EPS  # of a coefficient that vanished
     for j in range(degree + 1):
         size = abs(float(b[j, 0]))
         if size > 0:
@@ -222,7 +222,7 @@ def _result(
         reason=f"Chebyshev polynomials of (x - {c:g}) / {unit:g}" + ", sums in double-double" * (precision != "fast"),
         plan_arguments=None,
         precision=precision,
-        digits=min(FULL_DIGITS, max(0.0, -math.log10(worst))),
+        digits=max(0.0, min(FULL_DIGITS, -math.log10(worst), digits_held(b_hi))),
         rank=degree,
         rcond=rcond,
         converged=True,

@@ -64,6 +64,12 @@ def check_out(out: NDArray[np.float64] | None, shape: tuple[int, ...], X: NDArra
     return out
 
 
+def digits_held(coef: NDArray[np.float64]) -> float:
+    """Decimal digits that float64 has of the smallest coefficient that is not 0: fewer where it is subnormal."""
+    least = float(np.abs(coef[coef != 0]).min(initial=1.0))
+    return 1075 * math.log10(2) + math.log10(min(least, 2.0**-1022))
+
+
 if TYPE_CHECKING:
     _Base = _Fields
 else:

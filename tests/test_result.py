@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import bits, problem
+from conftest import bits, lre, problem
 
 import linreg_fast
 from linreg_fast import LinearFit, inputs
@@ -95,6 +96,16 @@ def test_slope_is_for_one_feature(fit):
         _ = fit.slope
     x = np.arange(5.0)
     np.testing.assert_allclose(linreg_fast.fit(x, np.column_stack([2 * x, -x])).slope, [2.0, -1.0], rtol=1e-14)
+
+
+@pytest.mark.parametrize("exponent", [530, 550, 570])
+def test_digits_of_subnormal_coefficients(exponent):
+    """Powers of two change nothing but the range."""
+    x = np.arange(1.0, 9.0) / 3
+    slope = Fraction(linreg_fast.fit(x, np.cos(x), precision="extended").slope) / 2 ** (500 + exponent)
+    tiny = linreg_fast.fit(x * 2.0**500, np.cos(x) * 2.0**-exponent, precision="extended")
+    assert 0.5 < tiny.digits < 14
+    assert lre(tiny.slope, slope) >= tiny.digits - 1.5
 
 
 def test_residual_std():
