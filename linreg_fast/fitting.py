@@ -381,7 +381,6 @@ def _lean_result(
 ) -> LinearFit:
     """The result from what the small kernels leave: found is [b_0, rss, tss, digits, rcond, sum w] of it, as floats."""
     intercept, rss, tss, digits, rcond, sum_weight = found
-    res.flags.writeable = False
     p = len(res) // 2 - 3
     coef = res[:p]
     return LinearFit(

@@ -139,10 +139,10 @@ class LinearFit(_Base):
     _values: tuple[Any, ...]
 
     def __init__(self, *values: Any, **named: Any) -> None:
-        # one tuple: to set 28 attributes of a frozen dataclass takes longer than a small fit, and so does to look
-        # at each; whoever gives all of them by position has made their arrays read-only
+        # one tuple: to set 28 attributes of a frozen dataclass takes longer than a small fit, and so does to copy
+        # arrays; whoever gives all of them by position keeps none
         if named or len(values) != len(_Fields._fields):
-            values = tuple(map(_read_only, _Fields(*values, **named)))
+            values = tuple(map(_copied, _Fields(*values, **named)))
         _set_values(self, values)
 
     def __repr__(self) -> str:
@@ -156,11 +156,11 @@ class LinearFit(_Base):
         raise AttributeError(f"a LinearFit never changes: {name} cannot be deleted")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, self._values
+        return LinearFit, self._values
 
     def __replace__(self, **changes: Any) -> LinearFit:
         """Another fit with some fields changed, as `copy.replace` asks for it."""
-        return _restored(*_Fields(*self._values)._replace(**changes))
+        return LinearFit(**_Fields(*self._values)._replace(**changes)._asdict())
 
     @property
     def rss(self) -> Any:
@@ -175,7 +175,7 @@ class LinearFit(_Base):
         return self._squared_y(self._values[TSS])
 
     def _squared_y(self, value: Any) -> Any:
-        """What is held in units of y_unit^2, in those of y^2."""
+        """What is held in units of y_unit^2, in those of y^2; a new array for several targets."""
         with np.errstate(over="ignore", under="ignore"):
             return value * self.y_unit * self.y_unit
 
@@ -420,21 +420,18 @@ def _ratio(value: Any, stderr: Any) -> NDArray[np.float64]:
         return np.asarray(np.divide(value, stderr))
 
 
-def _read_only(value: Any) -> Any:
-    """An array that cannot be written to, or anything else as it is."""
-    if isinstance(value, np.ndarray) and value.flags.writeable:
-        value = value.copy()
-        value.flags.writeable = False
-    return value
-
-
-def _restored(*values: Any) -> LinearFit:
-    """A fit from all fields: what pickling and copying make it with."""
-    return LinearFit(**dict(zip(_Fields._fields, values, strict=True)))
+def _copied(value: Any) -> Any:
+    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def _field(place: int) -> property:
-    return property(lambda self: self._values[place])
+    def get(self: LinearFit) -> Any:
+        value = self._values[place]
+        if type(value) is np.ndarray:
+            value.setflags(write=False)  # as it is handed out: before, nobody can write to it
+        return value
+
+    return property(get)
 
 
 _set_values = LinearFit.__dict__["_values"].__set__
