@@ -71,7 +71,7 @@ def fit(
     precision : {"auto", "fast", "extended"}
         "fast": one pass, no refinement. "auto": refined in double-double where fewer than 10 digits are
         expected. "extended": refined until the digits are full. Refinement is for solver "auto" and the
-        closed forms; standard errors are refined with the coefficients.
+        closed forms. Standard errors are refined with the coefficients, by "auto" for up to 16 columns or few rows.
     l2 : float
         Penalty, scikit-learn's Ridge ``alpha``.
     on_collinear : {"min_norm", "drop", "raise"}
@@ -227,8 +227,9 @@ def _solve(
     C = centre(M, fit_intercept, l2)
     constant = closed_form.constant_columns(data, C.live, on_collinear) if not l2 else ()
     solution = closed_form.solve(data, M, C, solver, fit_intercept, on_collinear=on_collinear)
-    if precision == "extended" or (precision == "auto" and solution.digits < AUTO_DIGITS):
-        full = precision == "extended"
+    full = precision == "extended"
+    refined = full or (precision == "auto" and solution.digits < AUTO_DIGITS)
+    if refined:
         solution = refinement.refine(data, M, solution.centred or C, solution, solver, fit_intercept, full, workers)
     elif precision == "auto":
         _sum_residuals(data, M, solution.centred or C, solution, fit_intercept, workers)
@@ -238,7 +239,7 @@ def _solve(
     spread = None
     if not l2:
         kept = solution.centred or C
-        if precision == "extended":
+        if full or (refined and inference.affordable(M.n_rows, len(kept.live))):
             spread = inference.unscaled_extended(data, M, kept, solution.factor, fit_intercept, workers)
         else:
             spread = inference.unscaled(M, kept, solution.factor, data.n_features, fit_intercept)

@@ -21,6 +21,7 @@ from linreg_fast.sums import Matrix, Sums, Vector
 
 LOSS = 1e-14  # relative error of the factor beyond which "extended" makes another one in double-double
 CHEAP = 2.0**22  # n p^2 up to which it does so anyway: about ten milliseconds
+FEW = 16  # columns up to which it costs no more than a few passes of refinement
 WIDEST = 400  # columns up to which that is feasible at all
 
 
@@ -62,6 +63,11 @@ def unscaled_pairs(A: Matrix, e: NDArray[np.int64], m: Matrix, N: Matrix) -> tup
     roots = square_root(squares)[:, 0]
     with np.errstate(over="ignore"):
         return np.ldexp(roots[:-1], e), float(roots[-1])
+
+
+def affordable(n_rows: int, p: int) -> bool:
+    """Whether a pass in double-double for all cross products is little beside the passes of refinement."""
+    return p <= FEW or n_rows * float(p) ** 2 <= CHEAP
 
 
 def gram_pairs(data: Any, M: Sums, C: Centred, fit_intercept: bool, n_threads: int) -> tuple[Matrix, Matrix, Matrix]:

@@ -118,7 +118,7 @@ def refine(
     while True:
         factor, null = solution.factor, None
         deficient = factor is not None and factor.Vt is not None and len(factor.Vt) < len(C.live)
-        if factor and deficient and (full or M.n_rows * len(C.live) ** 2 <= inference.CHEAP):
+        if factor and deficient and (full or inference.affordable(M.n_rows, len(C.live))):
             null = _null_pairs(data, M, C, factor, fit_intercept, n_threads)
         some = (data, M, C, solution)
         done = [_refine_target(*some, t, fit_intercept, full, n_threads, null) for t in range(data.n_targets)]

@@ -46,6 +46,16 @@ def test_strd_auto(name):
     assert worst_lre(found, record["exact_float64_design_40"]["stderr"]) >= (7.5 if name == "Filip" else 10.5)
 
 
+@pytest.mark.parametrize("kappa", [1e4, 1e6, 1e8, 1e10])
+@pytest.mark.parametrize("n", [30, 3000])
+def test_auto_refines_them_with_the_coefficients(kappa, n):
+    X, y, _, _ = problem(n, 3)
+    X[:, 2] = X[:, 0] + X[:, 2] / kappa
+    fit = linreg_fast.fit(X, y)
+    exact = linreg_fast.fit(X, y, precision="extended")
+    np.testing.assert_allclose(both(fit), both(exact), rtol=1e-9 if kappa > 1e4 else 1e-7)
+
+
 @pytest.mark.parametrize("fit_intercept", [True, False])
 @pytest.mark.parametrize("weights", ["none", "random", "absent rows"])
 @pytest.mark.parametrize("p", [1, 2, 3, 7, 8, 9, 17, 70])
