@@ -184,7 +184,7 @@ def _by_cholesky(
             stacklevel=caller_level(),
         )
     factor = Factor(triangle, None, None, 1 / rcond, 1 / gram_rcond)
-    delta = _cholesky_delta(C, beta, gram_rcond)
+    delta = cholesky_delta(C, beta, gram_rcond)
     return _finish(data, M, C, fit_intercept, beta, p, rcond, delta, ("cholesky",), "", factor), ""
 
 
@@ -384,7 +384,7 @@ def thin_svd(A: Matrix) -> tuple[Matrix, Vector, Matrix]:
         return scipy.linalg.svd(A, full_matrices=False, check_finite=False, lapack_driver="gesvd")  # type: ignore[no-any-return]
 
 
-def _cholesky_delta(C: Centred, beta: Matrix, gram_rcond: float) -> Vector:
+def cholesky_delta(C: Centred, beta: Matrix, gram_rcond: float) -> Vector:
     """Relative error to expect of beta from the rounding of A, and of c, to which large residuals add theirs."""
     rss = np.maximum(C.S_yy - np.einsum("jt,jt->t", beta, C.c), 0.0)
     most = np.maximum(np.abs(beta).max(axis=0), np.finfo(float).tiny)

@@ -447,7 +447,7 @@ def _digits(M: Sums, coef: Vector, intercept: float, fit_intercept: bool, l2: fl
         return 0.0
     exact = np.ldexp(best[:, 0], C.e - C.ey[0])
     b = coef[C.live]
-    delta = EPS * (1 + C.rho) / rcond * np.abs(best).max(initial=0.0)
+    delta = closed_form.cholesky_delta(C, best, rcond)[0] * np.abs(best).max(initial=0.0)
     error = np.abs(b - exact) + np.ldexp(delta, C.e - C.ey[0])
     pairs = [(np.abs(exact), error)]
     if fit_intercept:
