@@ -179,6 +179,11 @@ def descend(
     problem = _problem(data, M, fit_intercept, l2, chosen.scale, n_threads)
     if not math.isfinite(problem.J0):
         raise ValueError("the squares of y leave the range of float64, and so does the cost that descends: scale y")
+    tiny = np.flatnonzero(~np.isfinite(problem.scale))
+    if tiny.size:
+        raise ValueError(
+            f"column {tiny[0]} of X is so small that its coefficient leaves the range of float64; scale it"
+        )
     L = _largest_eigenvalue(problem, data, n_threads, l2)
     exact = M is not None and len(problem.c) <= EXACT_L
     rate = chosen.learning_rate if chosen.learning_rate is not None else (1.0 / L if L > 0 else 1.0)
@@ -277,7 +282,8 @@ def _problem_of_columns(data: inputs.Table, fit_intercept: bool, scale: bool) ->
         problem = _Problem(np.zeros((0, 0)), c, 0.0, shift, np.ones(p), np.zeros(p), 0.0)
     else:
         varies = deviation[:p] > CONSTANT * np.abs(mean[:p])
-        factor = np.where(varies, 1 / np.where(varies, deviation[:p], 1.0), 0.0)
+        with np.errstate(over="ignore"):
+            factor = np.where(varies, 1 / np.where(varies, deviation[:p], 1.0), 0.0)
         problem = _Problem(np.zeros((0, 0)), np.ones(p), 0.0, np.zeros(0), factor, mean[:p], float(mean[p]))
     problem.J0 = float(squares[p] / (2 * N))
     return problem

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from linreg_fast import inputs, levels, passes, saved
 from linreg_fast.planning import Plan, plan_shape
+from linreg_fast.sums import any_range
 
 
 class _Fields(NamedTuple):
@@ -174,10 +175,10 @@ class LinearFit(_Base):
     def tss(self) -> Any:
         return self._squared_y(self._values[TSS])
 
+    @any_range
     def _squared_y(self, value: Any) -> Any:
         """What is held in units of y_unit^2, in those of y^2; a new array for several targets."""
-        with np.errstate(over="ignore", under="ignore"):
-            return value * self.y_unit * self.y_unit
+        return value * self.y_unit * self.y_unit
 
     @property
     def plan_arguments(self) -> dict[str, Any] | None:
@@ -209,6 +210,7 @@ class LinearFit(_Base):
         return float(r2) if r2.ndim == 0 else r2
 
     @property
+    @any_range
     def residual_std(self) -> Any:
         """Residual standard deviation, sqrt(rss / (n - rank - 1)); NaN with no degree of freedom left."""
         rss = np.asarray(self._values[RSS])
@@ -294,6 +296,7 @@ class LinearFit(_Base):
 
         return np.asarray(2.0 * stdtr(max(self._freedom, 0) or math.nan, -np.abs(t)))
 
+    @any_range
     def _interval(self, value: Any, stderr: Any, level: float) -> NDArray[np.float64]:
         from scipy.special import stdtrit
 
@@ -303,6 +306,7 @@ class LinearFit(_Base):
         reach = stdtrit(max(self._freedom, 0) or math.nan, 0.5 + 0.5 * level) * stderr
         return np.stack([value - reach, value + reach], axis=-1)
 
+    @any_range
     def _stderr(self, part: slice) -> NDArray[np.float64]:
         spread = np.full(self.n_features + 1, math.nan) if self.spread is None else self.spread
         return np.asarray(np.multiply.outer(np.atleast_1d(self.residual_std), spread[part]))

@@ -242,6 +242,17 @@ def test_intervals(n, level):
     np.testing.assert_array_equal(fit.conf_int(), fit.conf_int(0.95))
 
 
+@pytest.mark.parametrize("scale", [1e-300, 1e300])
+def test_intervals_whatever_numpy_is_told_about_rounding(scale):
+    X, y, _, _ = problem(40, 3, noise=2.0)
+    fit = linreg_fast.fit(X, y)
+    with np.errstate(all="raise"):
+        scaled = linreg_fast.fit(X, y * scale)
+        np.testing.assert_allclose(scaled.conf_int() / scale, fit.conf_int(), rtol=1e-9)
+        np.testing.assert_allclose(scaled.pvalues, fit.pvalues, rtol=1e-9)
+        assert scaled.cost in (0.0, np.inf)
+
+
 def test_shapes_of_several_targets():
     X, y, _, _ = problem(40, 3, noise=2.0)
     one = linreg_fast.fit(X, y)
