@@ -13,23 +13,22 @@ import functools
 import math
 import sys
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast import inputs, passes
-from linreg_fast.double_double import two_product
+from linreg_fast.centred import Centred, in_user_units, keep
+from linreg_fast.double_double import EPS, two_product
+from linreg_fast.minimum_norm import PART, independent, minimum_norm
 from linreg_fast.sums import Matrix, Sums, Vector
 
-EPS = 2.0**-53
 FULL_DIGITS = 15.95  # -log10(EPS)
 RCOND_CHOLESKY = 1e-13  # of the Gram matrix; under it the columns' condition number exceeds 3e6: QR
 ON_COLLINEAR = ("min_norm", "drop", "raise")
-PART = 1e-6  # of a unit vector in the null space: columns with less do not take part in the dependency
 RANK_TOLERANCE = 2.0**-40  # times sqrt(p): singular values below are rounding, whatever the number of rows
-CONSTANT = 4 * EPS  # a column that varies by less of its own value is constant
 ROWS_MARGIN = 1e4  # times p eps: rounding that millions of rows leave in R
 QR_BLOCK_BYTES = 1 << 18  # of rows that are prepared and factorised at once: L2
 QR_MERGE_BYTES = 1 << 23  # of rows whose R is merged in pairs with others
@@ -38,7 +37,11 @@ QR_MERGE_BYTES = 1 << 23  # of rows whose R is merged in pairs with others
 def caller_level() -> int:
     """The stacklevel that makes a warning point at the line that called the library, however deep it is raised."""
     level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "linreg_fast":
+    # through decorators of NumPy too
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in (
+        "linreg_fast",
+        "numpy",
+    ):
         level, frame = level + 1, frame.f_back
     return level
 
@@ -53,7 +56,7 @@ class ConditionWarning(UserWarning):
 
 @dataclass(slots=True)
 class Solution:
-    """Coefficients in the user's units and what is known about them."""
+    """Coefficients in the user's units and what is known about them; sums of squares in units of y_unit^2."""
 
     coef: Matrix  # (n_targets, n_features)
     intercept: Vector  # (n_targets,)
@@ -63,6 +66,7 @@ class Solution:
     rcond: float
     digits: float
     path: tuple[str, ...]
+    y_unit: Vector  # (n_targets,), powers of two
     reason: str = ""
     ess: Vector | None = None  # tss - rss where it is known better than their difference
     beta: Matrix | None = None  # coefficients of the columns of `Centred`, and what solves for corrections
@@ -94,52 +98,6 @@ class Factor:
         return np.asarray(self.Vt.T @ ((self.Vt @ h) / self.sigma**2))
 
 
-@dataclass(slots=True)
-class Centred:
-    """The problem in centred columns, scaled by powers of two: A beta = c.
-
-    A = e (S + l2 d^2) e and c = e (q - s t'/N) over the columns `live` that vary at all;
-    b = beta e d / dy; S_yy are the centred squares of the targets, N mu^2 / S_jj at most rho.
-    """
-
-    live: NDArray[np.intp]
-    A: Matrix
-    c: Matrix
-    S_yy: Vector
-    e: NDArray[np.int64]  # exponents of two, of e d, and of dy
-    ey: NDArray[np.int64]
-    mu: Vector
-    rho: float
-    l2: float
-
-
-def centre(M: Sums, fit_intercept: bool, l2: float) -> Centred:
-    """The centred, equilibrated problem of some moments, by algebra alone."""
-    mu = M.mean if fit_intercept else np.zeros_like(M.s)
-    S = M.G - np.outer(M.s, mu) if fit_intercept else M.G.copy()
-    c = M.q - np.outer(mu, M.t) if fit_intercept else M.q
-    S_yy = np.maximum(M.u - M.t * (M.t / M.N), 0.0) if fit_intercept else M.u
-    spread = np.maximum(np.diagonal(S), 0.0)
-    # |W| <= 4 eps |k| in every row makes the sum of squares at most that; the reverse holds but for
-    # columns that vary in few rows only, and those the exact rank decision further down must see.
-    with np.errstate(over="ignore"):
-        floor = M.N * (CONSTANT * np.abs(M.k) * M.d) ** 2 if fit_intercept else np.zeros_like(spread)
-    live = np.flatnonzero((np.diagonal(M.G) > 0) & ((spread > floor) | (M.N < 2)) & (spread > 0))
-    rho = 0.0
-    if fit_intercept and live.size:
-        rho = float(np.max(M.N * mu[live] ** 2 / spread[live]))
-    A = S[np.ix_(live, live)]
-    if l2:
-        A[np.diag_indices_from(A)] += l2 * M.d[live] ** 2
-    d_exponent = np.frexp(M.d[live])[1] - 1
-    # e d must be a float64 itself, which bounds it for subnormal columns
-    e = np.minimum(-np.round(0.5 * np.log2(np.diagonal(A))).astype(np.int64), 1023 - d_exponent)
-    scale = np.ldexp(1.0, e)
-    A = A * scale * scale[:, None]
-    exponents = e + d_exponent
-    return Centred(live, A, c[live] * scale[:, None], S_yy, exponents, np.frexp(M.dy)[1] - 1, mu, rho, l2)
-
-
 def solve(
     data: inputs.Table,
     M: Sums,
@@ -166,30 +124,10 @@ def solve(
     tried = path
     reason = "" if not tried else f"refinement did not contract after {tried[-1]}"
     if solver == "cholesky" or (solver == "auto" and not tried):
+        solution, reason = _by_cholesky(data, M, C, fit_intercept, solver)
+        if solution is not None:
+            return solution
         path = ("cholesky",)
-        best, triangle, gram_rcond = cholesky(C)
-        # under p eps, whether potrf got through is an accident of rounding
-        if best is not None and gram_rcond >= p * EPS and (gram_rcond >= RCOND_CHOLESKY or solver == "cholesky"):
-            if gram_rcond < RCOND_CHOLESKY:
-                warnings.warn(
-                    f"the columns are too ill-conditioned for cholesky (rcond {math.sqrt(gram_rcond):.1e}): few or no "
-                    'digits of the coefficients may be right; use solver="auto", "qr" or "svd"',
-                    ConditionWarning,
-                    stacklevel=caller_level(),
-                )
-            delta = np.full(data.n_targets, EPS * (1 + C.rho) / gram_rcond)
-            factor = Factor(triangle, None, None, 1 / math.sqrt(gram_rcond), 1 / gram_rcond)
-            return _finish(data, M, C, fit_intercept, best, p, math.sqrt(gram_rcond), delta, path, "", factor)
-        if solver == "cholesky":
-            raise np.linalg.LinAlgError(
-                "the cross products of X are not positive definite: its columns are linearly dependent, or nearly; "
-                'use solver="auto" or "svd"'
-            )
-        reason = (
-            "cholesky failed: the columns are dependent, or nearly"
-            if best is None or gram_rcond < p * EPS
-            else f"rcond {math.sqrt(gram_rcond):.1e} of the columns is too small for cholesky"
-        )
     R = _qr_rows(data, M, C)
     rcond = _triangle_rcond(R[:p, :p])
     if solver == "qr" or (solver == "auto" and "qr" not in tried):
@@ -205,122 +143,74 @@ def solve(
             f'the columns of X have rank {rank}, not {p}: qr has no unique solution; use solver="auto" or "svd"'
         )
     path = (*path, "svd")
-    rcond = float(sigma[rank - 1] / sigma[0]) if rank else 0.0
-    beta = Vt[:rank].T @ ((U[:, :rank].T @ R[:p, p:]) / sigma[:rank, None])
-    collinear: tuple[int, ...] = ()
-    check_solution(C, beta, "SVD", ROWS_MARGIN + RANK_TOLERANCE / EPS)
     if rank < p:
         collinear = collinear_columns(data, C.live, Vt[:rank], on_collinear)
-        if on_collinear == "drop":
-            some = keep(C, independent(Vt[:rank]))
-            solution = solve(data, M, some, solver, fit_intercept)
-            solution.path, solution.centred = (*path, *solution.path), some
-            solution.collinear = collinear
-            solution.dropped = tuple(int(j) for j in np.setdiff1d(C.live, some.live))
-            solution.reason = f"rank {rank} of {p}: dependent columns dropped"
-            return solution
         reason = f"{reason}; " * bool(reason) + f"rank {rank} of {p}: minimum norm"
-        beta = minimum_norm(Vt[:rank], Vt[rank:], C.e, beta, 1 / rcond)
-    factor = Factor(None, Vt[:rank], sigma[:rank], 1 / rcond, 1 / rcond, Vt[rank:])
-    delta = _qr_delta(R, p, 1 / rcond)
-    solution = _finish(data, M, C, fit_intercept, beta, rank, rcond, delta, path, reason, factor)
-    solution.collinear = collinear
+    if rank < p and on_collinear == "drop":
+        some = keep(C, independent(Vt[:rank]))
+        solution = solve(data, M, some, solver, fit_intercept)
+        solution.path, solution.centred = (*path, *solution.path), some
+        solution.dropped = tuple(int(j) for j in np.setdiff1d(C.live, some.live))
+        solution.reason = f"rank {rank} of {p}: dependent columns dropped"
+    else:
+        solution = _by_singular_values(data, M, C, fit_intercept, R, (U, sigma, Vt), rank, path, reason)
+    if rank < p:
+        solution.collinear = collinear
     return solution
 
 
-def keep(C: Centred, kept: NDArray[np.intp]) -> Centred:
-    """The problem of some of its columns."""
-    return replace(C, live=C.live[kept], A=C.A[np.ix_(kept, kept)], c=C.c[kept], e=C.e[kept])
+def _by_cholesky(
+    data: inputs.Table, M: Sums, C: Centred, fit_intercept: bool, solver: str
+) -> tuple[Solution | None, str]:
+    """The solution of R'R beta = c; None, and why, where "auto" has to go on."""
+    p = len(C.live)
+    beta, triangle, gram_rcond = cholesky(C)
+    rcond = math.sqrt(gram_rcond)
+    # under p eps, whether potrf got through is an accident of rounding
+    if beta is None or gram_rcond < p * EPS:
+        if solver == "cholesky":
+            raise np.linalg.LinAlgError(
+                "the cross products of X are not positive definite: its columns are linearly dependent, or nearly; "
+                'use solver="auto" or "svd"'
+            )
+        return None, "cholesky failed: the columns are dependent, or nearly"
+    if gram_rcond < RCOND_CHOLESKY:
+        if solver == "auto":
+            return None, f"rcond {rcond:.1e} of the columns is too small for cholesky"
+        warnings.warn(
+            f"the columns are too ill-conditioned for cholesky (rcond {rcond:.1e}): few or no digits of the "
+            'coefficients may be right; use solver="auto", "qr" or "svd"',
+            ConditionWarning,
+            stacklevel=caller_level(),
+        )
+    factor = Factor(triangle, None, None, 1 / rcond, 1 / gram_rcond)
+    delta = cholesky_delta(C, beta, gram_rcond)
+    return _finish(data, M, C, fit_intercept, beta, p, rcond, delta, ("cholesky",), "", factor), ""
 
 
-def independent(V: Matrix) -> NDArray[np.intp]:
-    """As many independent columns as there are rows in V, whose rows are orthonormal: the first ones there are.
-
-    A column is left out that depends on those before it, as R's lm does; the rows span what the columns
-    of a problem span, and are not closer to each other than those for being ill-conditioned.
-    """
-    rank, p = V.shape
-    Q, kept = np.zeros((rank, 0)), []
-    for j in range(p):
-        v = V[:, j] - Q @ (Q.T @ V[:, j])
-        v -= Q @ (Q.T @ v)
-        size = float(np.linalg.norm(v))
-        if size > PART:
-            Q = np.column_stack([Q, v / size])
-            kept.append(j)
-            if len(kept) == rank:
-                return np.array(kept, dtype=np.intp)
-    import scipy.linalg
-
-    return np.sort(scipy.linalg.qr(V, mode="r", pivoting=True)[1][:rank])
-
-
-def minimum_norm(V: Matrix, null: Matrix | None, e: NDArray[np.int64], beta: Matrix, kappa: float) -> Matrix:
-    """Of all beta with the same V beta that for which ||2^e beta||, the norm in the user's units, is least.
-
-    The rows of V, (rank, p), are orthonormal and span what the equilibrated columns do; those of `null`, where
-    they are known, the rest; `kappa` is the condition number that both were found through.
-    """
-    if null is None or len(null) > len(V):
-        return _least_of_rows(V, e, beta)
-    # each dependency with one of the columns of the largest coefficients to itself: its small entries are rounding
-    order = np.argsort(-e, kind="stable")
-    pivots = order[independent(null[:, order])]
-    basis = np.linalg.solve(null[:, pivots], null)
-    basis[np.abs(basis) <= 16 * len(e) * EPS * kappa] = 0.0
-    scale = np.ldexp(1.0, e - e.max())[:, None]
-    g, rest = _project(scale * basis.T, scale * beta)
-    # rows of large columns keep their fit, those of small ones their part in the norm: whichever rounds less
-    rounding = np.abs(beta) + np.abs(basis.T) @ np.abs(g)
-    return np.where(np.linalg.norm(rest, axis=0) < scale * rounding, rest / scale, beta - basis.T @ g)
-
-
-def _project(A: Matrix, B: Matrix) -> tuple[Matrix, Matrix]:
-    """X and B - A X of least squares whose rows differ by many orders of magnitude.
-
-    Householder reflections with pivots among the columns and the rows: stable row by row (Powell and Reid 1969).
-    """
-    A, B = A.copy(), B.copy()
-    m, r = A.shape
-    H, tau = np.zeros((m, r)), np.zeros(r)
-    columns, rows = np.arange(r), np.arange(m)
-    for k in range(r):
-        j = k + int(np.argmax(np.abs(A[k:, k:]).max(axis=0)))
-        A[:, [k, j]], columns[[k, j]] = A[:, [j, k]], columns[[j, k]]
-        i = k + int(np.argmax(np.abs(A[k:, k])))
-        for a in (A, B, H, rows):
-            a[[k, i]] = a[[i, k]]
-        v = A[k:, k].copy()
-        v /= v[0]  # the largest: its square cannot vanish
-        v[0] += float(np.linalg.norm(v))
-        tau[k] = 2 / float(v @ v)
-        A[k:, k:] -= np.outer(tau[k] * v, v @ A[k:, k:])
-        B[k:] -= np.outer(tau[k] * v, v @ B[k:])
-        H[k:, k] = v
-    X, rest, out = np.empty((r, B.shape[1])), B.copy(), np.empty_like(B)
-    X[columns] = _solve_triangle(np.hstack([A[:r], B[:r]]), r)
-    rest[:r] = 0.0
-    for k in range(r - 1, -1, -1):
-        v = H[k:, k]
-        rest[k:] -= np.outer(tau[k] * v, v @ rest[k:])
-    out[rows] = rest
-    return X, out
-
-
-def _least_of_rows(V: Matrix, e: NDArray[np.int64], beta: Matrix) -> Matrix:
-    """2^-e times the minimum-norm solution b of W b = V beta, W = V 2^-e, by QR of W' with its rows sorted by size."""
-    from scipy.linalg import lapack
-
-    scale = np.ldexp(1.0, e.min() - e)[:, None]
-    W = scale * V.T
-    order = np.argsort(-np.abs(W).max(axis=1), kind="stable")
-    QR, pivots, tau, _, _ = lapack.dgeqp3(np.asfortranarray(W[order]))
-    rank, n_targets = len(V), beta.shape[1]
-    y = np.zeros((len(e), n_targets), order="F")
-    y[:rank] = lapack.dtrtrs(np.asfortranarray(QR[:rank]), (V @ beta)[pivots - 1], trans=1)[0]
-    out = np.empty_like(beta)
-    out[order] = lapack.dormqr("L", "N", QR, tau, y, max(1, 64 * n_targets))[0]
-    return np.asarray(out * scale)
+def _by_singular_values(
+    data: inputs.Table,
+    M: Sums,
+    C: Centred,
+    fit_intercept: bool,
+    R: Matrix,
+    svd: tuple[Matrix, Vector, Matrix],
+    rank: int,
+    path: tuple[str, ...],
+    reason: str,
+) -> Solution:
+    """The solution of R beta = z over the largest `rank` singular values, of least norm in the user's units."""
+    U, sigma, Vt = svd
+    p = len(sigma)
+    rcond = float(sigma[rank - 1] / sigma[0]) if rank else 0.0
+    beta = Vt[:rank].T @ ((U[:, :rank].T @ R[:p, p:]) / sigma[:rank, None])
+    check_solution(C, beta, "SVD", ROWS_MARGIN + RANK_TOLERANCE / EPS)
+    growth = 1.0
+    if rank < p:
+        beta, growth = minimum_norm(Vt[:rank], Vt[rank:], C.e, beta, 1 / rcond)
+    factor = Factor(None, Vt[:rank], sigma[:rank], 1 / rcond, 1 / rcond, Vt[rank:])
+    delta = _qr_delta(R, p, 1 / rcond) * growth
+    return _finish(data, M, C, fit_intercept, beta, rank, rcond, delta, path, reason, factor)
 
 
 def collinear_columns(
@@ -494,6 +384,13 @@ def thin_svd(A: Matrix) -> tuple[Matrix, Vector, Matrix]:
         return scipy.linalg.svd(A, full_matrices=False, check_finite=False, lapack_driver="gesvd")  # type: ignore[no-any-return]
 
 
+def cholesky_delta(C: Centred, beta: Matrix, gram_rcond: float) -> Vector:
+    """Relative error to expect of beta from the rounding of A, and of c, to which large residuals add theirs."""
+    rss = np.maximum(C.S_yy - np.einsum("jt,jt->t", beta, C.c), 0.0)
+    most = np.maximum(np.abs(beta).max(axis=0), np.finfo(float).tiny)
+    return np.asarray(EPS * (1 + C.rho) / gram_rcond * np.maximum(1.0, np.sqrt(rss) / most))
+
+
 def _qr_delta(R: Matrix, p: int, kappa: float) -> Vector:
     """Relative error to expect of beta from QR: eps kappa (1 + kappa tan t), t the angle of residual and fit."""
     fitted = np.linalg.norm(R[:p, p:], axis=0)
@@ -518,7 +415,8 @@ def _finish(
     """From beta to the coefficients in the user's units, the intercept, the residual and the digits."""
     coef = in_user_units(data, C, beta)
     # S_yy - beta'c - l2 b'b loses what cancels, which the caller makes good with a cost pass where it matters
-    penalty = C.l2 * np.einsum("jt,jt->t", *[np.ldexp(beta, C.e[:, None])] * 2) if C.l2 else 0.0
+    root = math.sqrt(C.l2) * np.ldexp(beta, C.e[:, None]) if C.l2 else np.zeros_like(beta)  # 0 * inf would be NaN
+    penalty = np.einsum("jt,jt->t", root, root)
     rss = np.maximum(C.S_yy - np.einsum("jt,jt->t", beta, C.c) - penalty, 0.0)
     back = np.ldexp(1.0, -C.ey)
     mu, mu_y = C.mu / M.d, M.t / M.N * back
@@ -527,34 +425,20 @@ def _finish(
         intercept = intercepts(coef, M.k, mu, M.ky, mu_y)
     m, m_y = M.k + mu, M.ky + mu_y
     lever = np.ldexp(np.abs(m[C.live]), C.e).sum() * np.abs(beta).max(axis=0, initial=0.0) * back
-    with np.errstate(over="ignore", under="ignore"):
-        rss, tss = rss * back * back, C.S_yy * back * back
     return Solution(
         coef=coef,
         intercept=intercept,
         rss=rss,
-        tss=tss,
+        tss=C.S_yy.copy(),
+        y_unit=back,
         rank=rank,
         rcond=rcond,
-        digits=expected_digits(beta, delta, coef, m, m_y, lever, fit_intercept),
+        digits=expected_digits(beta, delta, coef, m, m_y, lever, intercept),
         path=path,
         reason=reason,
         beta=beta,
         factor=factor,
     )
-
-
-def in_user_units(data: inputs.Table, C: Centred, beta: Matrix) -> Matrix:
-    """Coefficients of the user's columns, (n_targets, n_features), from those of the scaled ones."""
-    coef = np.zeros((data.n_targets, data.n_features))
-    with np.errstate(over="ignore"):
-        coef[:, C.live] = np.ldexp(beta, C.e[:, None] - C.ey[None, :]).T
-    bad = np.argwhere(~np.isfinite(coef))
-    if bad.size:
-        j = int(bad[0, 1])
-        name = f" ({data.names[j]!r})" if data.names else ""
-        raise ValueError(f"the coefficient of column {j}{name} of X leaves the range of float64; scale the column")
-    return coef
 
 
 def expected_digits(
@@ -564,7 +448,7 @@ def expected_digits(
     m: Vector,
     m_y: Vector,
     lever: Vector,
-    fit_intercept: bool,
+    intercept: Vector,
 ) -> float:
     """Correct decimal digits to expect of the worst coefficient; those that are exactly 0 do not count.
 
@@ -577,11 +461,9 @@ def expected_digits(
     most = size.max(axis=0, initial=0.0)
     least = np.where(size > 0, size, np.inf).min(axis=0, initial=np.inf)
     error = [delta * np.where(most > 0, most / least, 0.0)]
-    if fit_intercept:
-        terms = coef * m
-        b0 = np.abs(m_y - terms.sum(axis=1))
-        rounding = EPS * (np.abs(m_y) + np.abs(terms).sum(axis=1)) + np.where(most > 0, delta * lever, 0.0)
-        error.append(rounding[b0 > 0] / b0[b0 > 0])
+    b0 = np.abs(intercept)
+    rounding = EPS * (np.abs(m_y) + np.abs(coef * m).sum(axis=1)) + np.where(most > 0, delta * lever, 0.0)
+    error.append(rounding[b0 > 0] / b0[b0 > 0])
     worst = float(np.concatenate(error).max(initial=EPS))
     return max(0.0, min(-math.log10(worst), FULL_DIGITS)) if worst < math.inf else 0.0
 

@@ -19,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast import closed_form, inputs, levels, objective
-from linreg_fast.closed_form import EPS, FULL_DIGITS
+from linreg_fast.centred import CONSTANT, centre
+from linreg_fast.closed_form import FULL_DIGITS
+from linreg_fast.double_double import EPS
 from linreg_fast.sums import Matrix, Sums, Vector
 
 MAX_ITER = 1000
@@ -175,6 +177,13 @@ def descend(
         `max_iter` steps did not suffice.
     """
     problem = _problem(data, M, fit_intercept, l2, chosen.scale, n_threads)
+    if not math.isfinite(problem.J0):
+        raise ValueError("the squares of y leave the range of float64, and so does the cost that descends: scale y")
+    tiny = np.flatnonzero(~np.isfinite(problem.scale))
+    if tiny.size:
+        raise ValueError(
+            f"column {tiny[0]} of X is so small that its coefficient leaves the range of float64; scale it"
+        )
     L = _largest_eigenvalue(problem, data, n_threads, l2)
     exact = M is not None and len(problem.c) <= EXACT_L
     rate = chosen.learning_rate if chosen.learning_rate is not None else (1.0 / L if L > 0 else 1.0)
@@ -212,7 +221,7 @@ def _problem(
     if M is None:
         return _problem_of_columns(data, fit_intercept, scale)
     if scale:
-        C = closed_form.centre(M, fit_intercept, 0.0)
+        C = centre(M, fit_intercept, 0.0)
         D = np.zeros(p)
         spread = np.diagonal(C.A) / M.N
         D[C.live] = 1 / np.sqrt(spread)
@@ -258,7 +267,11 @@ def _problem_of_columns(data: inputs.Table, fit_intercept: bool, scale: bool) ->
         sums += w @ Z
         squares += w @ (Z * Z)
     if first is None or not (np.isfinite(squares).all() and N > 0):
-        raise ValueError(inputs.first_fault(data) or "sample_weight has no positive weight: no row is left to fit")
+        raise ValueError(
+            inputs.first_fault(data)
+            or (N > 0 and "squares of X or y leave the range of float64: scale the columns, or use passes='moments'")
+            or "sample_weight has no positive weight: no row is left to fit"
+        )
     mean = first + sums / N if fit_intercept else np.zeros(p + 1)
     variance = squares / N - (sums / N) ** 2 * fit_intercept
     deviation = np.sqrt(np.maximum(variance, 0.0))
@@ -268,8 +281,9 @@ def _problem_of_columns(data: inputs.Table, fit_intercept: bool, scale: bool) ->
         c = np.ones(unknowns)  # replaced by the gradient at 0, one pass
         problem = _Problem(np.zeros((0, 0)), c, 0.0, shift, np.ones(p), np.zeros(p), 0.0)
     else:
-        varies = deviation[:p] > closed_form.CONSTANT * np.abs(mean[:p])
-        factor = np.where(varies, 1 / np.where(varies, deviation[:p], 1.0), 0.0)
+        varies = deviation[:p] > CONSTANT * np.abs(mean[:p])
+        with np.errstate(over="ignore"):
+            factor = np.where(varies, 1 / np.where(varies, deviation[:p], 1.0), 0.0)
         problem = _Problem(np.zeros((0, 0)), np.ones(p), 0.0, np.zeros(0), factor, mean[:p], float(mean[p]))
     problem.J0 = float(squares[p] / (2 * N))
     return problem
@@ -431,7 +445,7 @@ def _on_data(
 
 def _digits(M: Sums, coef: Vector, intercept: float, fit_intercept: bool, l2: float) -> float:
     """Digits from the step that one Newton iteration would still take, and from the conditioning."""
-    C = closed_form.centre(M, fit_intercept, l2)
+    C = centre(M, fit_intercept, l2)
     if not len(C.live):
         return FULL_DIGITS
     best, _, rcond = closed_form.cholesky(C)
@@ -439,7 +453,7 @@ def _digits(M: Sums, coef: Vector, intercept: float, fit_intercept: bool, l2: fl
         return 0.0
     exact = np.ldexp(best[:, 0], C.e - C.ey[0])
     b = coef[C.live]
-    delta = EPS * (1 + C.rho) / rcond * np.abs(best).max(initial=0.0)
+    delta = closed_form.cholesky_delta(C, best, rcond)[0] * np.abs(best).max(initial=0.0)
     error = np.abs(b - exact) + np.ldexp(delta, C.e - C.ey[0])
     pairs = [(np.abs(exact), error)]
     if fit_intercept:

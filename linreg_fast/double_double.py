@@ -6,6 +6,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+EPS = 2.0**-53  # relative rounding of float64
+
 Array = NDArray[np.float64]
 
 
@@ -102,6 +104,15 @@ def cholesky(A: Array) -> Array | None:
         row = R[i, i + 1 :]
         rest[i + 1 :, i + 1 :] = add(rest[i + 1 :, i + 1 :], -multiply(row[:, None], row[None]))
     return R
+
+
+def solve_upper(R: Array, B: Array) -> Array:
+    """R^-1 B in pairs, for the upper triangle R, (p, p, 2), and B, (p, m, 2)."""
+    rest, X = B.copy(), np.zeros_like(B)
+    for i in range(len(R) - 1, -1, -1):
+        X[i] = divide(rest[i], R[i, i][None])
+        rest[:i] = add(rest[:i], -multiply(R[:i, i, None], X[i][None]))
+    return X
 
 
 def solve_transposed(R: Array, B: Array) -> Array:

@@ -22,15 +22,17 @@ from linreg_fast import (
     sums,
     wide,
 )
+from linreg_fast.centred import Centred, centre
 from linreg_fast.closed_form import ON_COLLINEAR
 from linreg_fast.refinement import AUTO_DIGITS
-from linreg_fast.result import LinearFit
+from linreg_fast.result import LinearFit, digits_held
+from linreg_fast.saved import PRECISIONS as PRECISIONS
 
-PRECISIONS = ("fast", "auto", "extended")
 LEAN = ("auto", "fast")
 SMALL_SIZE = 1 << 16  # numbers of X up to which a fit is one kernel call, on this thread
 SMALL_WORK = [levels.kernels.small_work_size(p, SMALL_SIZE) for p in range(planning.SMALL_COLUMNS + 1)]
 CANCELLED = 1e-6  # share of tss that rss may fall to before it is summed from the residuals themselves
+FAR_OFF = 1e3  # of the standard deviation of y: offsets beyond cost residuals three digits
 
 
 def fit(
@@ -69,7 +71,7 @@ def fit(
     precision : {"auto", "fast", "extended"}
         "fast": one pass, no refinement. "auto": refined in double-double where fewer than 10 digits are
         expected. "extended": refined until the digits are full. Refinement is for solver "auto" and the
-        closed forms, with more rows than columns; standard errors are refined with the coefficients.
+        closed forms. Standard errors are refined with the coefficients, by "auto" for up to 16 columns or few rows.
     l2 : float
         Penalty, scikit-learn's Ridge ``alpha``.
     on_collinear : {"min_norm", "drop", "raise"}
@@ -168,7 +170,7 @@ def fit(
         options = chosen or descent.Options()
         return _descend(data, M, plan, shape, options, fit_intercept, l2, precision, workers)
     if plan.passes == "rows":
-        solution = wide.solve_wide(data, fit_intercept, l2, on_collinear)
+        solution = wide.solve_wide(data, fit_intercept, l2, on_collinear, precision)
         return _result(data, solution, None, plan, shape, fit_intercept, l2, precision, *objective.count_present(data))
     M = sums.of_table(data, fit_intercept, workers, report)
     return _solve(data, M, plan, shape, solver, fit_intercept, l2, precision, on_collinear, workers)
@@ -209,6 +211,7 @@ def fit_sums(
     return _solve(data, M, plan, shape, solver, fit_intercept, l2, precision, "min_norm", workers)
 
 
+@sums.any_range
 def _solve(
     data: Any,
     M: sums.Sums,
@@ -221,21 +224,22 @@ def _solve(
     on_collinear: str,
     workers: int,
 ) -> LinearFit:
-    C = closed_form.centre(M, fit_intercept, l2)
+    C = centre(M, fit_intercept, l2)
     constant = closed_form.constant_columns(data, C.live, on_collinear) if not l2 else ()
     solution = closed_form.solve(data, M, C, solver, fit_intercept, on_collinear=on_collinear)
-    if precision == "extended" or (precision == "auto" and solution.digits < AUTO_DIGITS):
-        full = precision == "extended"
+    full = precision == "extended"
+    refined = full or (precision == "auto" and solution.digits < AUTO_DIGITS)
+    if refined:
         solution = refinement.refine(data, M, solution.centred or C, solution, solver, fit_intercept, full, workers)
     elif precision == "auto":
-        _sum_residuals(data, solution, workers)
+        _sum_residuals(data, M, solution.centred or C, solution, fit_intercept, workers)
     solution.collinear = tuple(sorted({*constant, *solution.collinear}))
     if on_collinear == "drop":
         solution.dropped = tuple(sorted({*constant, *solution.dropped}))
     spread = None
     if not l2:
         kept = solution.centred or C
-        if precision == "extended":
+        if full or (refined and inference.affordable(M.n_rows, len(kept.live))):
             spread = inference.unscaled_extended(data, M, kept, solution.factor, fit_intercept, workers)
         else:
             spread = inference.unscaled(M, kept, solution.factor, data.n_features, fit_intercept)
@@ -255,8 +259,7 @@ def _result(
     sum_weight: float,
 ) -> LinearFit:
     one = data.one_target
-    with np.errstate(invalid="ignore"):  # infinite, both of them, for y beyond 1e154
-        ess = solution.tss - solution.rss if solution.ess is None else solution.ess
+    ess = solution.tss - solution.rss if solution.ess is None else solution.ess
     return LinearFit(
         coef=solution.coef[0] if one else solution.coef,
         intercept=float(solution.intercept[0]) if one else solution.intercept,
@@ -265,7 +268,7 @@ def _result(
         reason=solution.reason or plan.reason,
         plan_arguments=shape,
         precision=precision,
-        digits=solution.digits,
+        digits=max(0.0, min(solution.digits, digits_held(solution.coef))),
         rank=solution.rank,
         rcond=solution.rcond,
         converged=True,
@@ -284,6 +287,7 @@ def _result(
         spread=spread,
         collinear=solution.collinear,
         dropped=solution.dropped,
+        y_unit=float(solution.y_unit[0]) if one else solution.y_unit,
     )
 
 
@@ -349,6 +353,9 @@ def _fit_lean(
     if found is None or (precision == "auto" and found[3] < AUTO_DIGITS):
         return None
     if precision == "auto" and found[1] <= CANCELLED * found[2]:
+        size = abs(found[0]) + abs(float(Y[0, 0])) + float(np.abs(X[0], dtype=np.float64) @ np.abs(res[:p]))
+        if _far_off(size, found[5], found[2]):
+            return None
         found = (found[0], 2 * objective.pass_cost(data, res[:p], found[0], workers), *found[2:])
     shape = _plan_arguments(data, "auto", l2, workers)
     n_samples = n if w is None else int(np.count_nonzero(w))
@@ -401,6 +408,7 @@ def _lean_result(
         (),
         (),
         None,
+        1.0,
     )
 
 
@@ -420,6 +428,7 @@ def _plan_arguments(data: inputs.Table, solver: str, l2: float, workers: int) ->
     }
 
 
+@sums.any_range
 def _descend(
     data: Any,
     M: sums.Sums | None,
@@ -433,13 +442,20 @@ def _descend(
 ) -> LinearFit:
     done = descent.descend(data, M, fit_intercept, l2, chosen, plan.passes, workers)
     n_samples, sum_weight = objective.count_present(data) if M is None else (M.n_rows, M.N)
+    y_unit = 1.0
+    rss = 2 * sum_weight * float(done.history[-1]) - (l2 * float(done.coef @ done.coef) if l2 else 0.0)
     if M is None:
         tss = _tss(data, fit_intercept)
+        if rss <= CANCELLED * tss:
+            rss = 2 * objective.fold_cost(data, done.coef, done.intercept, workers)
     else:
-        tss = float(closed_form.centre(M, fit_intercept, 0.0).S_yy[0] / M.dy[0] / M.dy[0])
-    rss = 2 * sum_weight * float(done.history[-1]) - (l2 * float(done.coef @ done.coef) if l2 else 0.0)
-    if rss <= CANCELLED * tss:
-        rss = 2 * objective.fold_cost(data, done.coef, done.intercept, workers)
+        C = centre(M, fit_intercept, 0.0)
+        tss, y_unit = float(C.S_yy[0]), 1.0 / float(M.dy[0])
+        if y_unit != 1.0:
+            beta = np.ldexp(done.coef[C.live], C.ey[0] - C.e)
+            rss = refinement.residual_squares(data, M, C, beta, 0, fit_intercept, workers)
+        elif rss <= CANCELLED * tss:
+            rss = 2 * objective.fold_cost(data, done.coef, done.intercept, workers)
     return LinearFit(
         coef=done.coef,
         intercept=done.intercept,
@@ -464,6 +480,7 @@ def _descend(
         feature_names=None if data.names is None else tuple(data.names),
         fit_intercept=bool(fit_intercept),
         l2=l2,
+        y_unit=y_unit,
     )
 
 
@@ -474,11 +491,24 @@ def _tss(data: inputs.Table, fit_intercept: bool) -> float:
     return float(w @ (y - (w @ y / w.sum() if fit_intercept else 0.0)) ** 2)
 
 
-def _sum_residuals(data: Any, solution: closed_form.Solution, workers: int) -> None:
+def _sum_residuals(
+    data: Any, M: sums.Sums, C: Centred, solution: closed_form.Solution, fit_intercept: bool, workers: int
+) -> None:
     """rss from the residuals, one pass, where S_yy - b'c cancelled too many digits of it."""
+    m, m_y = M.k + C.mu / M.d, M.ky + M.t / M.N / M.dy
     for t in np.flatnonzero(solution.rss <= CANCELLED * solution.tss):
         b, b0 = np.ascontiguousarray(solution.coef[t]), float(solution.intercept[t])
-        solution.rss[t] = 2 * objective.fold_cost(data, b, b0, workers, int(t))
+        size = abs(b0) + abs(float(m_y[t])) + float(np.abs(m) @ np.abs(b))
+        if M.dy[t] == 1.0 and not _far_off(size, M.N, float(solution.tss[t])):
+            solution.rss[t] = 2 * objective.fold_cost(data, b, b0, workers, int(t))
+        else:
+            beta = solution.beta[:, t] if solution.beta is not None else np.zeros(0)
+            solution.rss[t] = refinement.residual_squares(data, M, C, beta, int(t), fit_intercept, workers)
+
+
+def _far_off(size: float, N: float, tss: float) -> bool:
+    """Whether terms of the prediction of a row are so large beside the spread of y that residuals lose digits."""
+    return not size * size * N <= FAR_OFF**2 * tss
 
 
 def _progress(progress: bool | Callable[[int, int], object]) -> Callable[[int, int], object]:

@@ -14,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast import sums
-from linreg_fast.closed_form import EPS, Centred, Factor
-from linreg_fast.double_double import add, cholesky, divide, multiply, pairs, solve_transposed, square_root, total
+from linreg_fast.centred import Centred
+from linreg_fast.closed_form import Factor
+from linreg_fast.double_double import EPS, add, cholesky, divide, multiply, pairs, solve_transposed, square_root, total
 from linreg_fast.sums import Matrix, Sums, Vector
 
 LOSS = 1e-14  # relative error of the factor beyond which "extended" makes another one in double-double
 CHEAP = 2.0**22  # n p^2 up to which it does so anyway: about ten milliseconds
+FEW = 16  # columns up to which it costs no more than a few passes of refinement
 WIDEST = 400  # columns up to which that is feasible at all
 
 
@@ -63,6 +65,22 @@ def unscaled_pairs(A: Matrix, e: NDArray[np.int64], m: Matrix, N: Matrix) -> tup
         return np.ldexp(roots[:-1], e), float(roots[-1])
 
 
+def affordable(n_rows: int, p: int) -> bool:
+    """Whether a pass in double-double for all cross products is little beside the passes of refinement."""
+    return p <= FEW or n_rows * float(p) ** 2 <= CHEAP
+
+
+def gram_pairs(data: Any, M: Sums, C: Centred, fit_intercept: bool, n_threads: int) -> tuple[Matrix, Matrix, Matrix]:
+    """A of `C`, means of its columns in the units of M and the sum of weights, as pairs, from a pass in them."""
+    shift, units = np.concatenate([M.k, M.ky]), np.concatenate([M.d, M.dy])
+    P = data.fold(functools.partial(sums.dd_cross_products, shift=shift, scale=units, n_threads=n_threads), add)
+    N, s = P[data.n_features, data.n_features], P[C.live, data.n_features]
+    mu = divide(s, N[None]) if fit_intercept else np.zeros_like(s)
+    scale = np.ldexp(1.0, C.e - (np.frexp(M.d[C.live])[1] - 1))
+    A = add(P[np.ix_(C.live, C.live)], -multiply(s[:, None], mu[None])) * (scale[:, None] * scale)[..., None]
+    return A, mu, N
+
+
 def unscaled_extended(
     data: Any, M: Sums, C: Centred, factor: Factor | None, fit_intercept: bool, n_threads: int
 ) -> Vector | None:
@@ -73,13 +91,7 @@ def unscaled_extended(
         return plain
     if factor.gain * EPS <= LOSS and M.n_rows * float(p) ** 2 > CHEAP:
         return plain
-    shift, units = np.concatenate([M.k, M.ky]), np.concatenate([M.d, M.dy])
-    P = data.fold(functools.partial(sums.dd_cross_products, shift=shift, scale=units, n_threads=n_threads), add)
-    N, s = P[data.n_features, data.n_features], P[C.live, data.n_features]
-    mu = divide(s, N[None]) if fit_intercept else np.zeros_like(s)
-    unit = np.frexp(M.d[C.live])[1] - 1
-    scale = np.ldexp(1.0, C.e - unit)
-    A = add(P[np.ix_(C.live, C.live)], -multiply(s[:, None], mu[None])) * (scale[:, None] * scale)[..., None]
+    A, mu, N = gram_pairs(data, M, C, fit_intercept, n_threads)
     m = add(pairs(M.k[C.live]), mu / M.d[C.live, None])
     found = unscaled_pairs(A, C.e, m, N)
     if found is not None:

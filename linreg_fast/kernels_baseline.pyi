@@ -1,4 +1,4 @@
-# The public functions of src/kernels.pxi, the same at every level.
+# The public functions of src/kernels.pxi, the same at every level: names in _c take X in C order, in _f in F order.
 from collections.abc import Callable
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar
 
@@ -27,24 +27,23 @@ def moments_sizes(p: int, n_targets: int, n_rows: int) -> tuple[int, int]: ...
 def moments_c(
     X: _Floating, Y: _Double, w: _Double | None, lo: int, hi: int, shift: _Double, work: _Double, out: _Double
 ) -> None: ...
-@_fused
-def moments_f(
-    X: _Floating, Y: _Double, w: _Double | None, lo: int, hi: int, shift: _Double, work: _Double, out: _Double
-) -> None: ...
+
+moments_f = moments_c
+
 def moments_unpack(out: _Double, p: int, n_targets: int, M: _Double) -> None: ...
 @_fused
 def shift_c(X: _Floating, Y: _Double, w: _Double | None, n_rows: int, shift: _Double) -> None: ...
-@_fused
-def shift_f(X: _Floating, Y: _Double, w: _Double | None, n_rows: int, shift: _Double) -> None: ...
+
+shift_f = shift_c
+
 def row_work_size(p: int) -> int: ...
 @_fused
 def predict_c(
     X: _Floating, lo: int, hi: int, coef: _Double, intercept: _Double, work: _Double, out: _Double
 ) -> None: ...
-@_fused
-def predict_f(
-    X: _Floating, lo: int, hi: int, coef: _Double, intercept: _Double, work: _Double, out: _Double
-) -> None: ...
+
+predict_f = predict_c
+
 @_fused
 def cost_c(
     X: _Floating,
@@ -57,18 +56,9 @@ def cost_c(
     work: _Double,
     out: _Double,
 ) -> None: ...
-@_fused
-def cost_f(
-    X: _Floating,
-    y: _Double,
-    w: _Double | None,
-    lo: int,
-    hi: int,
-    coef: _Double,
-    intercept: float,
-    work: _Double,
-    out: _Double,
-) -> None: ...
+
+cost_f = cost_c
+
 @_fused
 def gradient_c(
     X: _Floating,
@@ -81,18 +71,9 @@ def gradient_c(
     work: _Double,
     out: _Double,
 ) -> None: ...
-@_fused
-def gradient_f(
-    X: _Floating,
-    y: _Double,
-    w: _Double | None,
-    lo: int,
-    hi: int,
-    coef: _Double,
-    intercept: float,
-    work: _Double,
-    out: _Double,
-) -> None: ...
+
+gradient_f = gradient_c
+
 def descent(
     A: _Double,
     c: _Double,
@@ -120,19 +101,9 @@ def refine_c(
     work: _Double,
     out: _Double,
 ) -> None: ...
-@_fused
-def refine_f(
-    X: _Floating,
-    y: _Double,
-    w: _Double | None,
-    lo: int,
-    hi: int,
-    scale: _Double,
-    shift: _Double,
-    coef: _Double,
-    work: _Double,
-    out: _Double,
-) -> None: ...
+
+refine_f = refine_c
+
 def dd_moments_work_size(p: int, n_targets: int) -> int: ...
 @_fused
 def dd_moments_c(
@@ -146,18 +117,9 @@ def dd_moments_c(
     work: _Double,
     out: _Double,
 ) -> None: ...
-@_fused
-def dd_moments_f(
-    X: _Floating,
-    Y: _Double,
-    w: _Double | None,
-    lo: int,
-    hi: int,
-    scale: _Double,
-    shift: _Double,
-    work: _Double,
-    out: _Double,
-) -> None: ...
+
+dd_moments_f = dd_moments_c
+
 def double_double_works(a: float, b: float) -> bool: ...
 def small_work_size(p: int, n_rows: int) -> int: ...
 def small_solve(

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from linreg_fast import inputs, levels, normal_equations, passes, sums
-from linreg_fast.closed_form import EPS, ON_COLLINEAR, ConditionWarning
-from linreg_fast.double_double import add, multiply, pairs
+from linreg_fast.closed_form import ON_COLLINEAR, ConditionWarning
+from linreg_fast.double_double import EPS, add, multiply, pairs
 from linreg_fast.result import LinearFit
 from linreg_fast.sums import Matrix, Vector
 

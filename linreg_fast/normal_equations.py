@@ -27,9 +27,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast import closed_form, inference, inputs
-from linreg_fast.closed_form import CONSTANT, EPS, FULL_DIGITS, RANK_TOLERANCE, ConditionWarning, Factor, Solution
-from linreg_fast.double_double import add, divide, multiply, pairs, product, two_sum
-from linreg_fast.sums import Matrix, Vector
+from linreg_fast.centred import CONSTANT, Centred, in_user_units
+from linreg_fast.closed_form import FULL_DIGITS, RANK_TOLERANCE, ConditionWarning, Factor, Solution
+from linreg_fast.double_double import EPS, add, divide, multiply, pairs, product, two_sum
+from linreg_fast.minimum_norm import independent, minimum_norm
+from linreg_fast.sums import Matrix, Vector, any_range
 
 DD_UNIT = 2.0**-100  # relative rounding of double-double sums and of the algebra on them
 RANK_MARGIN = 8.0  # times p and the noise: eigenvalues below may be 0
@@ -114,6 +116,7 @@ def centre(
     return centred, error, near, mean
 
 
+@any_range
 def equations(
     M: Matrix, noise: Vector, unit: float, shift: Vector, p: int, fit_intercept: bool, l2: float
 ) -> Equations:
@@ -164,6 +167,7 @@ def equations(
     )
 
 
+@any_range
 def solve(
     E: Equations, n_features: int, names: Sequence[str] | None, on_collinear: str = closed_form.ON_COLLINEAR[0]
 ) -> Solution:
@@ -198,7 +202,7 @@ def solve(
     reason, rank = "", p
     collinear: tuple[int, ...] = ()
     least = CHOLESKY_MARGIN * p * max(E.noise, EPS)
-    simple = closed_form.Centred(E.live, A, c, E.S_yy[:, 0], E.e, np.zeros(n_targets, np.int64), E.m[:, 0], 0.0, E.l2)
+    simple = Centred(E.live, A, c, E.S_yy[:, 0], E.e, np.zeros(n_targets, np.int64), E.m[:, 0], 0.0, E.l2)
     beta, R, gram_rcond = closed_form.cholesky(simple)
     if beta is not None and gram_rcond >= least:
         factor = Factor(R, None, None, 1 / math.sqrt(gram_rcond), 1 / gram_rcond)
@@ -212,7 +216,7 @@ def solve(
         if rank < p:
             collinear = closed_form.collinear_columns(shape, E.live, Vt[:rank], on_collinear)
             if on_collinear == "drop":
-                some = _keep(E, closed_form.independent(Vt[:rank]))
+                some = _keep(E, independent(Vt[:rank]))
                 solution = solve(some, n_features, names)
                 solution.path = (*path, *solution.path)
                 solution.reason = f"rank {rank} of {p}: dependent columns dropped"
@@ -231,8 +235,9 @@ def solve(
         found, left = _refine(E, factor, found)
     if rank < p:
         assert factor.Vt is not None
-        found = pairs(closed_form.minimum_norm(factor.Vt, factor.null, E.e, found[..., 0], factor.kappa))
-        left += EPS
+        least, growth = minimum_norm(factor.Vt, factor.null, E.e, found[..., 0], factor.kappa)
+        found = pairs(least)
+        left += EPS * growth
     solution = _finish(E, shape, found, rank, math.sqrt(gram_rcond), path, reason, factor, left)
     solution.collinear = tuple(sorted({*constant, *collinear}))
     solution.dropped = constant if on_collinear == "drop" else ()
@@ -246,6 +251,7 @@ def solve(
     return solution
 
 
+@any_range
 def unscaled(E: Equations, solution: Solution, N: Matrix, n_features: int, fit_intercept: bool) -> Vector | None:
     """Standard errors over the residual standard deviation, as `inference.unscaled` has them from a table."""
     from scipy.linalg import lapack
@@ -346,10 +352,10 @@ def _finish(
 ) -> Solution:
     """Coefficients in the user's units, intercept, sums of squares and digits."""
     n_targets = beta.shape[1]
-    simple = closed_form.Centred(
+    simple = Centred(
         E.live, E.A[..., 0], E.c[..., 0], E.S_yy[:, 0], E.e, np.zeros(n_targets, np.int64), E.m[:, 0], 0.0, E.l2
     )
-    coef = closed_form.in_user_units(shape, simple, beta[..., 0])
+    coef = in_user_units(shape, simple, beta[..., 0])
     scale = np.ldexp(1.0, E.e)[:, None, None]
     b = beta * scale
     # each of these sums is rounded once
@@ -383,6 +389,7 @@ def _finish(
         intercept=intercept,
         rss=rss,
         tss=E.S_yy[:, 0],
+        y_unit=np.ones(n_targets),
         ess=ess,
         rank=rank,
         rcond=rcond,

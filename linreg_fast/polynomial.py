@@ -14,16 +14,17 @@ from typing import Any
 import numpy as np
 
 from linreg_fast import inputs, normal_equations, objective, passes, sums
-from linreg_fast.closed_form import EPS, FULL_DIGITS
-from linreg_fast.double_double import add, cholesky, multiply, pairs, product, solve_transposed, total, two_sum
-from linreg_fast.result import LinearFit, check_out
+from linreg_fast.closed_form import FULL_DIGITS
+from linreg_fast.double_double import EPS, add, cholesky, multiply, pairs, product, solve_transposed, total, two_sum
+from linreg_fast.result import LinearFit, check_out, digits_held
+from linreg_fast.saved import PRECISIONS
 from linreg_fast.sums import Matrix, Vector
 
-PRECISIONS = ("fast", "auto", "extended")
 SMALLEST = 2.0**-960  # pairs keep their digits above
 DEGREE = 60  # beyond, coefficients of powers say nothing even in double-double
 
 
+@sums.any_range
 def fit_polynomial(
     x: Any,
     y: Any,
@@ -104,6 +105,8 @@ def fit_polynomial(
     if not (np.isfinite(P).all() and P[degree, degree, 0] > SMALLEST):
         raise ValueError("coefficients of powers of x leave the range of float64; scale x")
     v = np.asarray(data.Y[there, 0], dtype=np.float64)
+    ey = -int(np.frexp(np.abs(v).max())[1])
+    v = np.ldexp(v, ey)  # at most 1: its squares stay in the range of float64
     M, shift = _sums(T, v, w, precision, workers)
     rounding = EPS if precision == "fast" else normal_equations.DD_UNIT * degree**2
     noise = rounding * np.diagonal(M[..., 0])
@@ -114,8 +117,8 @@ def fit_polynomial(
         raise np.linalg.LinAlgError(
             f"the x are too close to {degree} places to determine a polynomial of that degree in {hint}"
         )
-    with np.errstate(all="ignore"):
-        return _result(E, R, P, c, unit, sum_weight, n_samples, precision)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return _result(E, R, P, c, unit, ey, sum_weight, n_samples, precision)
 
 
 def _domain(least: float, largest: float) -> tuple[float, float]:
@@ -172,6 +175,7 @@ def _result(
     P: Matrix,
     c: float,
     unit: float,
+    ey: int,
     sum_weight: float,
     n_samples: int,
     precision: str,
@@ -186,6 +190,7 @@ def _result(
     z, D, half = Z[:, :1], Z[:, 1 : degree + 2], Z[:, degree + 2 :]
     b = product(D, z)[:, 0]
     b[-1] = add(b[-1], E.m_y[0])
+    b_hi = np.ldexp(b[:, 0], -ey)
     tss = E.S_yy[0]
     ess = total(multiply(z, z))[0]
     rss = add(tss, -ess)
@@ -193,7 +198,7 @@ def _result(
         rss = np.zeros(2)
     squares = total(multiply(D, D))
     squares[-1, 0] += 1 / sum_weight
-    if not (np.isfinite(b).all() and np.isfinite(squares).all()):
+    if not (np.isfinite(b_hi).all() and np.isfinite(squares).all()):
         raise ValueError("a coefficient of a power of x leaves the range of float64; scale x")
     series = product(half, z)[:, 0] * scale
     beta = series[:, 0] / scale[:, 0]
@@ -201,7 +206,7 @@ def _result(
     rcond = float(singular[-1] / singular[0])
     # errors of beta from those of A and c, carried over to each power
     error = (E.noise * float(np.abs(beta).max(initial=0.0)) + float(E.noise_c[0])) / rcond**2 / singular[0] ** 2
-    worst = EPS
+    worst = 1.0 if ((b_hi == 0) & (b[:, 0] != 0)).any() else EPS  # of a coefficient that vanished
     for j in range(degree + 1):
         size = abs(float(b[j, 0]))
         if size > 0:
@@ -210,14 +215,14 @@ def _result(
             worst = max(worst, (error * float(np.linalg.norm(column)) + own) / size)
     mean = add(E.m_y[0], -total(multiply(E.m, series)))[0]
     return LinearFit(
-        coef=b[:-1, 0].copy(),
-        intercept=float(b[-1, 0]),
+        coef=b_hi[:-1],
+        intercept=float(b_hi[-1]),
         solver="cholesky",
         solver_path=("cholesky",),
         reason=f"Chebyshev polynomials of (x - {c:g}) / {unit:g}" + ", sums in double-double" * (precision != "fast"),
         plan_arguments=None,
         precision=precision,
-        digits=min(FULL_DIGITS, max(0.0, -math.log10(worst))),
+        digits=max(0.0, min(FULL_DIGITS, -math.log10(worst), digits_held(b_hi))),
         rank=degree,
         rcond=rcond,
         converged=True,
@@ -234,7 +239,8 @@ def _result(
         fit_intercept=True,
         l2=0.0,
         spread=np.sqrt(squares[:, 0]),
-        chebyshev=np.concatenate([[c, unit, mean], series[:, 0]]),
+        chebyshev=np.concatenate([[c, unit], np.ldexp(np.append(mean, series[:, 0]), -ey)]),
+        y_unit=math.ldexp(1.0, -ey),
     )
 
 

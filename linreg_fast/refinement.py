@@ -13,13 +13,29 @@ from __future__ import annotations
 import functools
 import math
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from linreg_fast import closed_form, inputs, levels, passes
-from linreg_fast.closed_form import EPS, FULL_DIGITS, Centred, Solution
-from linreg_fast.double_double import add, add_to, multiply, pairs, total, two_product
+from linreg_fast import closed_form, inference, inputs, levels, passes
+from linreg_fast.centred import Centred, in_user_units
+from linreg_fast.closed_form import FULL_DIGITS, Factor, Solution
+from linreg_fast.double_double import (
+    EPS,
+    add,
+    add_to,
+    cholesky,
+    multiply,
+    pairs,
+    product,
+    solve_transposed,
+    solve_upper,
+    total,
+    two_product,
+)
+from linreg_fast.minimum_norm import independent, minimum_norm
 from linreg_fast.sums import Matrix, Sums, Vector
 
 AUTO_DIGITS = 10.0  # precision="auto" refines where fewer are expected
@@ -29,6 +45,7 @@ NEGLIGIBLE = 2.0**-90  # of the largest coefficient: a coefficient below may be 
 STALLED = 0.5  # a contraction worse than this is none
 FLOOR = 1e-11  # of the largest coefficient: corrections that stall below are rounding, those above a bad factor
 SURE_CONTRACTION = 1e-6  # predicted for the first correction; a larger one has to be seen
+PAIR_NOISE = 2.0**-98  # of sums and of algebra in pairs
 DD_EPS = 2.0**-106  # relative rounding of a double-double
 GAIN_LIMIT = 1e-6  # share of rss that a correction may take off it in the last pass of "auto"
 REFINE_FLOPS = 60  # float64 operations for each element of X, TwoProd and TwoSum twice
@@ -99,7 +116,12 @@ def refine(
         )
         return solution
     while True:
-        done = [_refine_target(data, M, C, solution, t, fit_intercept, full, n_threads) for t in range(data.n_targets)]
+        factor, null = solution.factor, None
+        deficient = factor is not None and factor.Vt is not None and len(factor.Vt) < len(C.live)
+        if factor and deficient and (full or inference.affordable(M.n_rows, len(C.live))):
+            null = _null_pairs(data, M, C, factor, fit_intercept, n_threads)
+        some = (data, M, C, solution)
+        done = [_refine_target(*some, t, fit_intercept, full, n_threads, null) for t in range(data.n_targets)]
         if all(one is not None for one in done) or solver != "auto" or solution.path[-1] == "svd":
             break
         solution = closed_form.solve(data, M, C, "auto", fit_intercept, solution.path)
@@ -121,6 +143,53 @@ def refine(
     return solution
 
 
+@dataclass(slots=True)
+class _Target:
+    """One target as the passes take it: columns and y times powers of two, less their shift."""
+
+    index: int
+    live: NDArray[np.intp]
+    scale: Vector  # (n_features + 1,), y last
+    shift: Vector
+    mu: Vector  # means of the live columns less the shift, and as they are
+    m: Vector
+    mu_y: float
+    mean_y: float
+    penalty: Vector  # l2 in the units of the live columns
+
+    def run(self, data: Any, beta: Matrix, b0: Matrix, n_threads: int) -> Matrix:
+        """[g_1 .. g_p, g_0, rss] as pairs at the coefficients beta, (p, 2), and the intercept b0, (1, 2)."""
+        b = np.zeros((len(self.scale), 2))
+        b[self.live], b[-1] = beta, b0[0]
+        return _pass(data, self.index, self.scale, self.shift, b, n_threads)
+
+
+def _target(data: Any, M: Sums, C: Centred, t: int) -> _Target:
+    live, unit, to_y = C.live, np.ldexp(1.0, C.e), float(np.ldexp(1.0, C.ey[t]))
+    scale, shift = np.zeros(data.n_features + 1), np.zeros(data.n_features + 1)
+    scale[live], scale[-1] = unit, to_y
+    shift[live], shift[-1] = M.k[live] * unit, M.ky[t] * to_y
+    mu, mu_y = C.mu[live] / M.d[live] * unit, float(M.t[t] / M.N)
+    penalty = C.l2 * unit * unit if C.l2 else np.zeros(len(live))  # 0 * inf would be NaN
+    return _Target(t, live, scale, shift, mu, shift[live] + mu, mu_y, float(shift[-1]) + mu_y, penalty)
+
+
+def _correction(
+    target: _Target, factor: Factor | None, N: float, sums: Matrix, beta: Matrix, fit_intercept: bool
+) -> tuple[Vector, float, float]:
+    """The correction d of beta, the mean of the residuals, and what both take off the residual sum of squares."""
+    h, g0 = sums[target.live], sums[-2:-1]
+    if fit_intercept:
+        h = add(h, -multiply(pairs(target.mu), np.repeat(g0, len(h), axis=0)))
+    if target.penalty.any():
+        h = add(h, -multiply(pairs(target.penalty), beta))
+    d = factor.solve(h[:, 0]) if factor else np.zeros(0)
+    gained = float(d @ h[:, 0] + (target.penalty * d) @ (2 * beta[:, 0] + d))
+    if not fit_intercept:
+        return d, 0.0, gained
+    return d, float(g0[0, 0] / N), gained + float(g0[0, 0] ** 2 / N)
+
+
 def _refine_target(
     data: inputs.Table,
     M: Sums,
@@ -130,64 +199,44 @@ def _refine_target(
     fit_intercept: bool,
     full: bool,
     n_threads: int,
+    null: tuple[Matrix, float] | None,
 ) -> tuple[Vector, float, float, float, float, float] | None:
     """(coef, intercept, rss, tss, ess, digits) of one target, or None where corrections do not contract."""
-    live, factor = C.live, solution.factor
-    p = len(live)
-    to_y = float(np.ldexp(1.0, C.ey[t]))
-    unit = np.ldexp(1.0, C.e)
-    scale, shift = np.zeros(data.n_features + 1), np.zeros(data.n_features + 1)
-    scale[live], scale[-1] = unit, to_y
-    shift[live], shift[-1] = M.k[live] * unit, M.ky[t] * to_y
-    mu = C.mu[live] / M.d[live] * unit
-    m, mean_y = shift[live] + mu, shift[-1] + float(M.t[t] / M.N)
-    penalty = C.l2 * unit**2 if C.l2 else np.zeros(p)  # 0 * inf would be NaN
+    target, factor = _target(data, M, C, t), solution.factor
+    mu, m, k, ky = target.mu, target.m, target.shift[C.live], target.shift[-1]
     beta = pairs(solution.beta[:, t] if solution.beta is not None else np.zeros(0))
     # the intercept of the shifted problem, whose size is that of the spread of y
-    b0 = pairs(np.array([M.t[t] / M.N - mu @ beta[:, 0] if fit_intercept else 0.0]))
-    b = np.zeros((data.n_features + 1, 2))
-    size = math.inf
+    b0 = pairs(np.array([target.mu_y - mu @ beta[:, 0] if fit_intercept else 0.0]))
     kappa, gain = (factor.kappa, EPS * factor.gain) if factor else (1.0, EPS)
+    # one pass may contract by luck: no more is relied on than the condition number predicts
+    expected = min(10 * gain, STALLED)
+    size = math.inf
     for count in range(1, MAX_PASSES + 1):
-        b[live], b[-1] = beta, b0[0]
-        sums = _pass(data, t, scale, shift, b, n_threads)
-        g, g0, rss = sums[live], sums[-2:-1], sums[-1]
-        h = g
-        if fit_intercept:
-            h = add(h, -multiply(pairs(mu), np.repeat(g0, p, axis=0)))
-        if C.l2:
-            h = add(h, -multiply(pairs(penalty), beta))
-        d = factor.solve(h[:, 0]) if factor else np.zeros(0)
-        mean = float(g0[0, 0] / M.N) if fit_intercept else 0.0
-        # what this correction takes off the residual sum of squares, which matters where that is nearly 0
-        gained = float(d @ h[:, 0]) + (g0[0, 0] ** 2 / M.N if fit_intercept else 0.0) if not C.l2 else 0.0
+        sums = target.run(data, beta, b0, n_threads)
+        rss = sums[-1]
+        d, mean, gained = _correction(target, factor, M.N, sums, beta, fit_intercept)
         beta, b0 = add(beta, pairs(d)), add(b0, pairs(np.array([mean - mu @ d])))
-        d0, intercept = mean - float(m @ d), _intercept(b0[0], beta, shift[live], shift[-1]) if fit_intercept else 0.0
+        d0, intercept = mean - float(m @ d), intercept_of(b0[0], beta, k, ky) if fit_intercept else 0.0
         before, size = size, float(np.abs(d).max(initial=0.0))
-        most = float(np.abs(beta[:, 0]).max(initial=0.0))
-        floor0 = max(abs(mean_y), float(np.abs(m * beta[:, 0]).max(initial=0.0)))
-        # rounding of the residuals, and of the sums they enter, seen through the condition number
-        spread, residual = math.sqrt(C.S_yy[t]), math.sqrt(max(0.0, float(rss[0])))
-        noise = DD_EPS * kappa * (spread + most + kappa * residual)
-        small = np.abs(d) <= LAST_PLACE * np.abs(beta[:, 0]) + NEGLIGIBLE * most
-        small0 = abs(d0) <= LAST_PLACE * abs(intercept) + NEGLIGIBLE * floor0
-        # one pass may contract by luck: no more is relied on than the condition number predicts
-        expected = min(10 * gain, STALLED)
-        theta = size / before if count > 1 and before > 0 else expected
-        limits = most, floor0, noise, noise * float(np.linalg.norm(m))
-        digits = _digits(d, d0, beta[:, 0], intercept, *limits, max(theta, expected))
         if not np.isfinite(size):
             return None
-        # rss less a gain of its own size has lost digits: the next pass sums it up anew
-        sure = count > 1 or theta <= SURE_CONTRACTION
-        if full:
-            # the correction after this one, as large as the condition number allows, would be rounded away
-            left = max(theta, expected)
-            enough = bool((left * np.abs(d) <= LAST_PLACE * np.abs(beta[:, 0]) + NEGLIGIBLE * most).all())
-            enough &= left * (abs(d0) + size * np.abs(m).sum()) <= LAST_PLACE * abs(intercept) + NEGLIGIBLE * floor0
-        else:
+        most = float(np.abs(beta[:, 0]).max(initial=0.0))
+        floor0 = max(abs(target.mean_y), float(np.abs(m * beta[:, 0]).max(initial=0.0)))
+        # rounding of the residuals, and of the sums they enter, seen through the condition number
+        noise = DD_EPS * kappa * (math.sqrt(C.S_yy[t]) + most + kappa * math.sqrt(max(0.0, float(rss[0]))))
+        theta = max(size / before if count > 1 and before > 0 else expected, expected)
+        limits = most, floor0, noise, noise * float(np.linalg.norm(m))
+        digits = _digits(d, d0, beta[:, 0], intercept, *limits, theta)
+        last = LAST_PLACE * np.abs(beta[:, 0]) + NEGLIGIBLE * most
+        last0 = LAST_PLACE * abs(intercept) + NEGLIGIBLE * floor0
+        if (np.abs(d) <= last).all() and abs(d0) <= last0:
+            break
+        # the correction after this one, as large as the condition number allows, would be rounded away
+        enough = bool((theta * np.abs(d) <= last).all()) and theta * (abs(d0) + size * np.abs(m).sum()) <= last0
+        if not full:
             enough = digits >= 15.0
-        if (small.all() and small0) or (enough and sure and gained <= GAIN_LIMIT * rss[0]):
+        # rss less a gain of its own size has lost digits: the next pass sums it up anew
+        if enough and (count > 1 or theta <= SURE_CONTRACTION) and abs(gained) <= GAIN_LIMIT * rss[0]:
             break
         if theta > STALLED:
             if size > FLOOR * most:
@@ -196,33 +245,103 @@ def _refine_target(
             digits = _digits(d, d0, beta[:, 0], intercept, *limits, 0.5)
             break
     rounded = beta[:, :1]
-    if factor and factor.Vt is not None and len(factor.Vt) < p:
-        # the null space is known to float64 only, and so is what of it makes the norm least
-        rounded = closed_form.minimum_norm(factor.Vt, factor.null, C.e, rounded, factor.kappa)
-        moved = add(beta, -pairs(rounded[:, 0]))
+    if factor and factor.Vt is not None and len(factor.Vt) < len(beta):
+        least, digits = _least_norm(factor, C, beta, digits, null)
+        moved = add(beta, -least)
+        rounded = least[:, :1]
         if fit_intercept:
             b0 = add(b0, total(multiply(pairs(mu), moved)[:, None]))
-            intercept = _intercept(b0[0], pairs(rounded[:, 0]), shift[live], shift[-1])
-        size = np.abs(np.concatenate([rounded[:, 0], beta[:, 0]]))
-        least = size[size > 0].min(initial=size.max())
-        if least > 0:
-            digits = max(0.0, min(digits, -math.log10(4 * EPS * factor.kappa * size.max() / least)))
-    coef = closed_form.in_user_units(data, C, np.repeat(rounded, data.n_targets, axis=1))[t]
-    squares = pairs(np.array([M.u[t] if not fit_intercept else C.S_yy[t]]))
-    if full:
-        sums = _pass(data, t, scale[-1:], shift[-1:], np.zeros((1, 2)), n_threads, columns=False)
-        squares = sums[1:]
-        if fit_intercept:
-            squares = add(squares, -multiply(sums[:1], sums[:1]) / M.N)
+            intercept = intercept_of(b0[0], least, k, ky)
+    coef = in_user_units(data, C, np.repeat(rounded, data.n_targets, axis=1))[t]
     rest = add(rss[None], pairs(np.array([-gained])))
     if rest[0, 0] < 0:
         rest = np.zeros((1, 2))
-    back = 1 / to_y
-    found = [float(pair[0, 0]) * back * back for pair in (rest, squares, add(squares, -rest))]
-    return coef, intercept * back, *found, digits
+    squares = _squares(data, M, target, fit_intercept, n_threads) if full else pairs(solution.tss[t : t + 1])
+    found = [float(pair[0, 0]) for pair in (rest, squares, add(squares, -rest))]
+    return coef, intercept / target.scale[-1], *found, digits
 
 
-def _intercept(b0: Vector, beta: Matrix, k: Vector, ky: float) -> float:
+def _null_pairs(
+    data: Any, M: Sums, C: Centred, factor: Factor, fit_intercept: bool, n_threads: int
+) -> tuple[Matrix, float] | None:
+    """Rows N of N A = 0 in pairs, and the condition number they were found through, from a pass in double-double.
+
+    Each row is a dependent column less its regression on independent ones. None where that is too much work.
+    """
+    assert factor.Vt is not None
+    p = len(C.live)
+    if p > inference.WIDEST:
+        return None
+    A = inference.gram_pairs(data, M, C, fit_intercept, n_threads)[0]
+    kept = independent(factor.Vt)
+    rest = np.setdiff1d(np.arange(p), kept)
+    R = cholesky(A[np.ix_(kept, kept)])
+    if R is None:
+        return None
+    T = solve_upper(R, solve_transposed(R, A[np.ix_(kept, rest)]))
+    T[np.abs(T[..., 0]) <= NEGLIGIBLE] = 0.0  # rounding of 0
+    null = np.zeros((len(rest), p, 2))
+    null[np.arange(len(rest)), rest, 0] = 1.0
+    null[:, kept] = -T.swapaxes(0, 1)
+    return null, float(np.linalg.cond(R[..., 0]))
+
+
+def _least_norm(
+    factor: Factor, C: Centred, beta: Matrix, digits: float, null: tuple[Matrix, float] | None
+) -> tuple[Matrix, float]:
+    """beta of least norm in the user's units, as pairs, and its digits.
+
+    Of beta + N'g the one for which g solves N D N' g = -N D beta, D being squares of the units.
+    """
+    assert factor.Vt is not None
+    if null is not None:
+        N, kappa = null
+        scale = np.ldexp(1.0, C.e - C.e.max())[:, None]
+        half = N.swapaxes(0, 1) * scale[:, None]
+        K = product(half, half)
+        R = cholesky(K)
+        if R is not None:
+            g = solve_upper(R, solve_transposed(R, product(half, (beta * scale)[:, None])))
+            least = add(beta, -product(N, g)[:, 0])
+            size = np.abs(beta[:, 0]) + np.abs(N[..., 0]).T @ np.abs(g[:, 0, 0])
+            noise = PAIR_NOISE * (kappa**2 + float(np.linalg.cond(_unit_diagonal(K[..., 0])))) * size
+            counts = np.abs(least[:, 0]) > noise
+            worst = float((noise[counts] / np.abs(least[counts, 0])).max(initial=EPS))
+            return least, max(0.0, min(digits, -math.log10(worst)))
+    # the null space is known to float64 only, and so is what of it makes the norm least
+    rounded, growth = minimum_norm(factor.Vt, factor.null, C.e, beta[:, :1], factor.kappa)
+    size = np.abs(np.concatenate([rounded[:, 0], beta[:, 0]]))
+    least_size = size[size > 0].min(initial=size.max())
+    if least_size > 0:
+        digits = max(0.0, min(digits, -math.log10(4 * EPS * growth * factor.kappa * size.max() / least_size)))
+    return pairs(rounded[:, 0]), digits
+
+
+def _unit_diagonal(K: Matrix) -> Matrix:
+    root = 1 / np.sqrt(np.diagonal(K))
+    return np.asarray(K * root * root[:, None])
+
+
+def _squares(data: Any, M: Sums, target: _Target, fit_intercept: bool, n_threads: int) -> Matrix:
+    """Sum of squares of y, about its mean where there is an intercept, from a pass over y alone."""
+    zero = np.zeros((1, 2))
+    sums = _pass(data, target.index, target.scale[-1:], target.shift[-1:], zero, n_threads, columns=False)
+    return add(sums[1:], -multiply(sums[:1], sums[:1]) / M.N) if fit_intercept else sums[1:]
+
+
+def residual_squares(
+    data: Any, M: Sums, C: Centred, beta: Vector, t: int, fit_intercept: bool, n_threads: int
+) -> float:
+    """Sum of the squared residuals in units of y from a pass in double-double: no offset costs it a digit.
+
+    beta are coefficients of the columns of `C`; the intercept is the best one.
+    """
+    target = _target(data, M, C, t)
+    b0 = pairs(np.array([target.mu_y - target.mu @ beta if fit_intercept else 0.0]))
+    return float(target.run(data, pairs(beta), b0, n_threads)[-1, 0])
+
+
+def intercept_of(b0: Vector, beta: Matrix, k: Vector, ky: float) -> float:
     """The intercept ky + b_0 - sum_j k_j b_j of the unshifted problem, rounded once."""
     terms = [two_product(-k, beta[:, 0]), (-k * beta[:, 1],), (b0, np.array([ky]))]
     return math.fsum(np.concatenate([part for term in terms for part in term]))

@@ -11,17 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast import inputs, levels, passes
+from linreg_fast import inputs, levels, passes, saved
 from linreg_fast.planning import Plan, plan_shape
-
-FORMAT = "linreg_fast.LinearFit"
-FORMAT_VERSION = 1
-KINDS = (
-    dict.fromkeys(("solver", "reason", "precision"), str)
-    | dict.fromkeys(("rank", "n_iter", "n_samples", "n_features", "n_targets"), int)
-    | dict.fromkeys(("digits", "rcond", "sum_weight", "l2"), float)
-    | dict.fromkeys(("converged", "fit_intercept"), bool)
-)
+from linreg_fast.sums import any_range
 
 
 class _Fields(NamedTuple):
@@ -54,6 +46,10 @@ class _Fields(NamedTuple):
     collinear: tuple[int, ...] = ()
     dropped: tuple[int, ...] = ()
     chebyshev: NDArray[np.float64] | None = None
+    y_unit: Any = 1.0
+
+
+PLAN_ARGUMENTS, RSS, ESS, TSS = (_Fields._fields.index(name) for name in ("plan_arguments", "rss", "ess", "tss"))
 
 
 def check_out(out: NDArray[np.float64] | None, shape: tuple[int, ...], X: NDArray[Any]) -> NDArray[np.float64]:
@@ -67,6 +63,12 @@ def check_out(out: NDArray[np.float64] | None, shape: tuple[int, ...], X: NDArra
     if not out.flags.writeable or not out.flags.aligned or np.may_share_memory(out, X):
         raise ValueError("out must be writeable and aligned and must not overlap X")
     return out
+
+
+def digits_held(coef: NDArray[np.float64]) -> float:
+    """Decimal digits that float64 has of the smallest coefficient that is not 0: fewer where it is subnormal."""
+    least = float(np.abs(coef[coef != 0]).min(initial=1.0))
+    return 1075 * math.log10(2) + math.log10(min(least, 2.0**-1022))
 
 
 if TYPE_CHECKING:
@@ -109,7 +111,7 @@ class LinearFit(_Base):
         J before each step and after the last one.
     rss, ess, tss : float or ndarray of shape (n_targets,)
         Weighted sums of squares: of the residuals, of y about its mean (about 0 without an intercept) less
-        that of the residuals, and of y about its mean.
+        that of the residuals, and of y about its mean. 0 or infinity where float64 cannot hold the square.
     sum_weight : float
         Sum of the weights; the number of rows without any.
     n_samples, n_features, n_targets : int
@@ -128,19 +130,25 @@ class LinearFit(_Base):
         Those of them that ``on_collinear="drop"`` left out, their coefficient being 0.
     chebyshev : ndarray of shape (n_features + 3,) or None
         For a polynomial: [c, u, b_0, b_1 ..], the series sum_k b_k T_k((x - c) / u) that `predict` evaluates.
+    y_unit : float or ndarray of shape (n_targets,)
+        Power of two whose square is the unit in which `to_dict` and the constructor have rss, ess and tss: 1 but
+        where y is so large or small that their squares leave the range of float64, which costs `r2` and `stderr`
+        nothing.
     """
 
     __slots__ = ("_values",)
     _values: tuple[Any, ...]
 
     def __init__(self, *values: Any, **named: Any) -> None:
-        # one tuple: to set 27 attributes of a frozen dataclass takes longer than a small fit
+        # one tuple: to set 28 attributes of a frozen dataclass takes longer than a small fit, and so does to copy
+        # arrays; whoever gives all of them by position keeps none
         if named or len(values) != len(_Fields._fields):
-            values = _Fields(*values, **named)
+            values = tuple(map(_copied, _Fields(*values, **named)))
         _set_values(self, values)
 
     def __repr__(self) -> str:
-        return f"LinearFit({', '.join(f'{name}={getattr(self, name)!r}' for name in _Fields._fields)})"
+        named = zip(_Fields._fields, self._values, strict=True)
+        return f"LinearFit({', '.join(f'{name}={value!r}' for name, value in named)})"
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"a LinearFit never changes: {name} cannot be set")
@@ -149,11 +157,33 @@ class LinearFit(_Base):
         raise AttributeError(f"a LinearFit never changes: {name} cannot be deleted")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return LinearFit, tuple(self._values)
+        return LinearFit, self._values
 
     def __replace__(self, **changes: Any) -> LinearFit:
         """Another fit with some fields changed, as `copy.replace` asks for it."""
-        return LinearFit(*_Fields(*self._values)._replace(**changes))
+        return LinearFit(**_Fields(*self._values)._replace(**changes)._asdict())
+
+    @property
+    def rss(self) -> Any:
+        return self._squared_y(self._values[RSS])
+
+    @property
+    def ess(self) -> Any:
+        return self._squared_y(self._values[ESS])
+
+    @property
+    def tss(self) -> Any:
+        return self._squared_y(self._values[TSS])
+
+    @any_range
+    def _squared_y(self, value: Any) -> Any:
+        """What is held in units of y_unit^2, in those of y^2; a new array for several targets."""
+        return value * self.y_unit * self.y_unit
+
+    @property
+    def plan_arguments(self) -> dict[str, Any] | None:
+        arguments = self._values[PLAN_ARGUMENTS]
+        return None if arguments is None else dict(arguments)
 
     @property
     def plan(self) -> Plan | None:
@@ -170,22 +200,28 @@ class LinearFit(_Base):
     @property
     def cost(self) -> Any:
         """J(b) = rss / (2 sum w), the mean squared residual halved."""
-        return self.rss / (2.0 * self.sum_weight)
+        return self._squared_y(self._values[RSS] / (2.0 * self.sum_weight))
 
     @property
     def r2(self) -> Any:
         """Coefficient of determination, ess / tss; where y does not vary 1 if rss is 0 too, else 0."""
-        rss, ess, tss = np.asarray(self.rss), np.asarray(self.ess), np.asarray(self.tss)
+        rss, ess, tss = (np.asarray(self._values[place]) for place in (RSS, ESS, TSS))
         r2 = np.where(tss > 0, ess / np.where(tss > 0, tss, 1.0), np.where(rss > 0, 0.0, 1.0))
         return float(r2) if r2.ndim == 0 else r2
 
     @property
+    @any_range
     def residual_std(self) -> Any:
         """Residual standard deviation, sqrt(rss / (n - rank - 1)); NaN with no degree of freedom left."""
-        freedom = self.n_samples - self.rank - self.fit_intercept
-        rss = np.asarray(self.rss)
-        s = np.sqrt(rss / freedom) if freedom > 0 else np.full(rss.shape, math.nan)
+        rss = np.asarray(self._values[RSS])
+        freedom = self._freedom
+        s = np.sqrt(rss / freedom) * self.y_unit if freedom > 0 else np.full(rss.shape, math.nan)
         return float(s) if s.ndim == 0 else s
+
+    @property
+    def _freedom(self) -> int:
+        """Degrees of freedom of the residuals."""
+        return self.n_samples - self.rank - self.fit_intercept
 
     @property
     def stderr(self) -> Any:
@@ -203,6 +239,74 @@ class LinearFit(_Base):
         found = self._stderr(slice(self.n_features, None))
         return float(found[0, 0]) if np.ndim(self.intercept) == 0 else found[:, 0]
 
+    @property
+    def tvalues(self) -> Any:
+        """t statistics of the coefficients, coef / stderr, in the shape of `coef`; NaN where `stderr` is."""
+        return _ratio(self.coef, self.stderr)
+
+    @property
+    def intercept_tvalue(self) -> Any:
+        """t statistic of the intercept, or of each target's; NaN where `intercept_stderr` is."""
+        t = _ratio(self.intercept, self.intercept_stderr)
+        return float(t) if t.ndim == 0 else t
+
+    @property
+    def pvalues(self) -> Any:
+        """Two-sided p-values of `tvalues`, by Student's t with n - rank - 1 degrees of freedom (n - rank without
+        an intercept): how likely a statistic at least as large is where the true coefficient is 0."""
+        return self._two_sided(self.tvalues)
+
+    @property
+    def intercept_pvalue(self) -> Any:
+        """Two-sided p-value of `intercept_tvalue`, or of each target's."""
+        p = self._two_sided(self.intercept_tvalue)
+        return float(p) if p.ndim == 0 else p
+
+    def conf_int(self, level: float = 0.95) -> NDArray[np.float64]:
+        """Confidence intervals of the coefficients: coef -+ t stderr.
+
+        Parameters
+        ----------
+        level : float
+            Probability that an interval covers the true coefficient, between 0 and 1.
+
+        Returns
+        -------
+        ndarray of shape (n_features, 2) or (n_targets, n_features, 2)
+            Lower and upper ends; NaN where `stderr` is.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `level` is not a number between 0 and 1.
+        """
+        return self._interval(self.coef, self.stderr, level)
+
+    def intercept_conf_int(self, level: float = 0.95) -> NDArray[np.float64]:
+        """Confidence interval of the intercept, as `conf_int` has those of the coefficients.
+
+        Returns
+        -------
+        ndarray of shape (2,) or (n_targets, 2)
+        """
+        return self._interval(np.asarray(self.intercept), np.asarray(self.intercept_stderr), level)
+
+    def _two_sided(self, t: Any) -> NDArray[np.float64]:
+        from scipy.special import stdtr
+
+        return np.asarray(2.0 * stdtr(max(self._freedom, 0) or math.nan, -np.abs(t)))
+
+    @any_range
+    def _interval(self, value: Any, stderr: Any, level: float) -> NDArray[np.float64]:
+        from scipy.special import stdtrit
+
+        level = inputs.number(level, "level", above=0.0)
+        if level >= 1.0:
+            raise ValueError(f"level must be between 0 and 1, got {level}")
+        reach = stdtrit(max(self._freedom, 0) or math.nan, 0.5 + 0.5 * level) * stderr
+        return np.stack([value - reach, value + reach], axis=-1)
+
+    @any_range
     def _stderr(self, part: slice) -> NDArray[np.float64]:
         spread = np.full(self.n_features + 1, math.nan) if self.spread is None else self.spread
         return np.asarray(np.multiply.outer(np.atleast_1d(self.residual_std), spread[part]))
@@ -266,11 +370,10 @@ class LinearFit(_Base):
 
     def to_dict(self) -> dict[str, Any]:
         """The fit as plain numbers, strings and lists, ready for JSON; the plan is left out."""
-        state: dict[str, Any] = {"format": FORMAT, "version": FORMAT_VERSION}
-        for name in _Fields._fields:
+        state: dict[str, Any] = {"format": saved.FORMAT, "version": saved.FORMAT_VERSION}
+        for name, value in zip(_Fields._fields, self._values, strict=True):
             if name == "plan_arguments":
                 continue
-            value = getattr(self, name)
             if name == "spread" and value is not None:
                 value = [None if math.isnan(v) else v for v in value.tolist()]
             if isinstance(value, (np.ndarray, np.generic)):
@@ -287,52 +390,9 @@ class LinearFit(_Base):
         Raises
         ------
         ValueError
-            Not such a dictionary, another version, or shapes that do not fit together.
+            Not such a dictionary, another version, or a field that cannot be what it says, which is named.
         """
-        if not isinstance(state, dict) or state.get("format") != FORMAT:
-            raise ValueError(f"not a saved {FORMAT}")
-        if state.get("version") != FORMAT_VERSION:
-            raise ValueError(f"saved by version {state.get('version')} of the format; this one reads {FORMAT_VERSION}")
-        try:
-            values = {name: state[name] for name in _Fields._fields if name != "plan_arguments"}
-            for name in ("coef", "cost_history", "chebyshev"):
-                if values[name] is not None:
-                    values[name] = np.array(values[name], dtype=np.float64)
-            for name in ("intercept", "rss", "ess", "tss"):
-                if isinstance(values[name], list):
-                    values[name] = np.array(values[name], dtype=np.float64)
-                elif type(values[name]) is not float:
-                    raise TypeError(f"{name} is {values[name]!r}")
-            if values["spread"] is not None:
-                values["spread"] = np.array(values["spread"], dtype=np.float64)  # None is NaN
-            if values["rcond"] is None:
-                values["rcond"] = math.nan
-            for name, kind in KINDS.items():
-                if type(values[name]) is not kind:
-                    raise TypeError(f"{name} is {values[name]!r}")
-            values["solver_path"] = tuple(values["solver_path"])
-            if values["feature_names"] is not None:
-                values["feature_names"] = tuple(values["feature_names"])
-            for name in ("collinear", "dropped"):
-                values[name] = tuple(values[name])
-                if not all(type(j) is int and 0 <= j < values["n_features"] for j in values[name]):
-                    raise TypeError(f"{name} is {values[name]!r}")
-            fit = cls(plan_arguments=None, **values)
-            p, k = fit.n_features, fit.n_targets
-            shapes = fit.coef.shape, np.shape(fit.intercept), np.shape(fit.rss), np.shape(fit.tss)
-            names = p if fit.feature_names is None else len(fit.feature_names)
-            spread = (p + 1,) if fit.spread is None else fit.spread.shape
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"not a whole {FORMAT}: {type(error).__name__} {error}") from None
-        if (
-            shapes not in (((p,), (), (), ()), ((k, p), (k,), (k,), (k,)))
-            or (k != 1 and fit.coef.ndim == 1)
-            or names != p
-            or spread != (p + 1,)
-            or (fit.chebyshev is not None and fit.chebyshev.shape != (p + 3,))
-        ):
-            raise ValueError(f"coef, intercept, rss and tss of shapes {shapes} do not fit {p} features, {k} targets")
-        return fit
+        return cls(plan_arguments=None, **saved.checked(state))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fit as JSON; every float64 comes back with the same bits."""
@@ -357,10 +417,27 @@ class LinearFit(_Base):
         return cls.from_dict(state)
 
 
+def _ratio(value: Any, stderr: Any) -> NDArray[np.float64]:
+    """value / stderr, infinite where nothing is left of an error."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
+        return np.asarray(np.divide(value, stderr))
+
+
+def _copied(value: Any) -> Any:
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
 def _field(place: int) -> property:
-    return property(lambda self: self._values[place])
+    def get(self: LinearFit) -> Any:
+        value = self._values[place]
+        if type(value) is np.ndarray:
+            value.setflags(write=False)  # as it is handed out: before, nobody can write to it
+        return value
+
+    return property(get)
 
 
 _set_values = LinearFit.__dict__["_values"].__set__
 for _place, _name in enumerate(_Fields._fields):
-    setattr(LinearFit, _name, _field(_place))
+    if _name not in LinearFit.__dict__:
+        setattr(LinearFit, _name, _field(_place))

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from linreg_fast import inputs, normal_equations, sums
-from linreg_fast.closed_form import EPS
-from linreg_fast.double_double import add, multiply, pairs, product, total
+from linreg_fast.double_double import EPS, add, multiply, pairs, product, total
 from linreg_fast.moments import Moments
 from linreg_fast.normal_equations import Equations
 from linreg_fast.result import LinearFit

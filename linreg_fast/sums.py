@@ -16,6 +16,9 @@ SHIFT_LIMIT = 25.0  # N mu^2 / S_jj beyond which the shift is taken again: it wo
 DD_FLOPS = 30  # float64 operations for each double-double product and its sum
 RANGE = (2.0**-800, 2.0**1000)  # of sum w (x - k)^2, outside of which columns are scaled first
 
+# Whatever the caller has NumPy do about them: what must not leave the range of float64 is looked at.
+any_range = np.errstate(over="ignore", under="ignore")
+
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
@@ -46,6 +49,7 @@ class Sums:
         return self.s / self.N
 
 
+@any_range
 def of_table(
     data: inputs.Table,
     fit_intercept: bool,

@@ -75,7 +75,7 @@ cdef int _solve_small(
     """
     cdef Py_ssize_t ld = _groups(p) * LANES, n = p + 2, y = p + 1, i, j
     cdef double N = M[p * n + p], rho = 0.0, tss, rss, square, norm, rcond, pivot, most, least, delta
-    cdef double m, m_y, error, b0, lever
+    cdef double m, m_y, error, lever
     cdef double* R = work                       # upper triangle, rows of ld numbers
     cdef double* X = R + p * ld
     cdef double* e = X + p * ld
@@ -145,7 +145,6 @@ cdef int _solve_small(
     most = lever = 0.0
     least = INFINITY
     m_y = k[p] + M[p * n + y] / N if fit_intercept else 0.0
-    b0 = m_y
     error = fabs(m_y)
     for i in range(p):
         res[i] = beta[i] * e[i]
@@ -156,18 +155,19 @@ cdef int _solve_small(
         if fit_intercept:
             m = k[i] + mu[i]
             _add_product(&sum0, vec_set(-res[i]), vec_set(k[i]), vec_set(mu[i]))
-            b0 -= m * res[i]
             error += fabs(m * res[i])
             lever += fabs(m) * e[i]
     delta = EPS * (1.0 + rho) / rcond
+    if most > 0.0:  # large residuals add their rounding to that of rhs
+        delta *= fmax(1.0, sqrt(fmax(rss, 0.0)) / most)
     res[p] = (vec_sum(sum0.hi) + vec_sum(sum0.lo)) / LANES if fit_intercept else 0.0
     res[p + 1] = fmax(rss, 0.0)
     res[p + 2] = tss
     res[p + 3] = FULL_DIGITS
     if most > 0.0:
         res[p + 3] = fmin(res[p + 3], -log10(delta * most / least))
-    if fit_intercept and b0 != 0.0:
-        res[p + 3] = fmin(res[p + 3], -log10((EPS * error + delta * most * lever) / fabs(b0)))
+    if fit_intercept and res[p] != 0.0:
+        res[p + 3] = fmin(res[p + 3], -log10((EPS * error + delta * most * lever) / fabs(res[p])))
     res[p + 3] = fmax(res[p + 3], 0.0)
     res[p + 4] = sqrt(rcond)
     res[p + 5] = N

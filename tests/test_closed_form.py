@@ -11,7 +11,7 @@ from conftest import exact_fit, problem, solve_exactly, worst_lre
 from scipy.linalg import lapack
 
 import linreg_fast
-from linreg_fast import ConditionWarning, closed_form, double_double, inputs, levels, sums
+from linreg_fast import ConditionWarning, centred, closed_form, double_double, inputs, levels, sums
 
 
 @pytest.fixture(autouse=True)
@@ -113,12 +113,14 @@ def test_triangle_of_the_rows():
     X, y = ill_conditioned(1e3, n=500, p=6)
     data = inputs.table(X, y)
     M = sums.of_table(data, True, 1)
-    C = closed_form.centre(M, True, 0.0)
+    C = centred.centre(M, True, 0.0)
     R = closed_form._qr_rows(data, M, C)
     assert (np.diagonal(R) >= 0).all()
     assert (np.tril(R, -1) == 0).all()
     ratio = (
-        np.abs(R[:6, :6].T @ R[:6, :6] - C.A).sum(axis=0).max() / np.abs(C.A).sum(axis=0).max() / (6 * closed_form.EPS)
+        np.abs(R[:6, :6].T @ R[:6, :6] - C.A).sum(axis=0).max()
+        / np.abs(C.A).sum(axis=0).max()
+        / (6 * double_double.EPS)
     )
     assert ratio < 30
 
@@ -127,7 +129,7 @@ def test_equilibrated_columns():
     X, y, _, _ = problem(200, 5, offset=1e6)
     X = X * 10.0 ** np.arange(-100, 100, 40)
     M = sums.of_table(inputs.table(X, y), True, 1)
-    C = closed_form.centre(M, True, 0.0)
+    C = centred.centre(M, True, 0.0)
     assert (np.diagonal(C.A) >= 0.5).all()
     assert (np.diagonal(C.A) <= 2.0).all()
     assert C.rho < 1

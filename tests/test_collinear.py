@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import linreg_fast
-from linreg_fast import RankWarning, closed_form
+from linreg_fast import RankWarning, minimum_norm
 
 
 def dependent(n=40, seed=0, offset=3):
@@ -58,6 +58,9 @@ def test_minimum_norm_is_that_of_the_users_units(exponents, fit_intercept, preci
     assert fit.rank == 4
     reached = min(lre(*pair) for pair in zip(fit.coef, exact, strict=True))
     assert max(0.0, reached) >= fit.digits - 1.5
+    if precision == "extended" and max(exponents) <= 20:
+        assert reached >= 15.0
+        assert fit.digits >= 15.0
     norm = np.linalg.norm([float(v) for v in exact])
     assert np.linalg.norm(fit.coef) == pytest.approx(norm, rel=1e-11)
     # a coefficient that is 1e-16 of another, by its unit, is known to as much of that only
@@ -68,6 +71,57 @@ def test_minimum_norm_is_that_of_the_users_units(exponents, fit_intercept, preci
     intercept = Fraction(float(y.sum())) / 40 - sum(m * v for m, v in zip(mean, exact, strict=True))
     assert fit.intercept == pytest.approx(float(intercept) if fit_intercept else 0.0, rel=1e-10)
     assert fit.collinear == (0, 1, 2, 3, 4, 5)
+
+
+def rational_null_space(A):
+    """Positions of independent columns of A, and rows of N A' = 0, by Gauss-Jordan elimination."""
+    A, pivots = [row[:] for row in A], []
+    for j in range(len(A[0])):
+        at = next((i for i in range(len(pivots), len(A)) if A[i][j]), None)
+        if at is None:
+            continue
+        i = len(pivots)
+        A[i], A[at] = A[at], A[i]
+        A[i] = [v / A[i][j] for v in A[i]]
+        A = [row if k == i else [a - row[j] * b for a, b in zip(row, A[i], strict=True)] for k, row in enumerate(A)]
+        pivots.append(j)
+    null = []
+    for j in set(range(len(A[0]))) - set(pivots):
+        row = [Fraction(int(k == j)) for k in range(len(A[0]))]
+        for i, k in enumerate(pivots):
+            row[k] = -A[i][j]
+        null.append(row)
+    return pivots, null
+
+
+@pytest.mark.parametrize("precision", ["fast", "auto", "extended"])
+def test_whole_combinations_of_columns_in_many_units(precision):
+    """A null space with large entries: errors of it grow on their way to the coefficients."""
+
+    def dot(u, v):
+        return sum((a * b for a, b in zip(u, v, strict=True)), Fraction(0))
+
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        B = rng.integers(-9, 10, (12, 3)) * rng.choice([1, 1, 2.0**-10, 2.0**20], 3)
+        X = np.hstack([B, B @ rng.integers(-2, 3, (3, rng.integers(1, 3)))])
+        y = rng.standard_normal(12)
+        means = [sum(map(Fraction, column)) / 12 for column in X.T]
+        Z = [[Fraction(v) - m for v, m in zip(row, means, strict=True)] for row in X]
+        kept, null = rational_null_space(Z)
+        particular = exact_fit(X[:, kept], y)[:-1]
+        b = [Fraction(0)] * X.shape[1]
+        for j, v in zip(kept, particular, strict=True):
+            b[j] = v
+        g = solve_exactly([[dot(u, v) for v in null] for u in null], [dot(u, b) for u in null])
+        exact = [v - dot(g, [u[j] for u in null]) for j, v in enumerate(b)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RankWarning)
+            fit = linreg_fast.fit(X, y, precision=precision)
+        assert fit.rank == len(kept)
+        reached = min(lre(*pair) for pair in zip(fit.coef, exact, strict=True))
+        assert max(0.0, reached) >= fit.digits - 1.5, seed
+        assert precision != "extended" or reached >= 15.0, seed
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])
@@ -214,17 +268,17 @@ def test_saved_and_loaded(tmp_path):
 def test_independent_columns_are_the_first_ones(seed):
     rng = np.random.default_rng(seed)
     V = np.linalg.qr(rng.standard_normal((7, 3)))[0].T
-    assert closed_form.independent(V).tolist() == [0, 1, 2]
+    assert minimum_norm.independent(V).tolist() == [0, 1, 2]
     V = np.column_stack([V[:, 0], -2 * V[:, 0], V[:, 1], V[:, 0] + V[:, 1], V[:, 2:]])
-    assert closed_form.independent(V).tolist() == [0, 2, 4]
+    assert minimum_norm.independent(V).tolist() == [0, 2, 4]
 
 
 def test_independent_columns_where_none_stands_out():
     """Every column is within rounding of those before: the pivots decide."""
     V = np.array([[1.0, 0.0, 0.0], [0.0, 1e-9, 1.0]])
-    assert closed_form.independent(V).tolist() == [0, 2]
+    assert minimum_norm.independent(V).tolist() == [0, 2]
     V = np.array([[1.0, 1.0], [0.0, 1e-9]])
-    assert closed_form.independent(V).tolist() == [0, 1]
+    assert minimum_norm.independent(V).tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -233,7 +287,7 @@ def test_projection_is_least_squares(seed):
     rng = np.random.default_rng(seed)
     A, B = rng.standard_normal((9, 4)), rng.standard_normal((9, 2))
     for scale in (np.ones((9, 1)), 10.0 ** rng.integers(-5, 6, (9, 1))):
-        X, rest = closed_form._project(scale * A, scale * B)
+        X, rest = minimum_norm._project(scale * A, scale * B)
         size = scale * (np.abs(B) + np.abs(A) @ np.abs(X))
         assert (np.abs(rest - scale * (B - A @ X)) <= 1e-12 * size).all()
         assert (np.abs((scale * A).T @ rest) <= 1e-12 * (np.abs(scale * A).T @ size)).all()

@@ -402,3 +402,11 @@ def test_many_steps_in_one_call_are_those_of_many_calls(monkeypatch):
     expected = gd(X, y, max_iter=1000, tol=0, passes="moments", momentum="nesterov")
     monkeypatch.setattr(descent, "CALL_STEPS_FLOPS", 1.0)
     assert bits(gd(X, y, max_iter=1000, tol=0, passes="moments", momentum="nesterov")) == bits(expected)
+
+
+@pytest.mark.parametrize("passes", ["moments", "data"])
+def test_coefficients_beyond_the_range(passes):
+    X, y, _, _ = problem(40, 3)
+    X[:, 1] *= 1e-310
+    with pytest.raises(ValueError, match=r"column 1 of X .*range of float64"):
+        linreg_fast.fit(X, y, solver="gd", passes=passes)

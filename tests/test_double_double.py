@@ -43,6 +43,9 @@ def test_cholesky(p):
     Z = double_double.solve_transposed(R, B)
     error = double_double.add(double_double.product(R, Z), -B)
     assert np.abs(error[..., 0]).max() <= p * BITS * np.abs(Z).max()
+    X = double_double.solve_upper(R, B)
+    error = double_double.add(double_double.product(np.ascontiguousarray(R.swapaxes(0, 1)), X), -B)
+    assert np.abs(error[..., 0]).max() <= p * BITS * np.abs(X).max()
 
 
 def test_cholesky_of_dependent_columns():

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import warnings
+from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import exact_fit, lre, problem, worst_lre
+from conftest import exact_fit, lre, problem, solve_exactly, worst_lre
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -655,12 +656,113 @@ def test_weights_that_reach_from_end_to_end():
     )
 
 
-def test_sums_of_squares_beyond_the_range_do_not_warn():
+@pytest.mark.parametrize(
+    "options", [{"solver": "qr"}, {"precision": "extended"}, {"l2": 2.0}, {"fit_intercept": False}]
+)
+@pytest.mark.parametrize("noise", [0.0, 1e-5, 0.1])
+def test_sums_of_squares_beyond_the_range(options, noise):
+    """r2 and stderr are those of other units of y, rss and tss what float64 can hold of them."""
+    X, y, _, _ = problem(60, 3, noise=noise)
+    fit = linreg_fast.fit(X, y, **options)
+    for scale in (1e200, 1e-200):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            scaled = linreg_fast.fit(X, y * scale, **options)
+            assert scaled.rss == scaled.tss == scaled.cost == (np.inf if scale > 1 and noise else 0.0) or not noise
+            assert scaled.tss == (np.inf if scale > 1 else 0.0)
+        np.testing.assert_allclose(scaled.coef, fit.coef * scale, rtol=1e-10)
+        assert scaled.r2 == pytest.approx(fit.r2, abs=1e-12)
+        if noise:
+            np.testing.assert_allclose(scaled.stderr, fit.stderr * scale, rtol=1e-8)
+            assert scaled.residual_std == pytest.approx(fit.residual_std * scale, rel=1e-8)
+
+
+def test_descent_of_squares_beyond_the_range():
     X, y, _, _ = problem(60, 3)
+    fit, scaled = (linreg_fast.fit(X, y * s, solver="gd", max_iter=20_000) for s in (1.0, 1e-200))
+    np.testing.assert_allclose(scaled.coef, fit.coef * 1e-200, rtol=1e-6)
+    assert scaled.r2 == pytest.approx(fit.r2, abs=1e-9)
+    for passes in ("moments", "data"):
+        with pytest.raises(ValueError, match=r"squares of .*y leave the range of float64"):
+            linreg_fast.fit(X, y * 1e200, solver="gd", passes=passes)
+
+
+def test_one_target_of_another_size():
+    X, y, _, _ = problem(60, 3)
+    fit, several = linreg_fast.fit(X, y), linreg_fast.fit(X, np.column_stack([y, y * 1e200, y * 1e-200]))
+    np.testing.assert_allclose(several.r2, fit.r2, rtol=1e-12)
+    np.testing.assert_allclose(several.stderr / np.array([[1.0], [1e200], [1e-200]]), [fit.stderr] * 3, rtol=1e-9)
+
+
+@pytest.mark.parametrize("offset", [1e6, 1e9, 1e12])
+@pytest.mark.parametrize("where", ["x", "y", "both"])
+def test_residuals_beside_offsets(offset, where):
+    """A small rss is not that of the rounding of an offset."""
+    X, y, _, _ = problem(100, 2, noise=1e-4)
+    X, y = np.round(X * 2**10), np.round(y * 2**10)  # offsets are added exactly
+    fit = linreg_fast.fit(X, y, precision="extended")
+    X, y = X + offset * (where != "y"), y + offset * (where != "x")
+    assert fit.rss < 1e-6 * fit.tss
+    for other in (X, X.astype(np.float64, order="F"), X[:, ::-1][:, ::-1]):
+        found = linreg_fast.fit(other, y)
+        assert found.rss == pytest.approx(fit.rss, rel=1e-6)
+        np.testing.assert_allclose(found.stderr, fit.stderr, rtol=1e-6)
+
+
+def test_residuals_of_ridge_in_extended():
+    X, y = problem(4, 3)[:2]
+    y = X @ [1.0, 2.0, 3.0]
+    fit = linreg_fast.fit(X, y, l2=1e-8, precision="extended", fit_intercept=False, solver="cholesky")
+    values = [[Fraction(float(v)) for v in row] for row in X]
+    exact = solve_exactly(
+        [[sum(r[i] * r[j] for r in values) + (Fraction(1e-8) if i == j else 0) for j in range(3)] for i in range(3)],
+        [sum(r[i] * Fraction(float(v)) for r, v in zip(values, y, strict=True)) for i in range(3)],
+    )
+    left = [
+        sum(a * b for a, b in zip(r, exact, strict=True)) - Fraction(float(v)) for r, v in zip(values, y, strict=True)
+    ]
+    assert fit.rss == pytest.approx(float(sum(v * v for v in left)), rel=1e-12)
+
+
+@solvers
+@pytest.mark.parametrize("shape", [(60, 3), (3, 6)])
+@pytest.mark.parametrize("scale", [1e-290, 1e-160, 1.0, 1e160, 1e290])
+@pytest.mark.parametrize("l2", [0.0, 1.0])
+def test_whatever_numpy_is_told_about_rounding(solver, shape, scale, l2):
+    X, y, _, _ = problem(*shape)
+    if shape[0] < shape[1] and solver in ("cholesky", "qr"):
+        return  # no unique solution, or hardly
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        fit = linreg_fast.fit(X, y * 1e200)
-    np.testing.assert_allclose(fit.coef, linreg_fast.fit(X, y).coef * 1e200, rtol=1e-10)
+        warnings.simplefilter("ignore", RankWarning)
+        expected = linreg_fast.fit(X * scale, y, solver=solver, l2=l2)
+        with np.errstate(all="raise"):
+            fit = linreg_fast.fit(X * scale, y, solver=solver, l2=l2)
+    assert (fit.coef == expected.coef).all()
+    assert np.isfinite(fit.coef).all()
+
+
+@pytest.mark.parametrize("solver", CLOSED)
+@pytest.mark.parametrize("precision", ["fast", "auto"])
+def test_digits_of_an_intercept_of_nearly_nothing(solver, precision):
+    for seed in range(40):
+        X, _, b, _ = problem(12, 3, seed)
+        y = X @ b
+        fit = linreg_fast.fit(X, y, solver=solver, precision=precision)
+        assert max(0.0, worst_lre([*fit.coef, fit.intercept], exact_fit(X, y))) >= fit.digits - 1.5
+
+
+def test_digits_where_y_is_noise():
+    """The cross products of X and y round by the size of y, not by that of the small coefficients."""
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        X, y = rng.standard_normal((12, 1)), 1e8 * rng.standard_normal(12)
+        y -= X[:, 0] * ((X[:, 0] - X.mean()) @ y / ((X[:, 0] - X.mean()) @ X[:, 0]))
+        y += 10.0 * X[:, 0]  # hardly any slope is left
+        exact = exact_fit(X, y)
+        for solver in CLOSED:
+            fit = linreg_fast.fit(X, y, solver=solver, precision="fast")
+            assert worst_lre([*fit.coef, fit.intercept], exact) >= fit.digits - 0.5
 
 
 @pytest.mark.parametrize("solver", ["auto", "cholesky", "qr", "svd"])

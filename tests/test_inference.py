@@ -46,6 +46,16 @@ def test_strd_auto(name):
     assert worst_lre(found, record["exact_float64_design_40"]["stderr"]) >= (7.5 if name == "Filip" else 10.5)
 
 
+@pytest.mark.parametrize("kappa", [1e4, 1e6, 1e8, 1e10])
+@pytest.mark.parametrize("n", [30, 3000])
+def test_auto_refines_them_with_the_coefficients(kappa, n):
+    X, y, _, _ = problem(n, 3)
+    X[:, 2] = X[:, 0] + X[:, 2] / kappa
+    fit = linreg_fast.fit(X, y)
+    exact = linreg_fast.fit(X, y, precision="extended")
+    np.testing.assert_allclose(both(fit), both(exact), rtol=1e-9 if kappa > 1e4 else 1e-7)
+
+
 @pytest.mark.parametrize("fit_intercept", [True, False])
 @pytest.mark.parametrize("weights", ["none", "random", "absent rows"])
 @pytest.mark.parametrize("p", [1, 2, 3, 7, 8, 9, 17, 70])
@@ -181,3 +191,127 @@ def test_kept_by_pickle_and_by_files(tmp_path):
             np.testing.assert_array_equal(copy.intercept_stderr, fit.intercept_stderr)
         with pytest.raises(ValueError, match=r"not a whole|do not fit"):
             linreg_fast.LinearFit.from_dict({**fit.to_dict(), "spread": [1.0]})
+
+
+# tests and intervals
+
+
+def student(t, freedom):
+    """P(|T| > |t|) of Student's t by its finite series (Abramowitz and Stegun 26.7.3 and 26.7.4)."""
+    theta = np.arctan2(abs(t), np.sqrt(freedom))
+    sine, cosine = np.sin(theta), np.cos(theta)
+    if freedom % 2:
+        term, inside = cosine, 0.0
+        for k in range(3, freedom + 1, 2):
+            inside += term
+            term *= cosine**2 * (k - 1) / k
+        return 1 - 2 / np.pi * (theta + sine * inside)
+    term, inside = 1.0, 0.0
+    for k in range(2, freedom + 1, 2):
+        inside += term
+        term *= cosine**2 * (k - 1) / k
+    return 1 - sine * inside
+
+
+@pytest.mark.parametrize("n", [5, 6, 7, 12, 41])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_t_and_p(n, fit_intercept):
+    X, y, _, _ = problem(n, 3, noise=2.0)
+    fit = linreg_fast.fit(X, y, fit_intercept=fit_intercept)
+    freedom = n - 3 - fit_intercept
+    np.testing.assert_array_equal(fit.tvalues, fit.coef / fit.stderr)
+    expected = [student(t, freedom) for t in fit.tvalues]
+    np.testing.assert_allclose(fit.pvalues, expected, rtol=1e-12, atol=1e-14)
+    if fit_intercept:
+        assert fit.intercept_tvalue == fit.intercept / fit.intercept_stderr
+        assert fit.intercept_pvalue == pytest.approx(student(fit.intercept_tvalue, freedom), rel=1e-12, abs=1e-14)
+    else:
+        assert np.isnan([fit.intercept_tvalue, fit.intercept_pvalue, *fit.intercept_conf_int()]).all()
+
+
+@pytest.mark.parametrize("n", [5, 6, 12, 41])
+@pytest.mark.parametrize("level", [1e-3, 0.5, 0.95, 0.999999])
+def test_intervals(n, level):
+    """As wide as the t whose two tails hold what is left of the level."""
+    X, y, _, _ = problem(n, 3, noise=2.0)
+    fit = linreg_fast.fit(X, y)
+    low, high = fit.conf_int(level).T
+    np.testing.assert_allclose((low + high) / 2, fit.coef, rtol=1e-9)
+    for reach in [*(high - low) / 2 / fit.stderr, np.ptp(fit.intercept_conf_int(level)) / 2 / fit.intercept_stderr]:
+        assert 1 - student(reach, n - 4) == pytest.approx(level, rel=1e-9)
+    np.testing.assert_array_equal(fit.conf_int(), fit.conf_int(0.95))
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e300])
+def test_intervals_whatever_numpy_is_told_about_rounding(scale):
+    X, y, _, _ = problem(40, 3, noise=2.0)
+    fit = linreg_fast.fit(X, y)
+    with np.errstate(all="raise"):
+        scaled = linreg_fast.fit(X, y * scale)
+        np.testing.assert_allclose(scaled.conf_int() / scale, fit.conf_int(), rtol=1e-9)
+        np.testing.assert_allclose(scaled.pvalues, fit.pvalues, rtol=1e-9)
+        assert scaled.cost in (0.0, np.inf)
+
+
+def test_shapes_of_several_targets():
+    X, y, _, _ = problem(40, 3, noise=2.0)
+    one = linreg_fast.fit(X, y)
+    fit = linreg_fast.fit(X, np.column_stack([y, -y]))
+    assert fit.tvalues.shape == fit.pvalues.shape == (2, 3)
+    assert fit.conf_int().shape == (2, 3, 2)
+    assert fit.intercept_conf_int().shape == (2, 2)
+    assert fit.intercept_tvalue.shape == fit.intercept_pvalue.shape == (2,)
+    assert one.conf_int().shape == (3, 2)
+    assert one.intercept_conf_int().shape == (2,)
+    assert isinstance(one.intercept_tvalue, float)
+    assert isinstance(one.intercept_pvalue, float)
+    np.testing.assert_allclose(fit.pvalues, [one.pvalues] * 2, rtol=1e-9)
+    np.testing.assert_allclose(fit.conf_int()[1], -one.conf_int()[:, ::-1], rtol=1e-9)
+
+
+def test_where_there_are_no_errors():
+    X, y, _, _ = problem(4, 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for fit in (linreg_fast.fit(X, y), linreg_fast.fit(X, y, l2=1.0)):
+            assert np.isnan([fit.tvalues, fit.pvalues, *fit.conf_int().T]).all()
+            assert np.isnan([fit.intercept_tvalue, fit.intercept_pvalue, *fit.intercept_conf_int()]).all()
+        line = linreg_fast.fit([0.0, 1, 2], [0.0, 0, 0])
+        assert np.isnan(line.tvalues).all()
+        line = linreg_fast.fit([-1.0, 0, 1], [-1.0, 0, 1])  # residuals of 0
+        assert (line.tvalues.item(), line.pvalues.item()) == (np.inf, 0.0)
+
+
+@pytest.mark.parametrize(("level", "error"), [(0, ValueError), (1, ValueError), (1.5, ValueError), ("a", TypeError)])
+def test_level_out_of_range(level, error):
+    X, y, _, _ = problem(10, 2)
+    fit = linreg_fast.fit(X, y)
+    for interval in (fit.conf_int, fit.intercept_conf_int):
+        with pytest.raises(error, match="level must be"):
+            interval(level)
+
+
+def test_intervals_cover_as_often_as_they_say():
+    rng = np.random.default_rng(0)
+    inside = 0
+    for _ in range(500):
+        X = rng.standard_normal((8, 2))
+        low, high = linreg_fast.fit(X, X @ [1.0, -2.0] + rng.standard_normal(8)).conf_int(0.8).T
+        inside += int(((low < [1.0, -2.0]) & (high > [1.0, -2.0])).sum())
+    assert inside / 1000 == pytest.approx(0.8, abs=0.05)
+
+
+@sets
+def test_certified_t_and_f(name):
+    X, y, record = load(name)
+    fit = linreg_fast.fit(X, y, fit_intercept=record["intercept"], precision="extended")
+    text = record["certified_text"]
+    errors = np.array([float(v) for v in text["stderr"]])
+    if not errors.all():
+        return  # exact data: certified to be 0, which rounded data are not
+    t = np.array([float(v) for v in text["coef"]]) / errors
+    found = [fit.intercept_tvalue, *fit.tvalues] if record["intercept"] else fit.tvalues
+    digits = 1e-7 if name == "Filip" else 1e-12
+    np.testing.assert_allclose(found, t, rtol=digits)
+    of_regression = fit.ess / fit.rank / fit.residual_std**2
+    assert of_regression == pytest.approx(float(text["anova"]["regression"]["f"]), rel=digits)

@@ -148,6 +148,8 @@ def stub(name):
             found[node.name] = [argument.arg for argument in node.args.args]
         elif isinstance(node, ast.AnnAssign):
             found[node.target.id] = []
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Name):
+            found[node.targets[0].id] = found[node.value.id]
         elif isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
             found |= stub(node.module.rpartition(".")[2])
     return {name: arguments for name, arguments in found.items() if not name.startswith("_")}

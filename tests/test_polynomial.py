@@ -179,8 +179,18 @@ def test_saved_and_loaded(tmp_path):
     for copy in (linreg_fast.LinearFit.load(tmp_path / "fit.json"), pickle.loads(pickle.dumps(fit))):
         assert copy.predict(x).tobytes() == fit.predict(x).tobytes()
         assert copy.stderr.tobytes() == fit.stderr.tobytes()
-    with pytest.raises(ValueError, match="do not fit"):
+    with pytest.raises(ValueError, match="chebyshev cannot be"):
         linreg_fast.LinearFit.from_dict({**fit.to_dict(), "chebyshev": [1.0, 2.0]})
+
+
+@pytest.mark.parametrize("scale", [2.0**-700, 2.0**700])
+def test_squares_of_y_beyond_the_range(scale):
+    x, y = noisy(20)
+    fit, scaled = fit_polynomial(x, y, 3), fit_polynomial(x, y * scale, 3)
+    assert (scaled.coef == fit.coef * scale).all()
+    assert (scaled.stderr == fit.stderr * scale).all()
+    assert (scaled.r2, scaled.intercept) == (fit.r2, fit.intercept * scale)
+    assert (scaled.predict(x) == fit.predict(x) * scale).all()
 
 
 @pytest.mark.parametrize(

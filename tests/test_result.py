@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import bits, problem
+from conftest import bits, lre, problem
 
 import linreg_fast
 from linreg_fast import LinearFit, inputs
@@ -57,6 +58,26 @@ def test_nothing_can_be_changed(fit):
     assert bits(fit) == before
 
 
+@pytest.mark.parametrize("kind", list(kinds()))
+def test_arrays_are_read_only(kind):
+    fit = kinds()[kind]
+    for other in (fit, pickle.loads(pickle.dumps(fit)), copy.deepcopy(fit), LinearFit.from_dict(fit.to_dict())):
+        for name in _Fields._fields:
+            value = getattr(other, name)
+            if isinstance(value, np.ndarray) and name not in ("rss", "ess", "tss"):  # which are made anew
+                with pytest.raises(ValueError, match="read-only"):
+                    value[...] = 0.0
+            elif isinstance(value, np.ndarray):
+                value[...] = 0.0
+                assert (getattr(other, name) != 0.0).all()
+    mine = np.zeros(fit.coef.shape)
+    other = fit.__replace__(coef=mine)
+    mine[...] = 1.0
+    assert (other.coef == 0.0).all()
+    fit.plan_arguments["n_rows"] = 0
+    assert fit.plan_arguments["n_rows"] == 60 or kind == "targets"
+
+
 def test_types(fit):
     assert isinstance(fit.intercept, float)
     assert isinstance(fit.rss, float)
@@ -78,6 +99,16 @@ def test_slope_is_for_one_feature(fit):
         _ = fit.slope
     x = np.arange(5.0)
     np.testing.assert_allclose(linreg_fast.fit(x, np.column_stack([2 * x, -x])).slope, [2.0, -1.0], rtol=1e-14)
+
+
+@pytest.mark.parametrize("exponent", [530, 550, 570])
+def test_digits_of_subnormal_coefficients(exponent):
+    """Powers of two change nothing but the range."""
+    x = np.arange(1.0, 9.0) / 3
+    slope = Fraction(linreg_fast.fit(x, np.cos(x), precision="extended").slope) / 2 ** (500 + exponent)
+    tiny = linreg_fast.fit(x * 2.0**500, np.cos(x) * 2.0**-exponent, precision="extended")
+    assert 0.5 < tiny.digits < 14
+    assert lre(tiny.slope, slope) >= tiny.digits - 1.5
 
 
 def test_residual_std():
@@ -266,31 +297,45 @@ def test_mutated_states(fit):
         with pytest.raises(ValueError, match=r"not a|format"):
             LinearFit.from_dict({key: value for key, value in state.items() if key != name})
     wrong = {
-        "format": ["other", None, 3],
-        "version": [0, 2, "1", None],
-        "coef": [None, "x", [1.0, 2.0], [[1.0, 2.0, 3.0]], ["a", "b", "c"], [[1.0], [2.0, 3.0]], {}, 3.0],
-        "intercept": [None, "x", [1.0], [1.0, 2.0], {}],
-        "rss": [None, "x", [1.0], {}],
-        "tss": [None, "x", [1.0], {}],
-        "n_features": [2, 4, "3", None, 3.5, [3], -3],
+        "coef": [None, "x", [1.0, 2.0], [[1.0, 2.0, 3.0]] * 2, list("abc"), [[1.0], [2.0, 3.0]], {}, 3.0, [1, 2, None]],
+        "intercept": [None, "x", [1.0], [1.0, 2.0], {}, 1e999, True],
+        "rss": [None, "x", [1.0], {}, -1.0],
+        "tss": [None, "x", [1.0], {}, -1.0],
+        "ess": [None, "x", [1.0]],
+        "y_unit": [None, 0.0, -1.0, 3.0, [1.0, 1.0], "x", 1e999],
+        "n_features": [4, "3", None, 3.5, [3], -3, True, 2**70],
         "n_targets": [0, 2, "1", None, -1],
-        "solver_path": [None, 3],
-        "feature_names": [["a", "b"], 3],
-        "n_samples": [None, "many", [1]],
-        "sum_weight": [None, "x"],
-        "rank": [None, "x"],
-        "digits": [None, "x"],
-        "cost_history": ["x", [["a"]]],
+        "n_samples": [None, "many", [1], 0, -5],
+        "n_iter": [None, -1, 0.5],
+        "solver": [None, "magic", 3, []],
+        "solver_path": [None, 3, [], ["qr"], ["cholesky", 3], "cholesky"],
+        "reason": [None, 3],
+        "precision": [None, "exact", 2],
+        "feature_names": [["a", "b"], 3, "abc", ["a", "b", 3]],
+        "sum_weight": [None, "x", 0.0, -1.0, 1e999],
+        "rank": [None, "x", -5, 4, 2.0, True],
+        "rcond": ["x", -1.0],
+        "digits": [None, "x", -1.0, 17.0, 3],
+        "converged": [None, 1, "yes"],
+        "fit_intercept": [None, 1, "yes"],
+        "l2": [None, -1.0, 1e999],
+        "cost_history": ["x", [["a"]], [1.0, 2.0]],
+        "spread": ["x", [1.0], [-1.0, 1.0, 1.0, 1.0], 3.0],
+        "chebyshev": ["x", [1.0, 2.0], [0.0, 0.0, 1.0, 1.0, 1.0, 1.0]],
+        "collinear": [None, 3, [3], [-1], ["a"], [True]],
+        "dropped": [None, [0], [[0]]],
     }
-    taken = []
+    assert set(wrong) == set(state) - {"format", "version"}
     for name, values in wrong.items():
         for value in values:
-            try:
-                taken.append((name, value, LinearFit.from_dict({**state, name: value})))
-            except ValueError as error:
-                message = str(error)
-            assert taken or any(word in message for word in ("not a", "do not fit", "format")), (name, value)
-    assert not taken
+            # another number of columns or targets shows in the coefficients
+            fault = "coef" if name in ("n_features", "n_targets") and type(value) is int and 0 < value < 9 else name
+            with pytest.raises(ValueError, match=f"not a whole linreg_fast.LinearFit: {fault} cannot be"):
+                LinearFit.from_dict({**state, name: value})
+    for name, values in {"format": ["other", None, 3], "version": [0, 2, "1", None]}.items():
+        for value in values:
+            with pytest.raises(ValueError, match=r"not a saved|version"):
+                LinearFit.from_dict({**state, name: value})
 
 
 def test_file_that_does_not_exist(tmp_path):
