@@ -11,10 +11,10 @@ import glob
 import math
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import numpy as np
@@ -31,7 +31,9 @@ FORMATS = {
     ".npy": "npy",
 }
 OUTPUTS = (".csv", ".parquet")
-BATCH_BYTES = 12 << 20  # of the columns in use of one record batch of a Parquet file, decoded
+FLOATS = {"halffloat": "float16", "float": "float32", "double": "float64"}  # NumPy's names of Arrow's types
+BATCH_BYTES = 8 << 20  # of the columns in use of one record batch of a Parquet file, decoded
+PART_BYTES = 16 << 20  # of the columns in use of a part of Parquet files, at least
 READ_BYTES = 1 << 13  # of one read of a Parquet file
 # Read, parsed and given away again. Larger pieces leave the caches, and pyarrow's own reader, which keeps the whole
 # table, is slower by the page faults.
@@ -59,6 +61,7 @@ class Files:
     keys: list[dict[str, float]]
     types: dict[str, Any] = field(default_factory=dict)  # to parse text as
     n_rows: int | None = None  # an estimate for text
+    groups: list[list[int]] = field(default_factory=list)  # rows of the row groups of Parquet files
 
     def identity(self) -> str:
         """What tells these files from others, and from themselves once they were written again."""
@@ -87,7 +90,7 @@ def open_table(
         Another kind of file, an unknown column, no feature, files that do not have the same columns.
     """
     paths, form, keys = _find(path)
-    kinds, n_rows = _kinds(paths[0], form, exact)
+    kinds, rows = _kinds(paths[0], form, exact)
     if form == "csv" and exact:
         for other in paths[1:]:
             others, _ = _kinds(other, form, True)
@@ -95,7 +98,8 @@ def open_table(
     names = [*kinds, *(keys[0] if keys else {})]
     chosen, left_out = choose(path, names, kinds, target, features, weight)
     columns = [*chosen, *target, *([weight] if weight is not None else [])]
-    files = Files(paths, form, columns, chosen, left_out, keys, n_rows=n_rows)
+    files = Files(paths, form, columns, chosen, left_out, keys)
+    found = [rows]
     if form == "csv":
         files.types = _text_types(kinds, columns)
     for other in paths[1:]:
@@ -103,7 +107,10 @@ def open_table(
             break  # known once it is read
         kinds, rows = _kinds(other, form, False)
         _check_kinds(other, kinds, [name for name in columns if not keys or name not in keys[0]], paths[0])
-        files.n_rows = None if files.n_rows is None or rows is None else files.n_rows + rows
+        found.append(rows)
+    if form == "parquet":
+        files.groups = [rows or [] for rows in found]
+        files.n_rows = sum(map(sum, files.groups))
     return files
 
 
@@ -112,7 +119,8 @@ def open_npy(
 ) -> Files:
     """`open_table` for .npy files, whose columns are named by their positions; a target of None is the last one."""
     paths, form, _ = _find(path)
-    kinds, n_rows = _kinds(paths[0], form, False)
+    kinds, rows = _kinds(paths[0], form, False)
+    n_rows = sum(rows or ())
 
     def name(column: Any) -> str:
         column = -1 if column is None else column
@@ -128,7 +136,7 @@ def open_npy(
         others, rows = _kinds(other, form, False)
         if len(others) != len(kinds):
             raise ValueError(f"{other} has {len(others)} columns, {paths[0].name} has {len(kinds)}")
-        n_rows = None if n_rows is None or rows is None else n_rows + rows
+        n_rows += sum(rows or ())
     files.n_rows = n_rows
     return files
 
@@ -170,8 +178,43 @@ def choose(
     return wanted, {} if features is not None else {name: str(kinds[name]) for name in names if name not in used}
 
 
-def batches(files: Files) -> Iterator[tuple[str, int, Any]]:
+class Piece(NamedTuple):
+    """Some row groups of a file, all where there are none to tell apart, and the row that they start at."""
+
+    file: int
+    groups: list[int] | None
+    row: int
+
+
+def parts(files: Files) -> list[list[Piece]]:
+    """The table cut where it may be read by several readers at once: row groups of Parquet files, the rest not at all.
+
+    Small row groups, and small files, stand together up to PART_BYTES.
+    """
+    if files.form != "parquet":
+        return [[Piece(i, None, 0) for i in range(len(files.paths))]]
+    least = PART_BYTES // (8 * len(files.columns))
+    out: list[list[Piece]] = [[]]
+    rows = 0
+    for i, groups in enumerate(files.groups):
+        first = 0
+        for group, n in enumerate(groups):
+            if rows >= least:
+                out.append([])
+                rows = 0
+            if out[-1] and out[-1][-1].file == i:
+                out[-1][-1].groups.append(group)  # type: ignore[union-attr]
+            else:
+                out[-1].append(Piece(i, [group], first))
+            rows += n
+            first += n
+    return out
+
+
+def batches(files: Files, pieces: Sequence[Piece], threads: bool = True) -> Generator[tuple[str, int, Any], None, None]:
     """Yield (file, row of the file, Arrow batch with the columns of numbers in use), in order.
+
+    With `threads` Arrow decodes columns of Parquet files on its own ones.
 
     Raises
     ------
@@ -182,12 +225,15 @@ def batches(files: Files) -> Iterator[tuple[str, int, Any]]:
     """
     import pyarrow as pa
 
-    read = {"csv": _csv_batches, "parquet": _parquet_batches, "ipc": _ipc_batches}[files.form]
-    for i, path in enumerate(files.paths):
-        keys = files.keys[i] if files.keys else {}
-        row = 0
+    for i, groups, row in pieces:
+        path, keys = files.paths[i], files.keys[i] if files.keys else {}
+        columns = [name for name in files.columns if name not in keys]
         try:
-            for batch in read(path, [name for name in files.columns if name not in keys], files):
+            if groups is not None:
+                found = _parquet_batches(path, columns, groups, threads)
+            else:
+                found = {"csv": _csv_batches, "ipc": _ipc_batches}[files.form](path, columns, files)
+            for batch in found:
                 for name, value in keys.items():
                     if name in files.columns:
                         batch = batch.append_column(name, pa.array(np.full(batch.num_rows, value)))
@@ -200,7 +246,7 @@ def batches(files: Files) -> Iterator[tuple[str, int, Any]]:
 
 
 def arrays(batch: Any, names: Sequence[str], where: str) -> list[NDArray[Any]]:
-    """The columns of an Arrow batch as arrays of real numbers, NaN where a value is missing.
+    """The columns of an Arrow record batch as arrays of real numbers, NaN where a value is missing.
 
     Without missing values a column of floats or integers is not copied.
 
@@ -217,12 +263,41 @@ def arrays(batch: Any, names: Sequence[str], where: str) -> list[NDArray[Any]]:
         if index < 0:
             raise ValueError(f"{where} has no column {name!r}; its columns are {', '.join(batch.schema.names)}")
         column = batch.column(index)
-        kind = column.type
-        if not (is_number(kind) or types.is_null(kind)):
-            raise TypeError(f"column {name!r} of {where} is not of numbers: its type is {kind}")
-        plain = types.is_integer(kind) or types.is_floating(kind) or (types.is_boolean(kind) and not column.null_count)
-        out.append((column if plain else column.cast("float64")).to_numpy(zero_copy_only=False))
+        if not (is_number(column.type) or types.is_null(column.type)):
+            raise TypeError(f"column {name!r} of {where} is not of numbers: its type is {column.type}")
+        out.append(_array(column))
     return out
+
+
+def _array(column: Any) -> NDArray[Any]:
+    """The numbers of an Arrow array, of its own memory where none is missing.
+
+    Not its `to_numpy`, which imports pandas, and `cast` and `fill_null` import all of pyarrow.compute: more than a
+    million rows take to be read and summed up.
+    """
+    from pyarrow import types
+
+    if not len(column):
+        return np.empty(0)
+    if not (types.is_integer(column.type) or types.is_floating(column.type) or types.is_boolean(column.type)):
+        column = column.cast("float64")
+    at, n = column.offset, len(column)
+    valid, values = column.buffers()
+    if types.is_boolean(column.type):
+        array = _bits(values, at, n)
+    else:
+        dtype = np.dtype(FLOATS.get(str(column.type), str(column.type)))
+        array = np.frombuffer(values, dtype, n, at * dtype.itemsize)
+    if column.null_count:
+        array = array.astype(np.float64)
+        array[~_bits(valid, at, n)] = np.nan
+    return array
+
+
+def _bits(buffer: Any, at: int, n: int) -> NDArray[np.bool_]:
+    """n bits from a position on."""
+    packed = np.frombuffer(buffer, np.uint8)
+    return np.unpackbits(packed[at // 8 : (at + n + 7) // 8], bitorder="little")[at % 8 :][:n].view(np.bool_)
 
 
 def npy_arrays(files: Files) -> Iterator[tuple[str, NDArray[Any]]]:
@@ -247,15 +322,17 @@ def read_features(path: Path, features: Sequence[str]) -> NDArray[Any]:
 
 def _read_features(path: Path, features: Sequence[str], exact: bool) -> NDArray[Any]:
     paths, form, keys = _find(path)
-    kinds = _kinds(paths[0], form, exact)[0]
+    found = [_kinds(one, form, exact) for one in paths]
+    kinds = found[0][0]
     _check_names(path, [*kinds, *(keys[0] if keys else ())], features)
-    files = Files(paths, form, list(features), list(features), {}, keys)
+    files = Files(paths, form, list(features), list(features), {}, keys, groups=[rows or [] for _, rows in found])
     if form == "csv":
         files.types = _text_types(kinds, features)
-    parts = [arrays(batch, features, f"{path}") for _, _, batch in batches(files)]
-    X = np.empty((sum(len(part[0]) for part in parts), len(features)), order="F")
+    pieces = [piece for part in parts(files) for piece in part]
+    blocks = [arrays(batch, features, f"{path}") for _, _, batch in batches(files, pieces)]
+    X = np.empty((sum(len(block[0]) for block in blocks), len(features)), order="F")
     at = 0
-    for part in parts:
+    for part in blocks:
         for j, column in enumerate(part):
             X[at : at + len(column), j] = column
         at += len(part[0])
@@ -355,8 +432,8 @@ def _numbers(parts: list[dict[str, str]]) -> list[dict[str, float]]:
     return out if out[0] else []
 
 
-def _kinds(path: Path, form: str, exact: bool) -> tuple[dict[str, Any], int | None]:
-    """Arrow types of all columns of a file by name, None for a .npy file's; its number of rows where it says so."""
+def _kinds(path: Path, form: str, exact: bool) -> tuple[dict[str, Any], list[int] | None]:
+    """Arrow types of all columns of a file by name, None for a .npy file's; rows of its groups where it says so."""
     import pyarrow as pa
 
     if form == "npy":
@@ -365,7 +442,7 @@ def _kinds(path: Path, form: str, exact: bool) -> tuple[dict[str, Any], int | No
             raise ValueError(f"{path} must hold a table of two dimensions, it has shape {array.shape}")
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{path} has dtype {array.dtype}, which is not a number")
-        return {str(j): None for j in range(array.shape[1])}, array.shape[0]
+        return {str(j): None for j in range(array.shape[1])}, [array.shape[0]]
     try:
         if form == "csv":
             return _csv_kinds(path, exact), None
@@ -373,7 +450,8 @@ def _kinds(path: Path, form: str, exact: bool) -> tuple[dict[str, Any], int | No
             from pyarrow import parquet
 
             with parquet.ParquetFile(path) as file:
-                return _by_name(path, file.schema_arrow), file.metadata.num_rows
+                groups = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
+                return _by_name(path, file.schema_arrow), groups
         return _by_name(path, _ipc(path).schema), None
     except pa.ArrowInvalid as error:
         raise ValueError(f"{path}: {error}") from error
@@ -500,16 +578,16 @@ def _csv_batches(path: Path, columns: list[str], files: Files) -> Iterator[Any]:
         rows += table.num_rows
         if part and len(files.paths) == 1:
             files.n_rows = math.ceil(rows / part)
-        yield table
+        yield from table.to_batches()
 
 
-def _parquet_batches(path: Path, columns: list[str], files: Files) -> Iterator[Any]:
+def _parquet_batches(path: Path, columns: list[str], groups: list[int], threads: bool) -> Iterator[Any]:
     from pyarrow import parquet
 
     rows = max(1024, BATCH_BYTES // (8 * len(columns)))
     # pyarrow's default, whole row groups read and decoded ahead, touches several times the memory for the first time
     with parquet.ParquetFile(path, pre_buffer=False, buffer_size=READ_BYTES) as file:
-        yield from file.iter_batches(rows, columns=columns)
+        yield from file.iter_batches(rows, groups, columns, use_threads=threads)
 
 
 def _ipc_batches(path: Path, columns: list[str], files: Files) -> Iterator[Any]:

@@ -12,7 +12,8 @@ import itertools
 import math
 import os
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -117,16 +118,33 @@ def _executor(workers: int) -> ThreadPoolExecutor:
         return _pool
 
 
-def submit(function: Callable[..., Any], *args: Any) -> Any:
-    """A future of the pool; where it cannot take any, as while the interpreter ends, the work is done here."""
+def submit(n_threads: int, function: Callable[..., Any], *args: Any) -> Any:
+    """A future of the pool; where that takes none, as while the interpreter ends, the work is done here."""
     from concurrent.futures import Future
 
     try:
-        return _executor(1).submit(function, *args)
+        return _executor(n_threads).submit(function, *args)
     except RuntimeError:
         future: Future[Any] = Future()
         future.set_result(function(*args))
         return future
+
+
+def in_order(calls: Iterable[Callable[[], Any]], n_threads: int) -> Generator[Any, None, None]:
+    """What each of many calls returns, in their order; n_threads of the pool are at work ahead of whoever asks.
+
+    Closed early, it waits for the calls that run and drops the others.
+    """
+    pending: deque[Any] = deque()
+    try:
+        for call in calls:
+            pending.append(submit(n_threads, call))
+            if len(pending) > n_threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        _join(pending)
 
 
 def row_seconds(row_bytes: float, row_flops: float) -> float:
@@ -174,7 +192,7 @@ class _Tree:
         self.result = value
 
 
-def _join(futures: list[Any]) -> None:
+def _join(futures: Iterable[Any]) -> None:
     """Wait for the helpers: one that has not started finds no block left, one that runs is in its last."""
     for future in futures:
         if not future.cancel():
