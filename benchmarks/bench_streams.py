@@ -25,7 +25,7 @@ from typing import Any
 
 COLUMNS = 10
 NAMES = [*(f"x{j}" for j in range(COLUMNS)), "y"]
-GROUP = 1 << 20
+GROUP = 1 << 18  # rows of a row group, as Polars writes them
 LIMIT = 1 << 30  # bytes of address space in the side with a hard limit
 
 

@@ -61,7 +61,7 @@ class Files:
     keys: list[dict[str, float]]
     types: dict[str, Any] = field(default_factory=dict)  # to parse text as
     n_rows: int | None = None  # an estimate for text
-    groups: list[list[int]] = field(default_factory=list)  # rows of the row groups of Parquet files
+    footers: list[Any] = field(default_factory=list)  # of Parquet files: their row groups, read once
 
     def identity(self) -> str:
         """What tells these files from others, and from themselves once they were written again."""
@@ -90,7 +90,7 @@ def open_table(
         Another kind of file, an unknown column, no feature, files that do not have the same columns.
     """
     paths, form, keys = _find(path)
-    kinds, rows = _kinds(paths[0], form, exact)
+    kinds, footer = _kinds(paths[0], form, exact)
     if form == "csv" and exact:
         for other in paths[1:]:
             others, _ = _kinds(other, form, True)
@@ -99,18 +99,17 @@ def open_table(
     chosen, left_out = choose(path, names, kinds, target, features, weight)
     columns = [*chosen, *target, *([weight] if weight is not None else [])]
     files = Files(paths, form, columns, chosen, left_out, keys)
-    found = [rows]
+    files.footers.append(footer)
     if form == "csv":
         files.types = _text_types(kinds, columns)
     for other in paths[1:]:
         if form == "csv":
             break  # known once it is read
-        kinds, rows = _kinds(other, form, False)
+        kinds, footer = _kinds(other, form, False)
         _check_kinds(other, kinds, [name for name in columns if not keys or name not in keys[0]], paths[0])
-        found.append(rows)
+        files.footers.append(footer)
     if form == "parquet":
-        files.groups = [rows or [] for rows in found]
-        files.n_rows = sum(map(sum, files.groups))
+        files.n_rows = sum(footer.num_rows for footer in files.footers)
     return files
 
 
@@ -120,7 +119,7 @@ def open_npy(
     """`open_table` for .npy files, whose columns are named by their positions; a target of None is the last one."""
     paths, form, _ = _find(path)
     kinds, rows = _kinds(paths[0], form, False)
-    n_rows = sum(rows or ())
+    n_rows = rows
 
     def name(column: Any) -> str:
         column = -1 if column is None else column
@@ -136,7 +135,7 @@ def open_npy(
         others, rows = _kinds(other, form, False)
         if len(others) != len(kinds):
             raise ValueError(f"{other} has {len(others)} columns, {paths[0].name} has {len(kinds)}")
-        n_rows += sum(rows or ())
+        n_rows += rows
     files.n_rows = n_rows
     return files
 
@@ -196,9 +195,10 @@ def parts(files: Files) -> list[list[Piece]]:
     least = PART_BYTES // (8 * len(files.columns))
     out: list[list[Piece]] = [[]]
     rows = 0
-    for i, groups in enumerate(files.groups):
+    for i, footer in enumerate(files.footers):
         first = 0
-        for group, n in enumerate(groups):
+        for group in range(footer.num_row_groups):
+            n = footer.row_group(group).num_rows
             if rows >= least:
                 out.append([])
                 rows = 0
@@ -230,7 +230,7 @@ def batches(files: Files, pieces: Sequence[Piece], threads: bool = True) -> Gene
         columns = [name for name in files.columns if name not in keys]
         try:
             if groups is not None:
-                found = _parquet_batches(path, columns, groups, threads)
+                found = _parquet_batches(path, columns, groups, files.footers[i], threads)
             else:
                 found = {"csv": _csv_batches, "ipc": _ipc_batches}[files.form](path, columns, files)
             for batch in found:
@@ -325,7 +325,7 @@ def _read_features(path: Path, features: Sequence[str], exact: bool) -> NDArray[
     found = [_kinds(one, form, exact) for one in paths]
     kinds = found[0][0]
     _check_names(path, [*kinds, *(keys[0] if keys else ())], features)
-    files = Files(paths, form, list(features), list(features), {}, keys, groups=[rows or [] for _, rows in found])
+    files = Files(paths, form, list(features), list(features), {}, keys, footers=[footer for _, footer in found])
     if form == "csv":
         files.types = _text_types(kinds, features)
     pieces = [piece for part in parts(files) for piece in part]
@@ -432,8 +432,8 @@ def _numbers(parts: list[dict[str, str]]) -> list[dict[str, float]]:
     return out if out[0] else []
 
 
-def _kinds(path: Path, form: str, exact: bool) -> tuple[dict[str, Any], list[int] | None]:
-    """Arrow types of all columns of a file by name, None for a .npy file's; rows of its groups where it says so."""
+def _kinds(path: Path, form: str, exact: bool) -> tuple[dict[str, Any], Any]:
+    """Arrow types of all columns of a file by name, None for a .npy file's; its number of rows, or its footer."""
     import pyarrow as pa
 
     if form == "npy":
@@ -442,7 +442,7 @@ def _kinds(path: Path, form: str, exact: bool) -> tuple[dict[str, Any], list[int
             raise ValueError(f"{path} must hold a table of two dimensions, it has shape {array.shape}")
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{path} has dtype {array.dtype}, which is not a number")
-        return {str(j): None for j in range(array.shape[1])}, [array.shape[0]]
+        return {str(j): None for j in range(array.shape[1])}, array.shape[0]
     try:
         if form == "csv":
             return _csv_kinds(path, exact), None
@@ -450,8 +450,7 @@ def _kinds(path: Path, form: str, exact: bool) -> tuple[dict[str, Any], list[int
             from pyarrow import parquet
 
             with parquet.ParquetFile(path) as file:
-                groups = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
-                return _by_name(path, file.schema_arrow), groups
+                return _by_name(path, file.schema_arrow), file.metadata
         return _by_name(path, _ipc(path).schema), None
     except pa.ArrowInvalid as error:
         raise ValueError(f"{path}: {error}") from error
@@ -581,12 +580,12 @@ def _csv_batches(path: Path, columns: list[str], files: Files) -> Iterator[Any]:
         yield from table.to_batches()
 
 
-def _parquet_batches(path: Path, columns: list[str], groups: list[int], threads: bool) -> Iterator[Any]:
+def _parquet_batches(path: Path, columns: list[str], groups: list[int], footer: Any, threads: bool) -> Iterator[Any]:
     from pyarrow import parquet
 
     rows = max(1024, BATCH_BYTES // (8 * len(columns)))
     # pyarrow's default, whole row groups read and decoded ahead, touches several times the memory for the first time
-    with parquet.ParquetFile(path, pre_buffer=False, buffer_size=READ_BYTES) as file:
+    with parquet.ParquetFile(path, metadata=footer, pre_buffer=False, buffer_size=READ_BYTES) as file:
         yield from file.iter_batches(rows, groups, columns, use_threads=threads)
 
 

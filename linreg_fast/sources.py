@@ -119,7 +119,7 @@ def of_batches(batches: Any, target: Any, features: Sequence[Any] | None, sample
 
     shape = len(names), len(targets), sample_weight is not None, isinstance(target, str)
     return Source(
-        [lambda ahead: _fill(pieces(), *shape, across=False)],
+        [lambda ahead: _fill(pieces(), *shape, across=False, spare=[])],
         again,
         names,
         columns,
@@ -165,18 +165,19 @@ def of_files(path: Any, target: Any, features: Sequence[Any] | None, sample_weig
     p, k = len(table.features), len(table.columns) - len(table.features) - weighted
 
     shape = p, k, weighted, not several
+    spare: list[NDArray[np.float64]] = []
 
     def blocks(part: list[files.Piece], ahead: bool) -> Iterator[Block]:
         batches = files.batches(table, part, ahead)
         with closing(_ahead(batches) if ahead else batches) as found:
             pieces = ((where, row, files.arrays(batch, table.columns, where)) for where, row, batch in found)
-            yield from _fill(pieces, *shape, across=True)
+            yield from _fill(pieces, *shape, across=True, spare=spare)
 
     def npy_blocks(ahead: bool) -> Iterator[Block]:
         pieces = (
             (where, 0, [array[:, int(name)] for name in table.columns]) for where, array in files.npy_arrays(table)
         )
-        return _fill(pieces, *shape, across=True)
+        return _fill(pieces, *shape, across=True, spare=spare)
 
     return Source(
         [npy_blocks] if table.form == "npy" else [partial(blocks, part) for part in files.parts(table)],
@@ -225,36 +226,50 @@ def _fill(
     weighted: bool,
     one_target: bool,
     across: bool,
+    spare: list[NDArray[np.float64]],
 ) -> Iterator[Block]:
-    """Copy columns into blocks of equal length; with `across` a block may hold rows of several pieces' places."""
+    """Copy columns into blocks of equal length; with `across` a block may hold rows of several pieces' places.
+
+    The memory of a block is taken from `spare`, where there is some, and left there: to touch new pages takes as long
+    as to fill them.
+    """
     p, k = n_features, n_targets
-    size = block_rows(p, k)
-    columns = np.empty((p + k + weighted, size))
+    size, width = block_rows(p, k), n_features + n_targets + weighted
+    try:
+        memory = spare.pop()
+    except IndexError:
+        memory = np.empty(width * size)
+    columns = memory.reshape(width, size)
     at = 0
     places: list[Place] = []
 
     def block() -> Block:
         # contiguous columns, as the kernels read them in place
-        full = columns if at == size else columns[:, :at].copy()
+        for j in range(1, width if at < size else 0):
+            memory[j * at : (j + 1) * at] = columns[j, :at]
+        full = memory[: width * at].reshape(width, at)
         y = full[p] if one_target else full[p : p + k].T
         return Block(full[:p].T, y, full[-1] if weighted else None, places)
 
-    for where, row, arrays in pieces:
-        n = len(arrays[0])
-        done = 0
-        while done < n:
-            m = min(size - at, n - done)
-            for column, array in zip(columns, arrays, strict=True):
-                column[at : at + m] = array[done : done + m]
-            if not (places and places[-1].where == where):
-                places.append(Place(at, where, row + done))
-            at += m
-            done += m
-            if at == size or (done == n and not across):
-                yield block()
-                at, places = 0, []
-    if at:
-        yield block()
+    try:
+        for where, row, arrays in pieces:
+            n = len(arrays[0])
+            done = 0
+            while done < n:
+                m = min(size - at, n - done)
+                for column, array in zip(columns, arrays, strict=True):
+                    column[at : at + m] = array[done : done + m]
+                if not (places and places[-1].where == where):
+                    places.append(Place(at, where, row + done))
+                at += m
+                done += m
+                if at == size or (done == n and not across):
+                    yield block()
+                    at, places = 0, []
+        if at:
+            yield block()
+    finally:
+        spare.append(memory)
 
 
 def _ahead(items: Iterator[Any]) -> Generator[Any, None, None]:
