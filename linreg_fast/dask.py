@@ -242,7 +242,7 @@ def _chunks(X: Any, y: Any, sample_weight: Any) -> Chunks:
             continue
         if not (_is_frame(value) or _is_array(value)):
             raise TypeError(f"{name} must be a dask array or series, not {type(value).__name__}")
-        found, lengths = _blocks(value, sizes)
+        found, lengths = _blocks(value, sizes, alone=sum(dask.is_dask_collection(one) for _, one in given) == 1)
         sizes = sizes or lengths
         if len(found) != len(sizes):
             raise ValueError(f"{name} has {len(found)} chunks of rows, X has {len(sizes)}")
@@ -266,10 +266,14 @@ def _is_frame(value: Any) -> bool:
     return dask.is_dask_collection(value) and hasattr(value, "npartitions") and hasattr(value, "map_partitions")
 
 
-def _blocks(value: Any, sizes: list[int | None]) -> tuple[list[Any], list[int | None]]:
+def _blocks(value: Any, sizes: list[int | None], alone: bool) -> tuple[list[Any], list[int | None]]:
     """Chunks of rows, cut as `sizes` says where both are known, and their lengths: futures, or else delayed."""
     if not _is_array(value):
-        return _futures(value) or list(value.to_delayed()), [None] * value.npartitions
+        found = _futures(value) or list(value.to_delayed())
+        if len(found) != value.npartitions and not alone:
+            # of fewer columns dask reads more files at once, and would of X others than of y
+            found = list(value.to_delayed(optimize_graph=False))
+        return found, [None] * len(found)
     if value.ndim == 2 and len(value.chunks[1]) > 1:
         value = value.rechunk({1: -1})
     lengths = [None if n != n else int(n) for n in value.chunks[0]]

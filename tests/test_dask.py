@@ -120,6 +120,24 @@ def test_frames(data, scheduler):
     assert_same(Y, linreg_fast.fit(X, np.column_stack([y, w])), 1e-11)
 
 
+@pytest.mark.filterwarnings("ignore:The inplace keyword")  # dask's own, of pandas
+def test_frames_whose_partitions_dask_fuses(data, tmp_path, scheduler):
+    """Of files of which few columns are asked for dask reads several at once."""
+    X, y, w = data
+    frame = pd.DataFrame(X, columns=["a", "b", "c"]).assign(y=y, w=w, **{f"other{j}": 1 / (j + y) for j in range(15)})
+    for i in range(6):
+        frame.iloc[i * 1000 : (i + 1) * 1000].to_parquet(tmp_path / f"{i}.parquet", index=False)
+    whole = dd.read_parquet(tmp_path)
+    some = whole[["a", "b", "c", "y"]]
+    assert len(whole["y"].to_delayed()) < whole.npartitions
+    expected = linreg_fast.fit(X, y)
+    assert_same(linreg_fast.dask.fit(some, "y"), expected)
+    assert_same(linreg_fast.dask.fit(whole[["a", "b", "c"]], whole["y"]), expected)
+    assert_same(linreg_fast.dask.fit(whole[["a", "b", "c"]].to_dask_array(), whole["y"].to_dask_array()), expected)
+    weighted = linreg_fast.dask.fit(some, "y", sample_weight=whole["w"])
+    assert_same(weighted, linreg_fast.fit(X, y, sample_weight=w))
+
+
 @pytest.fixture
 def client(cluster):
     with Client(cluster.scheduler_address) as client:
