@@ -29,6 +29,7 @@ from linreg_fast.sources import Block, Source
 MISSING = ("raise", "drop")
 HINT = 'missing="drop" leaves out rows with missing values'
 CHECKPOINT_SECONDS = 5.0  # between two writes of the state
+READERS = 6  # of parts at once: each fills some 50 MB
 
 Report = Callable[[int, "int | None"], object]
 
@@ -470,7 +471,8 @@ def _by_part(
 
     The parts, each with a shift of its own, and the order of merging depend on the source alone.
     """
-    parts, workers = stream.source.parts, stream.workers
+    parts = stream.source.parts
+    readers = min(stream.workers, len(parts), READERS)
     skipped = rows = blocks = 0
     if before is not None:
         with closing(stream.tables(parts[0](False))) as tables:
@@ -478,11 +480,8 @@ def _by_part(
         skipped, rows, blocks = before["done"], before["rows"], before["last"]
         stream.n_rows, stream.dropped, stream.holes = before["n_rows"], before["dropped"], before["holes"]
     stop = threading.Event()
-    at_once = 1 < workers <= len(parts)
-    calls = [
-        functools.partial(_sum_part, stream, part, kind, not at_once and workers > 1, stop) for part in parts[skipped:]
-    ]
-    found: Generator[Part, None, None] = passes.in_order(calls, workers) if at_once else (call() for call in calls)
+    calls = [functools.partial(_sum_part, stream, part, kind, stop) for part in parts[skipped:]]
+    found: Generator[Part, None, None] = passes.in_order(calls, readers) if readers > 1 else (call() for call in calls)
     try:
         for done, part in enumerate(found, skipped + 1):
             for block, n_rows, dropped in part.counts:
@@ -496,20 +495,18 @@ def _by_part(
         found.close()
 
 
-def _sum_part(
-    stream: Stream, part: Callable[[bool], Iterator[Block]], kind: str, threads: bool, stop: threading.Event
-) -> Part:
-    """The sums of one part, by one thread or by those of the stream; of some of it once `stop` is set."""
+def _sum_part(stream: Stream, part: Callable[[bool], Iterator[Block]], kind: str, stop: threading.Event) -> Part:
+    """The sums of one part, by this thread alone; of some of it once `stop` is set."""
     moments, rows, i = None, 0, -1
     counts = []
-    with closing(stream.tables(part(threads))) as tables:
+    with closing(stream.tables(part(False))) as tables:
         for i, block, data in tables:
             if stop.is_set():
                 break
             rows += data.n_rows
             if moments is None:
                 moments = Moments(stream.n_features, stream.n_targets, precision=kind)
-            counts.append((i, *_update(stream, moments, block, data, stream.workers if threads else 1)))
+            counts.append((i, *_update(stream, moments, block, data, 1)))
     return Part(moments, rows, i + 1, counts)
 
 
