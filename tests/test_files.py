@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -404,6 +407,31 @@ def test_file_resumes_from_its_checkpoint(table, tmp_path, pieces, monkeypatch):
     with pytest.raises(ValueError, match="other files, columns or settings"):
         linreg_fast.fit_file(path, **WEIGHTED, checkpoint=state)
     assert state.read_bytes() == whole
+
+
+def test_interrupt_while_parts_are_read(table, tmp_path, pieces, monkeypatch):
+    """SIGINT in the middle: every reader ends at its next block, and the next fit is as if nothing had been."""
+    path = write(table, tmp_path / "t.parquet")
+    expected = linreg_fast.fit_file(path, **WEIGHTED, n_threads=3)
+    update, updates = streams._update, []
+
+    def slowly(*arguments):
+        updates.append(1)
+        time.sleep(0.05)
+        return update(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(streams, "_update", slowly)
+        timer = threading.Timer(0.12, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            linreg_fast.fit_file(path, **WEIGHTED, n_threads=3)
+        timer.join()
+        done = len(updates)
+        time.sleep(0.15)
+    assert len(updates) == done  # nobody goes on
+    assert 0 < done < N // (sources.block_rows(3, 1))
+    assert bits(linreg_fast.fit_file(path, **WEIGHTED, n_threads=3)) == bits(expected)
 
 
 @pytest.mark.parametrize("saved", [3, 7])
