@@ -297,7 +297,7 @@ def main() -> None:
     parser.add_argument("--into", type=Path, help="write the table between the marks of this file")
     arguments = parser.parse_args()
     parts = arguments.only.split(",")
-    kept: dict[str, list[str]] = {}
+    kept: dict[str, dict[str, Any]] = {}
     if arguments.json and arguments.json.exists():
         kept = json.loads(arguments.json.read_text())
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
@@ -318,15 +318,17 @@ def main() -> None:
             "dask": lambda: dask_rows(arguments.dask_rows, arguments.rounds),
         }
         for part in parts:
-            kept[part] = jobs[part]()
-            print("\n".join(kept[part]), flush=True)
+            kept[part] = {"rounds": arguments.rounds, "lines": jobs[part]()}
+            print("\n".join(kept[part]["lines"]), flush=True)
             if arguments.json:
                 arguments.json.write_text(json.dumps(kept, indent=1))
     heads = ["what", "rows x columns", "side", *["time", "ours / side"] * 2, "MB"]
     lines = [f"| {' | '.join(heads)} |", "| --- | --- | --- |" + " ---: |" * 5]
-    lines += [line for part in jobs for line in kept.get(part, [])]
+    done = [kept[part] for part in jobs if part in kept]
+    lines += [line for part in done for line in part["lines"]]
+    rounds = " or ".join(map(str, sorted({part["rounds"] for part in done})))
     text = "\n".join(lines) + (
-        f"\n\nTwice: the first call in a new process, without imports, and the second; medians of {arguments.rounds} "
+        f"\n\nTwice: the first call in a new process, without imports, and the second; medians of {rounds} "
         f"rounds, in each of which every side ran once. MB: the most above what the imports take. {processor()}, "
         f"{os.cpu_count()} threads."
     )
