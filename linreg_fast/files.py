@@ -20,6 +20,8 @@ from urllib.parse import unquote
 import numpy as np
 from numpy.typing import NDArray
 
+from linreg_fast import arrow, csv_text
+
 FORMATS = {
     ".csv": "csv",
     ".csv.gz": "csv",
@@ -31,14 +33,9 @@ FORMATS = {
     ".npy": "npy",
 }
 OUTPUTS = (".csv", ".parquet")
-FLOATS = {"halffloat": "float16", "float": "float32", "double": "float64"}  # NumPy's names of Arrow's types
 BATCH_BYTES = 8 << 20  # of the columns in use of one record batch of a Parquet file, decoded
 PART_BYTES = 16 << 20  # of the columns in use of a part of Parquet files, at least
 READ_BYTES = 1 << 13  # of one read of a Parquet file
-# Read, parsed and given away again. Larger pieces leave the caches, and pyarrow's own reader, which keeps the whole
-# table, is slower by the page faults.
-CSV_BYTES = 8 << 20
-CSV_BLOCK = 1 << 20  # what one thread parses at a time
 
 
 class TypesDifferError(ValueError):
@@ -94,14 +91,14 @@ def open_table(
     if form == "csv" and exact:
         for other in paths[1:]:
             others, _ = _kinds(other, form, True)
-            kinds = {name: _unified(kind, others.get(name, kind)) for name, kind in kinds.items()}
+            kinds = {name: csv_text.unified(kind, others.get(name, kind)) for name, kind in kinds.items()}
     names = [*kinds, *(keys[0] if keys else {})]
     chosen, left_out = choose(path, names, kinds, target, features, weight)
     columns = [*chosen, *target, *([weight] if weight is not None else [])]
     files = Files(paths, form, columns, chosen, left_out, keys)
     files.footers.append(footer)
     if form == "csv":
-        files.types = _text_types(kinds, columns)
+        files.types = csv_text.text_types(kinds, columns)
     for other in paths[1:]:
         if form == "csv":
             break  # known once it is read
@@ -165,11 +162,11 @@ def choose(
     """
     asked = [*target, *([] if weight is None else [weight])]
     _check_names(where, names, [*asked, *(features or ())])
-    wanted = [name for name in names if name not in asked and is_number(kinds.get(name))]
+    wanted = [name for name in names if name not in asked and arrow.is_number(kinds.get(name))]
     wanted = wanted if features is None else list(features)
     _check_names(where, names, [*asked, *wanted])
     for name in asked if features is None else [*asked, *wanted]:
-        if not is_number(kinds.get(name)):
+        if not arrow.is_number(kinds.get(name)):
             raise TypeError(f"column {name!r} is not of numbers: its type is {kinds[name]}")
     if not wanted:
         raise ValueError(f"{where} has no column of numbers beside {', '.join(asked)}")
@@ -245,61 +242,6 @@ def batches(files: Files, pieces: Sequence[Piece], threads: bool = True) -> Gene
             raise OSError(f"{path}: {error}") from error
 
 
-def arrays(batch: Any, names: Sequence[str], where: str) -> list[NDArray[Any]]:
-    """The columns of an Arrow record batch as arrays of real numbers, NaN where a value is missing.
-
-    Without missing values a column of floats or integers is not copied.
-
-    Raises
-    ------
-    TypeError, ValueError
-        A column that is not of numbers here, or not there at all.
-    """
-    from pyarrow import types
-
-    out = []
-    for name in names:
-        index = batch.schema.get_field_index(name)
-        if index < 0:
-            raise ValueError(f"{where} has no column {name!r}; its columns are {', '.join(batch.schema.names)}")
-        column = batch.column(index)
-        if not (is_number(column.type) or types.is_null(column.type)):
-            raise TypeError(f"column {name!r} of {where} is not of numbers: its type is {column.type}")
-        out.append(_array(column))
-    return out
-
-
-def _array(column: Any) -> NDArray[Any]:
-    """The numbers of an Arrow array, of its own memory where none is missing.
-
-    Not its `to_numpy`, which imports pandas, and `cast` and `fill_null` import all of pyarrow.compute: more than a
-    million rows take to be read and summed up.
-    """
-    from pyarrow import types
-
-    if not len(column):
-        return np.empty(0)
-    if not (types.is_integer(column.type) or types.is_floating(column.type) or types.is_boolean(column.type)):
-        column = column.cast("float64")
-    at, n = column.offset, len(column)
-    valid, values = column.buffers()
-    if types.is_boolean(column.type):
-        array = _bits(values, at, n)
-    else:
-        dtype = np.dtype(FLOATS.get(str(column.type), str(column.type)))
-        array = np.frombuffer(values, dtype, n, at * dtype.itemsize)
-    if column.null_count:
-        array = array.astype(np.float64)
-        array[~_bits(valid, at, n)] = np.nan
-    return array
-
-
-def _bits(buffer: Any, at: int, n: int) -> NDArray[np.bool_]:
-    """n bits from a position on."""
-    packed = np.frombuffer(buffer, np.uint8)
-    return np.unpackbits(packed[at // 8 : (at + n + 7) // 8], bitorder="little")[at % 8 :][:n].view(np.bool_)
-
-
 def npy_arrays(files: Files) -> Iterator[tuple[str, NDArray[Any]]]:
     """Yield (file, its rows) of .npy files, mapped into memory."""
     for path in files.paths:
@@ -327,9 +269,9 @@ def _read_features(path: Path, features: Sequence[str], exact: bool) -> NDArray[
     _check_names(path, [*kinds, *(keys[0] if keys else ())], features)
     files = Files(paths, form, list(features), list(features), {}, keys, footers=[footer for _, footer in found])
     if form == "csv":
-        files.types = _text_types(kinds, features)
+        files.types = csv_text.text_types(kinds, features)
     pieces = [piece for part in parts(files) for piece in part]
-    blocks = [arrays(batch, features, f"{path}") for _, _, batch in batches(files, pieces)]
+    blocks = [arrow.arrays(batch, features, f"{path}") for _, _, batch in batches(files, pieces)]
     X = np.empty((sum(len(block[0]) for block in blocks), len(features)), order="F")
     at = 0
     for part in blocks:
@@ -369,15 +311,6 @@ def write(predictions: NDArray[np.float64], path: Path | None) -> bytes:
         return text
     path.write_bytes(text)
     return b""
-
-
-def is_number(kind: Any) -> bool:
-    """Whether an Arrow type is one of real numbers; None stands for numbers that are no Arrow column."""
-    from pyarrow import types
-
-    return kind is None or bool(
-        types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_decimal(kind)
-    )
 
 
 def _find(path: str | os.PathLike[str]) -> tuple[list[Path], str, list[dict[str, float]]]:
@@ -445,23 +378,15 @@ def _kinds(path: Path, form: str, exact: bool) -> tuple[dict[str, Any], Any]:
         return {str(j): None for j in range(array.shape[1])}, array.shape[0]
     try:
         if form == "csv":
-            return _csv_kinds(path, exact), None
+            return csv_text.kinds(path, exact), None
         if form == "parquet":
             from pyarrow import parquet
 
             with parquet.ParquetFile(path) as file:
-                return _by_name(path, file.schema_arrow), file.metadata
-        return _by_name(path, _ipc(path).schema), None
+                return csv_text.by_name(path, file.schema_arrow), file.metadata
+        return csv_text.by_name(path, _ipc(path).schema), None
     except pa.ArrowInvalid as error:
         raise ValueError(f"{path}: {error}") from error
-
-
-def _by_name(path: Path, schema: Any) -> dict[str, Any]:
-    counts = Counter(schema.names)
-    twice = [name for name in counts if counts[name] > 1]
-    if twice:
-        raise ValueError(f"{path} has {counts[twice[0]]} columns named {twice[0]!r}")
-    return {f.name: f.type for f in schema}
 
 
 def _check_kinds(path: Path, kinds: dict[str, Any], columns: Sequence[str], first: Path) -> None:
@@ -469,92 +394,8 @@ def _check_kinds(path: Path, kinds: dict[str, Any], columns: Sequence[str], firs
     for name in columns:
         if name not in kinds:
             raise ValueError(f"{path} has no column {name!r}, which {first.name} has")
-        if not is_number(kinds[name]) and str(kinds[name]) != "null":
+        if not arrow.is_number(kinds[name]) and str(kinds[name]) != "null":
             raise TypeError(f"column {name!r} is of numbers in {first.name}, in {path} its type is {kinds[name]}")
-
-
-def _unified(one: Any, other: Any) -> Any:
-    """The type that holds the values of two: text unless both are numbers."""
-    import pyarrow as pa
-
-    if one == other or str(other) == "null":
-        return one
-    if str(one) == "null":
-        return other
-    mixed = is_number(one) and is_number(other) and "bool" not in (str(one), str(other))
-    return pa.float64() if mixed else pa.string()
-
-
-def _csv_chunks(path: Path) -> Iterator[tuple[memoryview, float]]:
-    """Yield (whole lines of text, part of the file read so far; 0 where that is not known).
-
-    The text is overwritten once the next is asked for.
-    """
-    import pyarrow as pa
-
-    size = path.stat().st_size if path.name.lower().endswith((".csv", ".tsv")) else 0
-    buffer = bytearray(CSV_BYTES)
-    kept = done = 0  # bytes of a line that has only begun, bytes of the file
-    with pa.input_stream(str(path)) as stream:
-        while n := stream.readinto(memoryview(buffer)[kept:]):
-            done += n
-            end = kept + n
-            cut = buffer.rfind(b"\n", kept, end) + 1
-            if cut:
-                yield memoryview(buffer)[:cut], done / size if size else 0.0
-                buffer[: end - cut] = buffer[cut:end]
-            kept = end - cut
-            if kept == len(buffer):  # one line is longer than that
-                buffer = buffer + bytearray(len(buffer))
-    if kept or not done:
-        yield memoryview(buffer)[:kept], 1.0 if size else 0.0
-
-
-def _text_types(kinds: dict[str, Any], columns: Sequence[str]) -> dict[str, Any]:
-    """What to parse columns of text as: whole numbers may have fractions further down."""
-    import pyarrow as pa
-
-    used = {name: kinds[name] for name in columns if name in kinds}
-    return {
-        name: pa.float64() if str(kind) == "null" or (is_number(kind) and str(kind) != "bool") else kind
-        for name, kind in used.items()
-    }
-
-
-def _csv_read(path: Path, text: memoryview, names: list[str] | None, **convert: Any) -> Any:
-    """The table of some whole lines, whose first is the head where no names are given."""
-    import pyarrow as pa
-    from pyarrow import csv
-
-    options = {
-        "parse_options": csv.ParseOptions(delimiter="\t" if path.name.lower().endswith(".tsv") else ","),
-        "convert_options": csv.ConvertOptions(**convert),
-    }
-    try:
-        read = csv.ReadOptions(column_names=names, block_size=CSV_BLOCK)
-        return csv.read_csv(pa.BufferReader(text), read_options=read, **options)
-    except pa.ArrowInvalid:
-        # One row is longer than a block, or types are not those of the first block: take all at once.
-        read = csv.ReadOptions(column_names=names, block_size=max(len(text), 1))
-        return csv.read_csv(pa.BufferReader(text), read_options=read, **options)
-
-
-def _is_blank(text: memoryview) -> bool:
-    return not bytes(text[:1024]).strip() and not bytes(text).strip()
-
-
-def _csv_kinds(path: Path, exact: bool) -> dict[str, Any]:
-    """Types of the first lines; of all where that is asked for, or where a column is empty in the first ones."""
-    kinds: dict[str, Any] = {}
-    for text, _ in _csv_chunks(path):
-        if kinds and not exact and not any(str(kind) == "null" for kind in kinds.values()):
-            break
-        if kinds and _is_blank(text):
-            continue
-        table = _csv_read(path, text, list(kinds) or None)
-        found = _by_name(path, table.schema)
-        kinds = {name: _unified(kinds.get(name, kind), kind) for name, kind in found.items()}
-    return kinds
 
 
 def _csv_batches(path: Path, columns: list[str], files: Files) -> Iterator[Any]:
@@ -562,15 +403,15 @@ def _csv_batches(path: Path, columns: list[str], files: Files) -> Iterator[Any]:
 
     names: list[str] | None = None
     rows = 0
-    for text, part in _csv_chunks(path):
-        if names and _is_blank(text):
+    for text, part in csv_text.chunks(path):
+        if names and csv_text.is_blank(text):
             continue
         if names is None:
-            found = _csv_read(path, memoryview(bytes(text).partition(b"\n")[0] + b"\n"), None).column_names
+            found = csv_text.read(path, memoryview(bytes(text).partition(b"\n")[0] + b"\n"), None).column_names
             _check_kinds(path, dict.fromkeys(found), columns, files.paths[0])
         types = {name: files.types[name] for name in columns}
         try:
-            table = _csv_read(path, text, names, include_columns=columns, column_types=types)
+            table = csv_text.read(path, text, names, include_columns=columns, column_types=types)
         except pa.ArrowInvalid as error:
             raise TypesDifferError(f"{path}: {error}") from error
         names = found

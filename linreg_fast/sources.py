@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast import files, passes
+from linreg_fast import arrow, files, passes
 
 BLOCK_BYTES = 8 << 20  # of the columns of one block: a share of the last level of cache
 SCHEMA_ROWS = 1000
@@ -114,7 +114,7 @@ def of_batches(batches: Any, target: Any, features: Sequence[Any] | None, sample
                 raise TypeError(f"{where} must be a data frame, as the first is; it is {type(item).__name__}")
             row = 0
             for batch in _batches(item):
-                yield where, row, files.arrays(batch, columns, where)
+                yield where, row, arrow.arrays(batch, columns, where)
                 row += batch.num_rows
 
     shape = len(names), len(targets), sample_weight is not None, isinstance(target, str)
@@ -170,7 +170,7 @@ def of_files(path: Any, target: Any, features: Sequence[Any] | None, sample_weig
     def blocks(part: list[files.Piece], ahead: bool) -> Iterator[Block]:
         batches = files.batches(table, part, ahead)
         with closing(_ahead(batches) if ahead else batches) as found:
-            pieces = ((where, row, files.arrays(batch, table.columns, where)) for where, row, batch in found)
+            pieces = ((where, row, arrow.arrays(batch, table.columns, where)) for where, row, batch in found)
             yield from _fill(pieces, *shape, across=True, spare=spare)
 
     def npy_blocks(ahead: bool) -> Iterator[Block]:

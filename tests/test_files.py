@@ -19,7 +19,7 @@ from conftest import bits, problem
 from pyarrow import csv, dataset, feather, parquet
 
 import linreg_fast
-from linreg_fast import files, sources, streams
+from linreg_fast import arrow, csv_text, files, sources, streams
 
 ROOT = Path(__file__).resolve().parents[1]
 N = 20_000
@@ -39,8 +39,8 @@ def pieces(monkeypatch):
     monkeypatch.setattr(sources, "BLOCK_BYTES", 1 << 15)
     monkeypatch.setattr(files, "BATCH_BYTES", 1 << 16)
     monkeypatch.setattr(files, "PART_BYTES", 1 << 16)
-    monkeypatch.setattr(files, "CSV_BYTES", 1 << 16)
-    monkeypatch.setattr(files, "CSV_BLOCK", 1 << 14)
+    monkeypatch.setattr(csv_text, "CSV_BYTES", 1 << 16)
+    monkeypatch.setattr(csv_text, "CSV_BLOCK", 1 << 14)
 
 
 def in_memory(table, features=("a", "b", "c"), **settings):
@@ -230,10 +230,10 @@ def test_numbers_of_every_arrow_type(tmp_path):
             expected.append(np.where(missing, np.nan, values))
         batch = pa.record_batch(arrays, names=kinds)
         for at, rows in ((0, n), (5, 100), (13, 0), (8, 8), (2999, 2)):
-            found = files.arrays(batch.slice(at, rows), kinds, "here")
+            found = arrow.arrays(batch.slice(at, rows), kinds, "here")
             for kind, one, values in zip(kinds, found, expected, strict=True):
                 assert np.array_equal(one, values[at : at + rows], equal_nan=True), kind
-        plain = files.arrays(batch, ["float64", "int32"], "here")
+        plain = arrow.arrays(batch, ["float64", "int32"], "here")
         if not holed:
             assert [one.dtype for one in plain] == [np.float64, np.int32]
             buffers = [batch.column(name).buffers()[1] for name in ("float64", "int32")]
