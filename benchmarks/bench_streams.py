@@ -1,7 +1,12 @@
 """Tables larger than memory: files, moments and Dask against pyarrow's own reading and other libraries.
 
-Run:  python benchmarks/bench_streams.py [--rows 40000000] [--csv-rows 5000000] [--dask-rows 20000000]
-          [--folder FOLDER] [--rounds 3] [--only parquet,csv,growth,moments,dask] [--markdown FILE]
+Run:  python benchmarks/bench_streams.py --into README.md [--rows 40000000] [--csv-rows 5000000]
+          [--dask-rows 20000000] [--folder FOLDER] [--rounds 3]
+or, part by part:
+      python benchmarks/bench_streams.py --json streams.json --only csv,dask --into README.md
+
+With --into the table replaces what stands between the two marks of that file; with --json the parts that were run
+before are kept in that file and stand in the table too.
 
 Each side of each round runs in a new process, one after the other, so that no side finds the memory that another one
 left behind: the first call there pays for pages that are touched for the first time, the second finds some of them.
@@ -25,7 +30,8 @@ from typing import Any
 
 COLUMNS = 10
 NAMES = [*(f"x{j}" for j in range(COLUMNS)), "y"]
-GROUP = 1 << 20
+GROUP = 1 << 18  # rows of a row group, as Polars writes them
+BEGIN, END = "<!-- streams -->", "<!-- end of streams -->"
 LIMIT = 1 << 30  # bytes of address space in the side with a hard limit
 
 
@@ -66,6 +72,17 @@ def fit_file_limited(path: str) -> Callable[[], object]:
 def scan(path: str) -> Callable[[], object]:
     dataset = load_arrow()
     return lambda: sum(batch.num_rows for batch in dataset.dataset(path).scanner(columns=NAMES).to_batches())
+
+
+def iter_batches(path: str) -> Callable[[], object]:
+    load_arrow()
+    from pyarrow import parquet
+
+    def run() -> object:
+        with parquet.ParquetFile(path) as file:
+            return sum(batch.num_rows for batch in file.iter_batches(columns=NAMES))
+
+    return run
 
 
 def read_csv(path: str) -> Callable[[], object]:
@@ -113,7 +130,8 @@ def load_arrow() -> Any:
 SIDES: dict[str, Callable[[str], Callable[[], object]]] = {
     "linreg_fast": fit_file,
     "linreg_fast in 1 GB": fit_file_limited,
-    "pyarrow scan": scan,
+    "pyarrow dataset scan": scan,
+    "pyarrow iter_batches": iter_batches,
     "pyarrow read_csv": read_csv,
     "DuckDB SQL": duckdb_sql,
     "scikit-learn-intelex": onedal,
@@ -176,20 +194,21 @@ def file_rows(what: str, path: Path, rows: int, names: list[str], rounds: int) -
 def growth(folder: Path, rows: int, rounds: int) -> list[str]:
     """Seconds a million rows, and memory, for more and more rows."""
     out = []
-    sizes = [n for n in (1_000_000, 2_000_000, 5_000_000, 10_000_000, 20_000_000) if n < rows] + [rows]
+    sizes = [n for n in (1_000_000, 10_000_000) if n < rows] + [rows]
     for n in sizes:
         path = folder / f"growth{n}.parquet"
         generate(path, n)
         one, two, memory = interleaved(["linreg_fast"], path, rounds)["linreg_fast"]
         path.unlink()
-        each = [f"{shown(seconds)} | {seconds / n * 1e9:.1f} ms a million" for seconds in (one, two)]
-        out.append(f"| growth | {n:,} x {COLUMNS} | linreg_fast | {each[0]} | {each[1]} | {memory:.0f} |")
+        each = [f"{shown(seconds)} | {seconds / n * 1e9:.1f} ns a row" for seconds in (one, two)]
+        out.append(f"| Parquet, growth | {n:,} x {COLUMNS} | linreg_fast | {each[0]} | {each[1]} | {memory:.0f} |")
     return out
 
 
 def moments_rows() -> list[str]:
     """Solving 50 columns from their moments, and 100 penalties by 10 folds."""
     import numpy as np
+    import scipy.linalg  # noqa: F401
 
     import linreg_fast
 
@@ -274,13 +293,13 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where to generate files")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="parquet,csv,growth,moments,dask")
-    parser.add_argument("--markdown", type=Path, help="write the table to this file")
+    parser.add_argument("--json", type=Path, help="keep the rows of each part in this file")
+    parser.add_argument("--into", type=Path, help="write the table between the marks of this file")
     arguments = parser.parse_args()
     parts = arguments.only.split(",")
-    lines = [
-        "| what | rows x columns | side | first call | ours / side | second call | ours / side | MB above imports |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    kept: dict[str, dict[str, Any]] = {}
+    if arguments.json and arguments.json.exists():
+        kept = json.loads(arguments.json.read_text())
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
         jobs: dict[str, Callable[[], list[str]]] = {
@@ -288,7 +307,7 @@ def main() -> None:
                 "Parquet",
                 folder / "table.parquet",
                 arguments.rows,
-                ["linreg_fast", "pyarrow scan", "linreg_fast in 1 GB", "DuckDB SQL", "scikit-learn-intelex"],
+                [name for name in SIDES if name != "pyarrow read_csv"],
                 arguments.rounds,
             ),
             "csv": lambda: file_rows(
@@ -299,12 +318,35 @@ def main() -> None:
             "dask": lambda: dask_rows(arguments.dask_rows, arguments.rounds),
         }
         for part in parts:
-            lines += jobs[part]()
-            print("\n".join(lines), flush=True)
-    about = f"{os.cpu_count()} processors; medians of {arguments.rounds} rounds; made by `{' '.join(sys.argv)}`."
-    print(about)
-    if arguments.markdown:
-        arguments.markdown.write_text("\n".join(["# Tables larger than memory", "", *lines, "", about, ""]))
+            kept[part] = {"rounds": arguments.rounds, "lines": jobs[part]()}
+            print("\n".join(kept[part]["lines"]), flush=True)
+            if arguments.json:
+                arguments.json.write_text(json.dumps(kept, indent=1))
+    heads = ["what", "rows x columns", "side", *["time", "ours / side"] * 2, "MB"]
+    lines = [f"| {' | '.join(heads)} |", "| --- | --- | --- |" + " ---: |" * 5]
+    done = [kept[part] for part in jobs if part in kept]
+    lines += [line for part in done for line in part["lines"]]
+    rounds = " or ".join(map(str, sorted({part["rounds"] for part in done})))
+    text = "\n".join(lines) + (
+        f"\n\nTwice: the first call in a new process, without imports, and the second; medians of {rounds} "
+        f"rounds, in each of which every side ran once. MB: the most above what the imports take. {processor()}, "
+        f"{os.cpu_count()} threads."
+    )
+    if not arguments.into:
+        print(text)
+        return
+    before, begin, rest = arguments.into.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise SystemExit(f"{arguments.into} has no {BEGIN} ... {END} to write between")
+    arguments.into.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+
+
+def processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return "unknown processor"
 
 
 if __name__ == "__main__":

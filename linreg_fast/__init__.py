@@ -15,9 +15,10 @@ from linreg_fast.planning import Plan, plan
 from linreg_fast.result import LinearFit
 
 if TYPE_CHECKING:
+    from linreg_fast.groups import by_group
     from linreg_fast.moments import Moments
     from linreg_fast.polynomial import fit_polynomial
-    from linreg_fast.selection import by_group, cross_validate, l2_path, stepwise
+    from linreg_fast.selection import cross_validate, l2_path, stepwise
     from linreg_fast.streams import fit_file, fit_stream
 
 __version__ = "0.1.0"
@@ -50,7 +51,7 @@ __all__ = [
 # Imported when first asked for: whoever only fits does not wait for them.
 _LATER = {
     "Moments": "moments",
-    "by_group": "selection",
+    "by_group": "groups",
     "cross_validate": "selection",
     "fit_polynomial": "polynomial",
     "fit_file": "streams",

@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The same fit on dask arrays and data frames: each chunk becomes moments where it lies, only these travel.
 
-Every task is a pure function of its chunk, so that one that is run again, after a worker was lost, counts
-nothing twice and gives the same bits; partial results are merged in the order of the chunks.
+Every task is a pure function of its chunks, so that one that is run again, after a worker was lost, counts
+nothing twice and gives the same bits. Partial results are merged along a binary tree over the numbers of the chunks,
+whichever task holds which of them: the bits do not depend on where chunks lie.
 """
 
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import dask
 import numpy as np
+from dask.core import flatten
 from numpy.typing import NDArray
 
 from linreg_fast import fitting, inputs, sums
@@ -22,7 +25,12 @@ from linreg_fast.result import LinearFit
 from linreg_fast.streams import to_sums
 from linreg_fast.sums import Vector
 
-MERGED = 16  # partial results that one task merges
+MERGED = 16  # partial results that one task merges: a power of two, for the binary tree
+# Of chunks that lie in workers already one task takes several: a scheduler needs 2 to 4 ms a task, in which 20 MB
+# of narrow chunks are summed up. No more than LOT_BYTES, which a worker may have to fetch from its disk; and one
+# chunk a task where their partial results, which are merged here, are large.
+LOT_BYTES = 128 << 20
+PARTS_BYTES = 32 << 20
 
 
 def fit(
@@ -39,7 +47,8 @@ def fit(
 
     The shift is taken from the first chunk that has rows; the moments of each chunk are then summed up by one thread
     where the chunk lies, and p^2 numbers a chunk are merged in a tree. Refinement, where the digits ask for it, is a
-    few more rounds of the same kind.
+    few more rounds of the same kind. Chunks that are persisted are summed up several a task; others, one by one as
+    they are computed, so that no more of them are in memory at once than the scheduler wants.
 
     Parameters
     ----------
@@ -87,14 +96,10 @@ def fit(
     kind = "extended" if precision == "extended" and not compute else "auto"
     shift = chunks.shift(compute)
     one = functools.partial(_moments, n_features=chunks.n_features, n_targets=chunks.n_targets, precision=kind)
-    parts = chunks.map(one, shift)
-    moments = _tree(parts, _merge_moments)
     if not compute:
+        moments = chunks.folded(one, operator.add, shift)
         return dask.delayed(_solve)(moments, chunks.names, l2, fit_intercept, chunks.one_target)
-    (total,) = dask.compute(moments)
-    if not total.n_samples:
-        raise ValueError("there are no rows to fit, or none of positive weight")
-    M = to_sums(total, bool(fit_intercept))
+    M = to_sums(_present(chunks.fold(one, operator.add, shift)), bool(fit_intercept))
     return fitting.fit_sums(chunks, M, "auto", bool(fit_intercept), l2, precision, 1)
 
 
@@ -102,7 +107,7 @@ def fit(
 class Chunks:
     """Chunks of rows as one table: as much of `inputs.Table` as solvers ask for."""
 
-    blocks: list[tuple[Any, Any, Any]]  # delayed X, y and weights; y of None are columns of X
+    blocks: list[tuple[Any, Any, Any]]  # X, y and weights, delayed or futures; y of None are columns of X
     sizes: list[int | None]
     read: Callable[..., inputs.Table]
     n_features: int
@@ -115,11 +120,6 @@ class Chunks:
     def n_rows(self) -> int:
         """Rows of the chunks whose length is known."""
         return sum(size or 0 for size in self.sizes)
-
-    def map(self, function: Any, *args: Any) -> list[Any]:
-        """Delayed `function(table, *args)` of every chunk."""
-        task = dask.delayed(_on_chunk, pure=False)
-        return [task(function, self.read, i, *block, *args) for i, block in enumerate(self.blocks)]
 
     def shift(self, compute: bool) -> Any:
         """The mean of the leading rows of the first chunk that has some, or a delayed one of a chunk known to."""
@@ -138,12 +138,66 @@ class Chunks:
     def _shift_of(self, i: int) -> Any:
         return dask.delayed(_on_chunk, pure=False)(_shift, self.read, i, *self.blocks[i])
 
-    def fold(self, function: Callable[[inputs.Table], Any], merge: Callable[[Any, Any], Any]) -> Any:
-        """What `function` makes of the rows of each chunk, merged in the order of the chunks."""
+    def folded(self, function: Callable[..., Any], merge: Callable[[Any, Any], Any], *args: Any) -> Any:
+        """Delayed: what `function(table, *args)` makes of the rows of each chunk, merged; None without rows."""
         # one task hands the function to all others: it may hold p^2 numbers
-        parts = self.map(_unless_empty, dask.delayed(function, traverse=False))
-        (total,) = dask.compute(_tree(parts, functools.partial(_merge, merge)))
-        return total
+        given = dask.delayed(functools.partial(_unless_empty, function), traverse=False)
+        task = dask.delayed(_on_chunk, pure=False)
+        parts = [task(given, self.read, i, *block, *args) for i, block in enumerate(self.blocks)]
+        task = dask.delayed(_merged, pure=False)
+        while len(parts) > 1:
+            parts = [task(parts[i : i + MERGED], merge) for i in range(0, len(parts), MERGED)]
+        return parts[0]
+
+    def fold(self, function: Callable[..., Any], merge: Callable[[Any, Any], Any], *args: Any) -> Any:
+        """The same, computed: where chunks lie in workers already, by several of them a task."""
+        lots = self._lots()
+        if lots is None:
+            (total,) = dask.compute(self.folded(function, merge, *args))
+            return total
+        client = self.blocks[0][0].client
+        if args:
+            args = client.gather(client.compute(list(args)))
+        n, given = len(self.blocks), functools.partial(_unless_empty, function)
+        jobs = []
+        try:
+            for worker, lot in lots:
+                blocks = [self.blocks[i] for i in lot]
+                where = {"workers": worker, "allow_other_workers": True, "pure": False}
+                jobs.append(client.submit(_on_chunks, given, merge, self.read, n, lot, blocks, *args, **where))
+            parts: dict[tuple[int, int], Any] = {}
+            for found in client.gather(jobs):
+                parts |= found
+        finally:
+            for job in jobs:
+                job.release()
+        return _merge_siblings(parts, n, merge)[_root(n)]
+
+    def _lots(self) -> list[tuple[str, list[int]]] | None:
+        """Worker, and numbers of chunks that lie there, LOT_BYTES of them; None where some lie in no worker yet."""
+        values = [value for block in self.blocks for value in block if value is not None]
+        width = self.n_features + self.n_targets + 1
+        if not all(_is_future(value) for value in values) or 8 * width**2 * len(self.blocks) > PARTS_BYTES:
+            return None
+        client = values[0].client
+        if client.asynchronous or any(value.client is not client for value in values):
+            return None
+        where, sizes = client.who_has(values), client.nbytes([value.key for value in values], summary=False)
+        lots: list[tuple[str, list[int]]] = []
+        filled: dict[str, tuple[list[int], int]] = {}  # the last lot of each worker and its bytes
+        for i, block in enumerate(self.blocks):
+            holders = where.get(block[0].key)
+            if not holders:
+                return None
+            worker = min(holders)
+            size = sum(sizes.get(value.key, 0) for value in block if value is not None)
+            lot, so_far = filled.get(worker, ([], 0))
+            if not lot or so_far + size > LOT_BYTES:
+                lot, so_far = [], 0
+                lots.append((worker, lot))
+            lot.append(i)
+            filled[worker] = lot, so_far + size
+        return lots
 
 
 def _chunks(X: Any, y: Any, sample_weight: Any) -> Chunks:
@@ -179,15 +233,16 @@ def _chunks(X: Any, y: Any, sample_weight: Any) -> Chunks:
     elif X.ndim > 2:
         raise ValueError(f"X must have one or two dimensions, got shape {X.shape}")
     n_features = len(features) if features is not None else 1 if X.ndim == 1 else int(X.shape[1])
+    given = [("X", X), ("y", None if isinstance(targets, list) else y), ("sample_weight", weight)]
     parts: list[list[Any]] = []
     sizes: list[int | None] = []
-    for name, value in (("X", X), ("y", None if isinstance(targets, list) else y), ("sample_weight", weight)):
+    for name, value in given:
         if value is None or isinstance(value, str):
             parts.append([])
             continue
         if not (_is_frame(value) or _is_array(value)):
             raise TypeError(f"{name} must be a dask array or series, not {type(value).__name__}")
-        found, lengths = _blocks(value, sizes)
+        found, lengths = _blocks(value, sizes, alone=sum(dask.is_dask_collection(one) for _, one in given) == 1)
         sizes = sizes or lengths
         if len(found) != len(sizes):
             raise ValueError(f"{name} has {len(found)} chunks of rows, X has {len(sizes)}")
@@ -211,16 +266,38 @@ def _is_frame(value: Any) -> bool:
     return dask.is_dask_collection(value) and hasattr(value, "npartitions") and hasattr(value, "map_partitions")
 
 
-def _blocks(value: Any, sizes: list[int | None]) -> tuple[list[Any], list[int | None]]:
-    """Delayed chunks of rows, cut as `sizes` says where both are known, and their lengths."""
+def _blocks(value: Any, sizes: list[int | None], alone: bool) -> tuple[list[Any], list[int | None]]:
+    """Chunks of rows, cut as `sizes` says where both are known, and their lengths: futures, or else delayed."""
     if not _is_array(value):
-        return list(value.to_delayed()), [None] * value.npartitions
+        found = _futures(value) or list(value.to_delayed())
+        if len(found) != value.npartitions and not alone:
+            # of fewer columns dask reads more files at once, and would of X others than of y
+            found = list(value.to_delayed(optimize_graph=False))
+        return found, [None] * len(found)
     if value.ndim == 2 and len(value.chunks[1]) > 1:
         value = value.rechunk({1: -1})
     lengths = [None if n != n else int(n) for n in value.chunks[0]]
     if sizes and None not in sizes and None not in lengths and sizes != lengths and sum(sizes) == sum(lengths):  # type: ignore[arg-type]
         value, lengths = value.rechunk({0: tuple(sizes)}), sizes
-    return list(value.to_delayed().ravel()), lengths
+    return _futures(value) or list(value.to_delayed().ravel()), lengths
+
+
+def _futures(value: Any) -> list[Any]:
+    """The chunks of a collection that is persisted on a cluster, in their order; nothing for others."""
+    graph = value.__dask_graph__()
+    found = []
+    for key in flatten(value.__dask_keys__()):
+        chunk = graph[key]
+        if not _is_future(chunk):
+            chunk = graph.get(getattr(chunk, "target", None))  # another name of a chunk of a data frame
+        if not _is_future(chunk):
+            return []
+        found.append(chunk)
+    return found
+
+
+def _is_future(value: Any) -> bool:
+    return type(value).__module__.startswith("distributed") and hasattr(value, "client")
 
 
 def _table(
@@ -265,32 +342,53 @@ def _moments(data: inputs.Table, shift: Vector | None, n_features: int, n_target
     return moments.update(data.X, data.Y, data.w, n_threads=1)
 
 
-def _unless_empty(data: inputs.Table, function: Callable[[inputs.Table], Any]) -> Any:
-    return function(data) if data.n_rows else None
+def _unless_empty(function: Callable[..., Any], data: inputs.Table, *args: Any) -> Any:
+    return function(data, *args) if data.n_rows else None
 
 
-def _tree(parts: list[Any], merge: Callable[..., Any]) -> Any:
-    """Delayed results merged in their order, MERGED at a time."""
-    task = dask.delayed(merge, pure=False)
-    while len(parts) > 1:
-        parts = [task(parts[i : i + MERGED]) for i in range(0, len(parts), MERGED)]
-    return parts[0]
+def _on_chunks(
+    function: Any, merge: Any, read: Any, n: int, numbers: list[int], blocks: list[tuple[Any, Any, Any]], *args: Any
+) -> dict[tuple[int, int], Any]:
+    """What `function` makes of some of n chunks, merged where siblings are among them."""
+    parts = {(0, i): _on_chunk(function, read, i, *block, *args) for i, block in zip(numbers, blocks, strict=True)}
+    return _merge_siblings(parts, n, merge)
 
 
-def _merge_moments(parts: list[Moments]) -> Moments:
-    """Into a copy: the parts may be asked for again."""
-    total = parts[0].copy()
-    for part in parts[1:]:
-        total.merge(part)
-    return total
+def _merged(parts: list[Any], merge: Callable[[Any, Any], Any]) -> Any:
+    return _merge_siblings({(0, i): part for i, part in enumerate(parts)}, len(parts), merge)[_root(len(parts))]
 
 
-def _merge(merge: Callable[[Any, Any], Any], parts: list[Any]) -> Any:
-    present = [part for part in parts if part is not None]
-    return functools.reduce(merge, present) if present else None
+def _merge_siblings(
+    parts: dict[tuple[int, int], Any], n: int, merge: Callable[[Any, Any], Any]
+) -> dict[tuple[int, int], Any]:
+    """Merge parts as far as siblings are there: by level and position in the binary tree over n chunks.
+
+    None is a part without rows.
+    """
+    for level in range(_root(n)[0]):
+        for i in sorted(i for at, i in parts if at == level and i % 2 == 0):
+            if i + 1 < n and (level, i + 1) not in parts:
+                continue
+            left, right = parts.pop((level, i)), parts.pop((level, i + 1), None)
+            whole = right if left is None else left if right is None else merge(left, right)
+            parts[level + 1, i // 2] = whole
+        n = (n + 1) // 2
+    return parts
 
 
-def _solve(moments: Moments, names: list[str] | None, l2: float, fit_intercept: bool, one_target: bool) -> LinearFit:
-    moments = moments.copy()
+def _root(n: int) -> tuple[int, int]:
+    return (n - 1).bit_length(), 0
+
+
+def _present(moments: Moments | None) -> Moments:
+    if moments is None or not moments.n_samples:
+        raise ValueError("there are no rows to fit, or none of positive weight")
+    return moments
+
+
+def _solve(
+    moments: Moments | None, names: list[str] | None, l2: float, fit_intercept: bool, one_target: bool
+) -> LinearFit:
+    moments = _present(moments).copy()
     moments.feature_names = None if names is None else tuple(names)
     return moments.solve(l2=l2, fit_intercept=fit_intercept, targets=0 if one_target else range(moments.n_targets))

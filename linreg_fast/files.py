@@ -11,14 +11,16 @@ import glob
 import math
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
+
+from linreg_fast import arrow, csv_text
 
 FORMATS = {
     ".csv": "csv",
@@ -31,12 +33,9 @@ FORMATS = {
     ".npy": "npy",
 }
 OUTPUTS = (".csv", ".parquet")
-BATCH_BYTES = 12 << 20  # of the columns in use of one record batch of a Parquet file, decoded
+BATCH_BYTES = 8 << 20  # of the columns in use of one record batch of a Parquet file, decoded
+PART_BYTES = 16 << 20  # of the columns in use of a part of Parquet files, at least
 READ_BYTES = 1 << 13  # of one read of a Parquet file
-# Read, parsed and given away again. Larger pieces leave the caches, and pyarrow's own reader, which keeps the whole
-# table, is slower by the page faults.
-CSV_BYTES = 8 << 20
-CSV_BLOCK = 1 << 20  # what one thread parses at a time
 
 
 class TypesDifferError(ValueError):
@@ -59,6 +58,7 @@ class Files:
     keys: list[dict[str, float]]
     types: dict[str, Any] = field(default_factory=dict)  # to parse text as
     n_rows: int | None = None  # an estimate for text
+    footers: list[Any] = field(default_factory=list)  # of Parquet files: their row groups, read once
 
     def identity(self) -> str:
         """What tells these files from others, and from themselves once they were written again."""
@@ -87,23 +87,26 @@ def open_table(
         Another kind of file, an unknown column, no feature, files that do not have the same columns.
     """
     paths, form, keys = _find(path)
-    kinds, n_rows = _kinds(paths[0], form, exact)
+    kinds, footer = _kinds(paths[0], form, exact)
     if form == "csv" and exact:
         for other in paths[1:]:
             others, _ = _kinds(other, form, True)
-            kinds = {name: _unified(kind, others.get(name, kind)) for name, kind in kinds.items()}
+            kinds = {name: csv_text.unified(kind, others.get(name, kind)) for name, kind in kinds.items()}
     names = [*kinds, *(keys[0] if keys else {})]
     chosen, left_out = choose(path, names, kinds, target, features, weight)
     columns = [*chosen, *target, *([weight] if weight is not None else [])]
-    files = Files(paths, form, columns, chosen, left_out, keys, n_rows=n_rows)
+    files = Files(paths, form, columns, chosen, left_out, keys)
+    files.footers.append(footer)
     if form == "csv":
-        files.types = _text_types(kinds, columns)
+        files.types = csv_text.text_types(kinds, columns)
     for other in paths[1:]:
         if form == "csv":
             break  # known once it is read
-        kinds, rows = _kinds(other, form, False)
+        kinds, footer = _kinds(other, form, False)
         _check_kinds(other, kinds, [name for name in columns if not keys or name not in keys[0]], paths[0])
-        files.n_rows = None if files.n_rows is None or rows is None else files.n_rows + rows
+        files.footers.append(footer)
+    if form == "parquet":
+        files.n_rows = sum(footer.num_rows for footer in files.footers)
     return files
 
 
@@ -112,7 +115,8 @@ def open_npy(
 ) -> Files:
     """`open_table` for .npy files, whose columns are named by their positions; a target of None is the last one."""
     paths, form, _ = _find(path)
-    kinds, n_rows = _kinds(paths[0], form, False)
+    kinds, rows = _kinds(paths[0], form, False)
+    n_rows = rows
 
     def name(column: Any) -> str:
         column = -1 if column is None else column
@@ -128,7 +132,7 @@ def open_npy(
         others, rows = _kinds(other, form, False)
         if len(others) != len(kinds):
             raise ValueError(f"{other} has {len(others)} columns, {paths[0].name} has {len(kinds)}")
-        n_rows = None if n_rows is None or rows is None else n_rows + rows
+        n_rows += rows
     files.n_rows = n_rows
     return files
 
@@ -158,11 +162,11 @@ def choose(
     """
     asked = [*target, *([] if weight is None else [weight])]
     _check_names(where, names, [*asked, *(features or ())])
-    wanted = [name for name in names if name not in asked and is_number(kinds.get(name))]
+    wanted = [name for name in names if name not in asked and arrow.is_number(kinds.get(name))]
     wanted = wanted if features is None else list(features)
     _check_names(where, names, [*asked, *wanted])
     for name in asked if features is None else [*asked, *wanted]:
-        if not is_number(kinds.get(name)):
+        if not arrow.is_number(kinds.get(name)):
             raise TypeError(f"column {name!r} is not of numbers: its type is {kinds[name]}")
     if not wanted:
         raise ValueError(f"{where} has no column of numbers beside {', '.join(asked)}")
@@ -170,8 +174,44 @@ def choose(
     return wanted, {} if features is not None else {name: str(kinds[name]) for name in names if name not in used}
 
 
-def batches(files: Files) -> Iterator[tuple[str, int, Any]]:
+class Piece(NamedTuple):
+    """Some row groups of a file, all where there are none to tell apart, and the row that they start at."""
+
+    file: int
+    groups: list[int] | None
+    row: int
+
+
+def parts(files: Files) -> list[list[Piece]]:
+    """The table cut where it may be read by several readers at once: row groups of Parquet files, the rest not at all.
+
+    Small row groups, and small files, stand together up to PART_BYTES.
+    """
+    if files.form != "parquet":
+        return [[Piece(i, None, 0) for i in range(len(files.paths))]]
+    least = PART_BYTES // (8 * len(files.columns))
+    out: list[list[Piece]] = [[]]
+    rows = 0
+    for i, footer in enumerate(files.footers):
+        first = 0
+        for group in range(footer.num_row_groups):
+            n = footer.row_group(group).num_rows
+            if rows >= least:
+                out.append([])
+                rows = 0
+            if out[-1] and out[-1][-1].file == i:
+                out[-1][-1].groups.append(group)  # type: ignore[union-attr]
+            else:
+                out[-1].append(Piece(i, [group], first))
+            rows += n
+            first += n
+    return out
+
+
+def batches(files: Files, pieces: Sequence[Piece], threads: bool = True) -> Generator[tuple[str, int, Any], None, None]:
     """Yield (file, row of the file, Arrow batch with the columns of numbers in use), in order.
+
+    With `threads` Arrow decodes columns of Parquet files on its own ones.
 
     Raises
     ------
@@ -182,12 +222,15 @@ def batches(files: Files) -> Iterator[tuple[str, int, Any]]:
     """
     import pyarrow as pa
 
-    read = {"csv": _csv_batches, "parquet": _parquet_batches, "ipc": _ipc_batches}[files.form]
-    for i, path in enumerate(files.paths):
-        keys = files.keys[i] if files.keys else {}
-        row = 0
+    for i, groups, row in pieces:
+        path, keys = files.paths[i], files.keys[i] if files.keys else {}
+        columns = [name for name in files.columns if name not in keys]
         try:
-            for batch in read(path, [name for name in files.columns if name not in keys], files):
+            if groups is not None:
+                found = _parquet_batches(path, columns, groups, files.footers[i], threads)
+            else:
+                found = {"csv": _csv_batches, "ipc": _ipc_batches}[files.form](path, columns, files)
+            for batch in found:
                 for name, value in keys.items():
                     if name in files.columns:
                         batch = batch.append_column(name, pa.array(np.full(batch.num_rows, value)))
@@ -197,32 +240,6 @@ def batches(files: Files) -> Iterator[tuple[str, int, Any]]:
             raise ValueError(f"{path}: {error}") from error
         except OSError as error:
             raise OSError(f"{path}: {error}") from error
-
-
-def arrays(batch: Any, names: Sequence[str], where: str) -> list[NDArray[Any]]:
-    """The columns of an Arrow batch as arrays of real numbers, NaN where a value is missing.
-
-    Without missing values a column of floats or integers is not copied.
-
-    Raises
-    ------
-    TypeError, ValueError
-        A column that is not of numbers here, or not there at all.
-    """
-    from pyarrow import types
-
-    out = []
-    for name in names:
-        index = batch.schema.get_field_index(name)
-        if index < 0:
-            raise ValueError(f"{where} has no column {name!r}; its columns are {', '.join(batch.schema.names)}")
-        column = batch.column(index)
-        kind = column.type
-        if not (is_number(kind) or types.is_null(kind)):
-            raise TypeError(f"column {name!r} of {where} is not of numbers: its type is {kind}")
-        plain = types.is_integer(kind) or types.is_floating(kind) or (types.is_boolean(kind) and not column.null_count)
-        out.append((column if plain else column.cast("float64")).to_numpy(zero_copy_only=False))
-    return out
 
 
 def npy_arrays(files: Files) -> Iterator[tuple[str, NDArray[Any]]]:
@@ -247,15 +264,17 @@ def read_features(path: Path, features: Sequence[str]) -> NDArray[Any]:
 
 def _read_features(path: Path, features: Sequence[str], exact: bool) -> NDArray[Any]:
     paths, form, keys = _find(path)
-    kinds = _kinds(paths[0], form, exact)[0]
+    found = [_kinds(one, form, exact) for one in paths]
+    kinds = found[0][0]
     _check_names(path, [*kinds, *(keys[0] if keys else ())], features)
-    files = Files(paths, form, list(features), list(features), {}, keys)
+    files = Files(paths, form, list(features), list(features), {}, keys, footers=[footer for _, footer in found])
     if form == "csv":
-        files.types = _text_types(kinds, features)
-    parts = [arrays(batch, features, f"{path}") for _, _, batch in batches(files)]
-    X = np.empty((sum(len(part[0]) for part in parts), len(features)), order="F")
+        files.types = csv_text.text_types(kinds, features)
+    pieces = [piece for part in parts(files) for piece in part]
+    blocks = [arrow.arrays(batch, features, f"{path}") for _, _, batch in batches(files, pieces)]
+    X = np.empty((sum(len(block[0]) for block in blocks), len(features)), order="F")
     at = 0
-    for part in parts:
+    for part in blocks:
         for j, column in enumerate(part):
             X[at : at + len(column), j] = column
         at += len(part[0])
@@ -292,15 +311,6 @@ def write(predictions: NDArray[np.float64], path: Path | None) -> bytes:
         return text
     path.write_bytes(text)
     return b""
-
-
-def is_number(kind: Any) -> bool:
-    """Whether an Arrow type is one of real numbers; None stands for numbers that are no Arrow column."""
-    from pyarrow import types
-
-    return kind is None or bool(
-        types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_decimal(kind)
-    )
 
 
 def _find(path: str | os.PathLike[str]) -> tuple[list[Path], str, list[dict[str, float]]]:
@@ -355,8 +365,8 @@ def _numbers(parts: list[dict[str, str]]) -> list[dict[str, float]]:
     return out if out[0] else []
 
 
-def _kinds(path: Path, form: str, exact: bool) -> tuple[dict[str, Any], int | None]:
-    """Arrow types of all columns of a file by name, None for a .npy file's; its number of rows where it says so."""
+def _kinds(path: Path, form: str, exact: bool) -> tuple[dict[str, Any], Any]:
+    """Arrow types of all columns of a file by name, None for a .npy file's; its number of rows, or its footer."""
     import pyarrow as pa
 
     if form == "npy":
@@ -368,23 +378,15 @@ def _kinds(path: Path, form: str, exact: bool) -> tuple[dict[str, Any], int | No
         return {str(j): None for j in range(array.shape[1])}, array.shape[0]
     try:
         if form == "csv":
-            return _csv_kinds(path, exact), None
+            return csv_text.kinds(path, exact), None
         if form == "parquet":
             from pyarrow import parquet
 
             with parquet.ParquetFile(path) as file:
-                return _by_name(path, file.schema_arrow), file.metadata.num_rows
-        return _by_name(path, _ipc(path).schema), None
+                return csv_text.by_name(path, file.schema_arrow), file.metadata
+        return csv_text.by_name(path, _ipc(path).schema), None
     except pa.ArrowInvalid as error:
         raise ValueError(f"{path}: {error}") from error
-
-
-def _by_name(path: Path, schema: Any) -> dict[str, Any]:
-    counts = Counter(schema.names)
-    twice = [name for name in counts if counts[name] > 1]
-    if twice:
-        raise ValueError(f"{path} has {counts[twice[0]]} columns named {twice[0]!r}")
-    return {f.name: f.type for f in schema}
 
 
 def _check_kinds(path: Path, kinds: dict[str, Any], columns: Sequence[str], first: Path) -> None:
@@ -392,92 +394,8 @@ def _check_kinds(path: Path, kinds: dict[str, Any], columns: Sequence[str], firs
     for name in columns:
         if name not in kinds:
             raise ValueError(f"{path} has no column {name!r}, which {first.name} has")
-        if not is_number(kinds[name]) and str(kinds[name]) != "null":
+        if not arrow.is_number(kinds[name]) and str(kinds[name]) != "null":
             raise TypeError(f"column {name!r} is of numbers in {first.name}, in {path} its type is {kinds[name]}")
-
-
-def _unified(one: Any, other: Any) -> Any:
-    """The type that holds the values of two: text unless both are numbers."""
-    import pyarrow as pa
-
-    if one == other or str(other) == "null":
-        return one
-    if str(one) == "null":
-        return other
-    mixed = is_number(one) and is_number(other) and "bool" not in (str(one), str(other))
-    return pa.float64() if mixed else pa.string()
-
-
-def _csv_chunks(path: Path) -> Iterator[tuple[memoryview, float]]:
-    """Yield (whole lines of text, part of the file read so far; 0 where that is not known).
-
-    The text is overwritten once the next is asked for.
-    """
-    import pyarrow as pa
-
-    size = path.stat().st_size if path.name.lower().endswith((".csv", ".tsv")) else 0
-    buffer = bytearray(CSV_BYTES)
-    kept = done = 0  # bytes of a line that has only begun, bytes of the file
-    with pa.input_stream(str(path)) as stream:
-        while n := stream.readinto(memoryview(buffer)[kept:]):
-            done += n
-            end = kept + n
-            cut = buffer.rfind(b"\n", kept, end) + 1
-            if cut:
-                yield memoryview(buffer)[:cut], done / size if size else 0.0
-                buffer[: end - cut] = buffer[cut:end]
-            kept = end - cut
-            if kept == len(buffer):  # one line is longer than that
-                buffer = buffer + bytearray(len(buffer))
-    if kept or not done:
-        yield memoryview(buffer)[:kept], 1.0 if size else 0.0
-
-
-def _text_types(kinds: dict[str, Any], columns: Sequence[str]) -> dict[str, Any]:
-    """What to parse columns of text as: whole numbers may have fractions further down."""
-    import pyarrow as pa
-
-    used = {name: kinds[name] for name in columns if name in kinds}
-    return {
-        name: pa.float64() if str(kind) == "null" or (is_number(kind) and str(kind) != "bool") else kind
-        for name, kind in used.items()
-    }
-
-
-def _csv_read(path: Path, text: memoryview, names: list[str] | None, **convert: Any) -> Any:
-    """The table of some whole lines, whose first is the head where no names are given."""
-    import pyarrow as pa
-    from pyarrow import csv
-
-    options = {
-        "parse_options": csv.ParseOptions(delimiter="\t" if path.name.lower().endswith(".tsv") else ","),
-        "convert_options": csv.ConvertOptions(**convert),
-    }
-    try:
-        read = csv.ReadOptions(column_names=names, block_size=CSV_BLOCK)
-        return csv.read_csv(pa.BufferReader(text), read_options=read, **options)
-    except pa.ArrowInvalid:
-        # One row is longer than a block, or types are not those of the first block: take all at once.
-        read = csv.ReadOptions(column_names=names, block_size=max(len(text), 1))
-        return csv.read_csv(pa.BufferReader(text), read_options=read, **options)
-
-
-def _is_blank(text: memoryview) -> bool:
-    return not bytes(text[:1024]).strip() and not bytes(text).strip()
-
-
-def _csv_kinds(path: Path, exact: bool) -> dict[str, Any]:
-    """Types of the first lines; of all where that is asked for, or where a column is empty in the first ones."""
-    kinds: dict[str, Any] = {}
-    for text, _ in _csv_chunks(path):
-        if kinds and not exact and not any(str(kind) == "null" for kind in kinds.values()):
-            break
-        if kinds and _is_blank(text):
-            continue
-        table = _csv_read(path, text, list(kinds) or None)
-        found = _by_name(path, table.schema)
-        kinds = {name: _unified(kinds.get(name, kind), kind) for name, kind in found.items()}
-    return kinds
 
 
 def _csv_batches(path: Path, columns: list[str], files: Files) -> Iterator[Any]:
@@ -485,31 +403,31 @@ def _csv_batches(path: Path, columns: list[str], files: Files) -> Iterator[Any]:
 
     names: list[str] | None = None
     rows = 0
-    for text, part in _csv_chunks(path):
-        if names and _is_blank(text):
+    for text, part in csv_text.chunks(path):
+        if names and csv_text.is_blank(text):
             continue
         if names is None:
-            found = _csv_read(path, memoryview(bytes(text).partition(b"\n")[0] + b"\n"), None).column_names
+            found = csv_text.read(path, memoryview(bytes(text).partition(b"\n")[0] + b"\n"), None).column_names
             _check_kinds(path, dict.fromkeys(found), columns, files.paths[0])
         types = {name: files.types[name] for name in columns}
         try:
-            table = _csv_read(path, text, names, include_columns=columns, column_types=types)
+            table = csv_text.read(path, text, names, include_columns=columns, column_types=types)
         except pa.ArrowInvalid as error:
             raise TypesDifferError(f"{path}: {error}") from error
         names = found
         rows += table.num_rows
         if part and len(files.paths) == 1:
             files.n_rows = math.ceil(rows / part)
-        yield table
+        yield from table.to_batches()
 
 
-def _parquet_batches(path: Path, columns: list[str], files: Files) -> Iterator[Any]:
+def _parquet_batches(path: Path, columns: list[str], groups: list[int], footer: Any, threads: bool) -> Iterator[Any]:
     from pyarrow import parquet
 
     rows = max(1024, BATCH_BYTES // (8 * len(columns)))
     # pyarrow's default, whole row groups read and decoded ahead, touches several times the memory for the first time
-    with parquet.ParquetFile(path, pre_buffer=False, buffer_size=READ_BYTES) as file:
-        yield from file.iter_batches(rows, columns=columns)
+    with parquet.ParquetFile(path, metadata=footer, pre_buffer=False, buffer_size=READ_BYTES) as file:
+        yield from file.iter_batches(rows, groups, columns, use_threads=threads)
 
 
 def _ipc_batches(path: Path, columns: list[str], files: Files) -> Iterator[Any]:

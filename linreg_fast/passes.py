@@ -13,7 +13,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -198,7 +199,7 @@ def _help(call: Callable[[], object], most: int, taken: set[int]) -> threading.L
 
 
 def submit(function: Callable[..., Any], *args: Any) -> Any:
-    """A future of the pool; where it cannot take any, as while the interpreter ends, the work is done here."""
+    """A future of the pool; where that takes none, as while the interpreter ends, the work is done here."""
     from concurrent.futures import Future
 
     future: Future[Any] = Future()
@@ -213,6 +214,33 @@ def submit(function: Callable[..., Any], *args: Any) -> Any:
     if _help(call, sys.maxsize, set()) is None:
         call()
     return future
+
+
+def in_order(calls: Iterable[Callable[[], Any]], n_threads: int) -> Generator[Any, None, None]:
+    """What each of many calls returns, in their order; n_threads of the pool are at work ahead of whoever asks.
+
+    Closed early, it waits for the calls that run and drops the others.
+    """
+    gate = threading.Semaphore(n_threads)  # one call more is handed out, so that no thread waits for who asks
+    pending: deque[Any] = deque()
+    closed = False
+
+    def run(call: Callable[[], Any]) -> Any:
+        with gate:
+            return None if closed else call()
+
+    try:
+        for call in calls:
+            pending.append(submit(run, call))
+            if len(pending) > n_threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        closed = True
+        for future in pending:
+            if not future.cancel():
+                future.exception()
 
 
 def row_seconds(row_bytes: float, row_flops: float) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from linreg_fast import inputs, normal_equations, sums
+from linreg_fast import normal_equations
 from linreg_fast.double_double import EPS, add, multiply, pairs, product, total
 from linreg_fast.moments import Moments
 from linreg_fast.normal_equations import Equations
@@ -91,66 +91,6 @@ class Stepwise:
     value: float
     steps: tuple[tuple[str, int, float], ...]
     fit: LinearFit
-
-
-def by_group(
-    X: Any,
-    y: Any,
-    groups: Any,
-    *,
-    sample_weight: Any = None,
-    precision: str = "auto",
-    n_threads: int | None = None,
-) -> dict[Any, Moments]:
-    """Moments of the rows of each group, all with one shift: the folds of leave-one-group-out.
-
-    The rows of one group after the other are copied.
-
-    Parameters
-    ----------
-    X, y, sample_weight
-        As for `fit`.
-    groups : array_like of shape (n_samples,)
-        The group of each row: any values that NumPy can sort.
-    precision, n_threads
-        As for `Moments` and `Moments.update`.
-
-    Returns
-    -------
-    dict
-        From each value of `groups`, ascending, to its `Moments`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for `Moments.update`; rows in errors count within the group, which a note names.
-    """
-    data = inputs.table(X, y, sample_weight)
-    groups = np.asarray(groups)
-    if groups.shape != (data.n_rows,):
-        raise ValueError(f"groups must have shape ({data.n_rows},), one group for each row of X; got {groups.shape}")
-    shift = sums.leading_mean(data) if data.w is None or np.any(data.w) else np.zeros(data.n_features + data.n_targets)
-    if not np.isfinite(shift).all():
-        raise ValueError(
-            inputs.first_fault(data) or "the sum of the leading rows leaves the range of float64: scale them"
-        )
-    try:
-        order = np.argsort(groups, kind="stable")
-    except TypeError as error:
-        raise TypeError(f"groups has values that cannot be sorted, as None among text cannot: {error}") from None
-    values, first, counts = np.unique(groups[order], return_index=True, return_counts=True)
-    found = {}
-    for value, at, count in zip(values.tolist(), first, counts, strict=True):
-        rows = order[at : at + count]
-        part = Moments(data.n_features, data.n_targets, shift=shift, precision=precision)
-        part.feature_names = None if data.names is None else tuple(data.names)
-        try:
-            part.update(data.X[rows], data.Y[rows], None if data.w is None else data.w[rows], n_threads=n_threads)
-        except ValueError as error:
-            error.add_note(f"rows are counted within group {value!r}")
-            raise
-        found[value] = part
-    return found
 
 
 def l2_path(

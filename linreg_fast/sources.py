@@ -7,8 +7,10 @@ use are copied into one block of columns that stays in cache and is used again a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from itertools import chain
 from typing import Any, NamedTuple
@@ -16,9 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast import files, passes
+from linreg_fast import arrow, files, passes
 
-BLOCK_BYTES = 4 << 20  # of the columns of one block: a share of the last level of cache
+BLOCK_BYTES = 8 << 20  # of the columns of one block: a share of the last level of cache
 SCHEMA_ROWS = 1000
 FETCH_ROWS = 10_000  # asked of a cursor at a time
 SLICE_BYTES = 64 << 20  # of an array in a batch at a time, between two looks at progress and checkpoint
@@ -49,9 +51,13 @@ class Block(NamedTuple):
 
 @dataclass(slots=True)
 class Source:
-    """Rows to be read block by block: `blocks()` starts from the first row, again only if `again`."""
+    """Rows to be read block by block, in one part or in several that may be read at once.
 
-    blocks: Callable[[], Iterator[Block]]
+    `parts` give the blocks of each part, from its first row on, again only if `again`; with True they read ahead of
+    whoever asks for the blocks, on threads of their own.
+    """
+
+    parts: list[Callable[[bool], Iterator[Block]]]
     again: bool
     names: list[str] | None = None  # of the features
     columns: list[str] | None = None  # of features, targets and weight
@@ -60,6 +66,10 @@ class Source:
     identity: str = ""  # differs from that of another source, where that can be told without reading
     only: str = ""  # the one file that all rows are of
     whole: int = 0  # a first block of fewer rows is the last one too
+
+    def blocks(self, ahead: bool = False) -> Iterator[Block]:
+        """All blocks, one part after the other."""
+        return chain.from_iterable(part(ahead) for part in self.parts)
 
 
 def of_batches(batches: Any, target: Any, features: Sequence[Any] | None, sample_weight: Any) -> Source:
@@ -87,7 +97,7 @@ def of_batches(batches: Any, target: Any, features: Sequence[Any] | None, sample
     if isinstance(first, (tuple, list)):
         if target is not None or features is not None or sample_weight is not None:
             raise TypeError("target, features and sample_weight name columns of data frames; the batches are tuples")
-        return Source(lambda: _tuple_blocks(batch_by_batch()), again)
+        return Source([lambda ahead: _tuple_blocks(batch_by_batch())], again)
     if target is None:
         raise TypeError("target must name the column to explain: the batches are data frames")
     if not np.iterable(target):
@@ -104,11 +114,12 @@ def of_batches(batches: Any, target: Any, features: Sequence[Any] | None, sample
                 raise TypeError(f"{where} must be a data frame, as the first is; it is {type(item).__name__}")
             row = 0
             for batch in _batches(item):
-                yield where, row, files.arrays(batch, columns, where)
+                yield where, row, arrow.arrays(batch, columns, where)
                 row += batch.num_rows
 
+    shape = len(names), len(targets), sample_weight is not None, isinstance(target, str)
     return Source(
-        lambda: _fill(pieces(), len(names), len(targets), sample_weight is not None, isinstance(target, str), False),
+        [lambda ahead: _fill(pieces(), *shape, across=False, spare=[])],
         again,
         names,
         columns,
@@ -153,16 +164,23 @@ def of_files(path: Any, target: Any, features: Sequence[Any] | None, sample_weig
     weighted = sample_weight is not None
     p, k = len(table.features), len(table.columns) - len(table.features) - weighted
 
-    def pieces() -> Iterator[tuple[str, int, list[NDArray[Any]]]]:
-        for where, row, batch in _ahead(files.batches(table)):
-            yield where, row, files.arrays(batch, table.columns, where)
+    shape = p, k, weighted, not several
+    spare: list[NDArray[np.float64]] = []
 
-    def npy_pieces() -> Iterator[tuple[str, int, list[NDArray[Any]]]]:
-        for where, array in files.npy_arrays(table):
-            yield where, 0, [array[:, int(name)] for name in table.columns]
+    def blocks(part: list[files.Piece], ahead: bool) -> Iterator[Block]:
+        batches = files.batches(table, part, ahead)
+        with closing(_ahead(batches) if ahead else batches) as found:
+            pieces = ((where, row, arrow.arrays(batch, table.columns, where)) for where, row, batch in found)
+            yield from _fill(pieces, *shape, across=True, spare=spare)
+
+    def npy_blocks(ahead: bool) -> Iterator[Block]:
+        pieces = (
+            (where, 0, [array[:, int(name)] for name in table.columns]) for where, array in files.npy_arrays(table)
+        )
+        return _fill(pieces, *shape, across=True, spare=spare)
 
     return Source(
-        lambda: _fill(npy_pieces() if table.form == "npy" else pieces(), p, k, weighted, not several, True),
+        [npy_blocks] if table.form == "npy" else [partial(blocks, part) for part in files.parts(table)],
         True,
         None if table.form == "npy" else table.features,
         table.columns,
@@ -208,39 +226,53 @@ def _fill(
     weighted: bool,
     one_target: bool,
     across: bool,
+    spare: list[NDArray[np.float64]],
 ) -> Iterator[Block]:
-    """Copy columns into blocks of equal length; with `across` a block may hold rows of several pieces' places."""
+    """Copy columns into blocks of equal length; with `across` a block may hold rows of several pieces' places.
+
+    The memory of a block is taken from `spare`, where there is some, and left there: to touch new pages takes as long
+    as to fill them.
+    """
     p, k = n_features, n_targets
-    size = block_rows(p, k)
-    columns = np.empty((p + k + weighted, size))
+    size, width = block_rows(p, k), n_features + n_targets + weighted
+    try:
+        memory = spare.pop()
+    except IndexError:
+        memory = np.empty(width * size)
+    columns = memory.reshape(width, size)
     at = 0
     places: list[Place] = []
 
     def block() -> Block:
         # contiguous columns, as the kernels read them in place
-        full = columns if at == size else columns[:, :at].copy()
+        for j in range(1, width if at < size else 0):
+            memory[j * at : (j + 1) * at] = columns[j, :at]
+        full = memory[: width * at].reshape(width, at)
         y = full[p] if one_target else full[p : p + k].T
         return Block(full[:p].T, y, full[-1] if weighted else None, places)
 
-    for where, row, arrays in pieces:
-        n = len(arrays[0])
-        done = 0
-        while done < n:
-            m = min(size - at, n - done)
-            for column, array in zip(columns, arrays, strict=True):
-                column[at : at + m] = array[done : done + m]
-            if not (places and places[-1].where == where):
-                places.append(Place(at, where, row + done))
-            at += m
-            done += m
-            if at == size or (done == n and not across):
-                yield block()
-                at, places = 0, []
-    if at:
-        yield block()
+    try:
+        for where, row, arrays in pieces:
+            n = len(arrays[0])
+            done = 0
+            while done < n:
+                m = min(size - at, n - done)
+                for column, array in zip(columns, arrays, strict=True):
+                    column[at : at + m] = array[done : done + m]
+                if not (places and places[-1].where == where):
+                    places.append(Place(at, where, row + done))
+                at += m
+                done += m
+                if at == size or (done == n and not across):
+                    yield block()
+                    at, places = 0, []
+        if at:
+            yield block()
+    finally:
+        spare.append(memory)
 
 
-def _ahead(items: Iterator[Any]) -> Iterator[Any]:
+def _ahead(items: Iterator[Any]) -> Generator[Any, None, None]:
     """The items of an iterator, the next one being made on a thread of the pool while the last one is worked on."""
     pending = passes.submit(next, items, END)
     try:

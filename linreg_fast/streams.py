@@ -8,22 +8,20 @@ refinement, each of them another reading. Rows that come once are solved from th
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 import os
+import threading
 import time
-import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast import files, fitting, inputs, passes, planning, sources, sums
+from linreg_fast import checkpoints, files, fitting, inputs, passes, planning, sources, sums
 from linreg_fast.moments import Moments
 from linreg_fast.result import LinearFit
 from linreg_fast.sources import Block, Source
@@ -31,8 +29,7 @@ from linreg_fast.sources import Block, Source
 MISSING = ("raise", "drop")
 HINT = 'missing="drop" leaves out rows with missing values'
 CHECKPOINT_SECONDS = 5.0  # between two writes of the state
-MAGIC = b"linreg_fast.checkpoint 1\n"
-DIGEST_SIZE = 16
+READERS = 6  # of parts at once: each fills some 50 MB
 
 Report = Callable[[int, "int | None"], object]
 
@@ -207,11 +204,11 @@ def fit_source(
     save = None if checkpoint is None else Path(checkpoint)
     with _bar(progress) as report:
         try:
-            stream = Stream(read(), missing, bool(fit_intercept))
-            fit = _fit(stream, solver, l2, precision, save, report, workers)
+            stream = Stream(read(), missing, bool(fit_intercept), workers)
+            fit = _fit(stream, solver, l2, precision, save, report)
         except files.TypesDifferError:
-            stream = Stream(read(exact=True), missing, bool(fit_intercept))
-            fit = _fit(stream, solver, l2, precision, save, report, workers)
+            stream = Stream(read(exact=True), missing, bool(fit_intercept), workers)
+            fit = _fit(stream, solver, l2, precision, save, report)
     return fit, stream
 
 
@@ -225,6 +222,7 @@ class Stream:
     source: Source
     missing: str
     fit_intercept: bool
+    workers: int
     n_features: int = 0
     n_targets: int = 0
     n_rows: int = 0
@@ -234,17 +232,17 @@ class Stream:
     dropped: int = 0
     holes: list[int] = field(default_factory=list)
 
-    def tables(self) -> Generator[tuple[int, Block, inputs.Table], None, None]:
-        """Number, block and table of all rows, from the first one on."""
-        for i, block in enumerate(self.source.blocks()):
+    def tables(self, blocks: Iterable[Block] | None = None) -> Generator[tuple[int, Block, inputs.Table], None, None]:
+        """Number, block and table of some blocks, by default of all from the first one on."""
+        for i, block in enumerate(self.source.blocks(self.workers > 1) if blocks is None else blocks):
             where = block.places[0].where
             try:
                 data = inputs.table(block.X, block.y, block.w, empty=True)
             except (TypeError, ValueError) as error:
                 raise type(error)(f"{where}: {error}") from None
-            if i == 0:
-                self.n_features, self.n_targets, self.one_target = data.n_features, data.n_targets, data.one_target
+            if not self.n_targets:
                 self.names = self.source.names or data.names
+                self.n_features, self.n_targets, self.one_target = data.n_features, data.n_targets, data.one_target
             self.weighted = self.weighted or data.w is not None
             found, known = (data.n_features, data.n_targets), (self.n_features, self.n_targets)
             if found != known and not (data.n_rows == 0 and data.one_feature):
@@ -268,8 +266,8 @@ class Stream:
             raise ValueError(f"the source has {rows} rows when it is read again, it had {self.n_rows} before")
         return total
 
-    def checked(self, i: int, block: Block, data: inputs.Table) -> inputs.Table:
-        """The rows of a block without those that have missing values, where these are to be dropped.
+    def checked(self, block: Block, data: inputs.Table) -> tuple[inputs.Table, int]:
+        """The rows of a block without those that have missing values, where these are to be dropped, and how many had.
 
         Raises
         ------
@@ -277,15 +275,14 @@ class Stream:
             A value that no fit can use, named by its column and its row in a batch or a file.
         """
         bad = inputs.find_fault(data)
+        dropped = 0
         if bad is not None and np.isnan(bad.value) and self.missing == "drop":
             data, kept = present_rows(data)
-            if i not in self.holes:
-                self.holes.append(i)
-                self.dropped += len(block.X) - len(kept)
+            dropped = len(block.X) - len(kept)
             bad = inputs.find_fault(data)
             bad = bad and bad._replace(row=int(kept[bad.row]))
         if bad is None:
-            return data
+            return data, dropped
         where, row = block.place(bad.row)
         place = f"row {row}" if where == self.source.only else f"row {row} of {where}"
         if self.source.columns:
@@ -298,6 +295,13 @@ class Stream:
         if np.isnan(bad.value):
             raise ValueError(f"{label} has a missing value at {place}; {HINT}")
         raise ValueError(f"{label} has {bad.value} at {place}")
+
+    def count(self, block: int, n_rows: int, dropped: int) -> None:
+        """Count the rows of a block that were used, and those that were left out."""
+        self.n_rows += n_rows
+        if dropped:
+            self.holes.append(block)
+            self.dropped += dropped
 
     def nothing_left(self) -> ValueError:
         """The error for a source without a row to fit."""
@@ -321,21 +325,18 @@ def present_rows(data: inputs.Table) -> tuple[inputs.Table, NDArray[np.intp]]:
 
 
 def _fit(
-    stream: Stream,
-    solver: str,
-    l2: float,
-    precision: str,
-    checkpoint: Path | None,
-    report: Report | None,
-    workers: int,
+    stream: Stream, solver: str, l2: float, precision: str, checkpoint: Path | None, report: Report | None
 ) -> LinearFit:
-    with closing(stream.tables()) as tables:
-        first = next(tables, None)
-        if first is None:
-            raise stream.nothing_left()
-        if first[2].n_rows < stream.source.whole:
-            return _fit_in_memory(stream, *first, solver, l2, precision, report, workers)
-        moments = _sum_up(stream, chain([first], tables), precision, checkpoint, report, workers)
+    if len(stream.source.parts) > 1:
+        moments = _sum_up(stream, None, precision, checkpoint, report)
+    else:
+        with closing(stream.tables()) as tables:
+            first = next(tables, None)
+            if first is None:
+                raise stream.nothing_left()
+            if first[2].n_rows < stream.source.whole:
+                return _fit_in_memory(stream, *first[1:], solver, l2, precision, report)
+            moments = _sum_up(stream, chain([first], tables), precision, checkpoint, report)
     if not stream.source.again:
         moments.feature_names = None if stream.names is None else tuple(stream.names)
         fit = moments.solve(l2=l2, fit_intercept=stream.fit_intercept)
@@ -343,25 +344,18 @@ def _fit(
             fit = moments.solve(l2=l2, fit_intercept=stream.fit_intercept, targets=[0])
     else:
         M = to_sums(moments, stream.fit_intercept)
-        fit = fitting.fit_sums(stream, M, solver, stream.fit_intercept, l2, precision, workers)
+        fit = fitting.fit_sums(stream, M, solver, stream.fit_intercept, l2, precision, stream.workers)
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     return _noted(fit, stream, precision)
 
 
 def _fit_in_memory(
-    stream: Stream,
-    i: int,
-    block: Block,
-    data: inputs.Table,
-    solver: str,
-    l2: float,
-    precision: str,
-    report: Report | None,
-    workers: int,
+    stream: Stream, block: Block, data: inputs.Table, solver: str, l2: float, precision: str, report: Report | None
 ) -> LinearFit:
     """The fit of a table that is one block."""
-    data = stream.checked(i, block, data)
+    data, dropped = stream.checked(block, data)
+    stream.count(0, data.n_rows, dropped)
     if not data.n_rows:
         raise stream.nothing_left()
     fit = fitting.fit(
@@ -373,7 +367,7 @@ def _fit_in_memory(
         precision=precision,
         l2=l2,
         feature_names=stream.names,
-        n_threads=workers,
+        n_threads=stream.workers,
         progress=report or False,
     )
     return _noted(fit, stream, precision)
@@ -386,56 +380,147 @@ def _noted(fit: LinearFit, stream: Stream, precision: str) -> LinearFit:
     return fit.__replace__(reason=reason, precision=precision)
 
 
+class Step(NamedTuple):
+    """How far the sums are.
+
+    Blocks or parts that are done, rows that were read, the sums, and what a checkpoint keeps of it: the last block,
+    or of parts the number of blocks so far.
+    """
+
+    done: int
+    rows: int
+    moments: Moments
+    last: inputs.Table | int
+
+
 def _sum_up(
     stream: Stream,
-    tables: Iterable[tuple[int, Block, inputs.Table]],
+    tables: Iterable[tuple[int, Block, inputs.Table]] | None,
     precision: str,
     checkpoint: Path | None,
     report: Report | None,
-    workers: int,
 ) -> Moments:
-    """The moments of all rows, from the checkpoint on where there is one."""
+    """The moments of all rows, from the checkpoint on where there is one: of the tables, or else part by part."""
     kind = "extended" if precision == "extended" and not stream.source.again else "auto"
-    moments: Moments | None = None
     identity = "|".join([stream.source.identity, kind, stream.missing])
-    resumed = None
+    before, moments = None, None
     if checkpoint is not None and checkpoint.exists():
-        resumed, moments = _load(checkpoint, identity)
-    rows, i, saved = 0, -1, time.monotonic()
-    for i, block, data in tables:
-        rows += data.n_rows
-        if resumed is not None and i < resumed["blocks"]:
-            if i + 1 == resumed["blocks"]:
-                if (rows, _fingerprint(data)) != (resumed["rows"], resumed["last"]):
-                    raise ValueError(f"{checkpoint} was written for other rows; remove it to start anew")
-                stream.dropped, stream.holes = resumed["dropped"], resumed["holes"]
-                stream.n_rows = resumed["n_rows"]
-            continue
-        if moments is None:
-            moments = Moments(stream.n_features, stream.n_targets, precision=kind)
-        try:
-            moments.update(data.X, data.Y, data.w, n_threads=workers)
-        except ValueError as error:
-            used = stream.checked(i, block, data)
-            if used is data:
-                raise ValueError(f"{block.places[0].where}: {error}") from None
-            moments.update(used.X, used.Y, used.w, n_threads=workers)
-            stream.n_rows += used.n_rows - data.n_rows
-        stream.n_rows += data.n_rows
-        if report is not None:
-            report(rows, stream.source.rows())
-        if checkpoint is not None and time.monotonic() - saved >= CHECKPOINT_SECONDS:
-            state = {"identity": identity, "blocks": i + 1, "rows": rows, "n_rows": stream.n_rows}
-            state |= {"dropped": stream.dropped, "holes": stream.holes, "last": _fingerprint(data)}
-            _save(checkpoint, state, moments)
-            saved = time.monotonic()
-    if resumed is not None and i + 1 < resumed["blocks"]:
-        raise ValueError(f"{checkpoint} was written for other rows; remove it to start anew")
+        before, moments = checkpoints.load(checkpoint, identity)
+    rows, saved = 0, time.monotonic()
+    if tables is None:
+        steps = _by_part(stream, kind, before, moments)
+    else:
+        steps = _by_block(stream, tables, kind, before, moments, checkpoint)
+    with closing(steps):
+        for done, rows, moments, last in steps:
+            if report is not None:
+                report(rows, stream.source.rows())
+            if checkpoint is not None and time.monotonic() - saved >= CHECKPOINT_SECONDS:
+                state = {"identity": identity, "done": done, "rows": rows, "n_rows": stream.n_rows}
+                state |= {"dropped": stream.dropped, "holes": stream.holes}
+                state["last"] = last if isinstance(last, int) else checkpoints.fingerprint(last)
+                checkpoints.save(checkpoint, state, moments)
+                saved = time.monotonic()
     if moments is None or not moments.n_samples:
         raise stream.nothing_left()
     if report is not None:
         report(rows, rows)
     return moments
+
+
+def _by_block(
+    stream: Stream,
+    tables: Iterable[tuple[int, Block, inputs.Table]],
+    kind: str,
+    before: dict[str, Any] | None,
+    moments: Moments | None,
+    checkpoint: Path | None,
+) -> Generator[Step, None, None]:
+    """Add one block after the other; those that a checkpoint has counted are read and skipped."""
+    rows, skipped, i = 0, 0 if before is None else before["done"], -1
+    other = f"{checkpoint} was written for other rows; remove it to start anew"
+    for i, block, data in tables:
+        rows += data.n_rows
+        if before is not None and i < skipped:
+            if i + 1 == skipped:
+                if (rows, checkpoints.fingerprint(data)) != (before["rows"], before["last"]):
+                    raise ValueError(other)
+                stream.n_rows, stream.dropped, stream.holes = before["n_rows"], before["dropped"], before["holes"]
+            continue
+        if moments is None:
+            moments = Moments(stream.n_features, stream.n_targets, precision=kind)
+        stream.count(i, *_update(stream, moments, block, data, stream.workers))
+        yield Step(i + 1, rows, moments, data)
+    if i + 1 < skipped:
+        raise ValueError(other)
+
+
+class Part(NamedTuple):
+    """What the rows of a part sum up to; counts of its rows and blocks, and (block, rows used, rows left out)."""
+
+    moments: Moments | None
+    rows: int
+    blocks: int
+    counts: list[tuple[int, int, int]]
+
+
+def _by_part(
+    stream: Stream, kind: str, before: dict[str, Any] | None, moments: Moments | None
+) -> Generator[Step, None, None]:
+    """Merge the sums of one part after the other, as many parts being read at a time as there are threads.
+
+    The parts, each with a shift of its own, and the order of merging depend on the source alone.
+    """
+    parts = stream.source.parts
+    readers = min(stream.workers, len(parts), READERS)
+    skipped = rows = blocks = 0
+    if before is not None:
+        with closing(stream.tables(parts[0](False))) as tables:
+            next(tables)  # for the columns, where no part is left to read
+        skipped, rows, blocks = before["done"], before["rows"], before["last"]
+        stream.n_rows, stream.dropped, stream.holes = before["n_rows"], before["dropped"], before["holes"]
+    stop = threading.Event()
+    calls = [functools.partial(_sum_part, stream, part, kind, stop) for part in parts[skipped:]]
+    found: Generator[Part, None, None] = passes.in_order(calls, readers) if readers > 1 else (call() for call in calls)
+    try:
+        for done, part in enumerate(found, skipped + 1):
+            for block, n_rows, dropped in part.counts:
+                stream.count(blocks + block, n_rows, dropped)
+            rows, blocks = rows + part.rows, blocks + part.blocks
+            if part.moments is not None:
+                moments = part.moments if moments is None else moments.merge(part.moments)
+                yield Step(done, rows, moments, blocks)
+    finally:
+        stop.set()
+        found.close()
+
+
+def _sum_part(stream: Stream, part: Callable[[bool], Iterator[Block]], kind: str, stop: threading.Event) -> Part:
+    """The sums of one part, by this thread alone; of some of it once `stop` is set."""
+    moments, rows, i = None, 0, -1
+    counts = []
+    with closing(stream.tables(part(False))) as tables:
+        for i, block, data in tables:
+            if stop.is_set():
+                break
+            rows += data.n_rows
+            if moments is None:
+                moments = Moments(stream.n_features, stream.n_targets, precision=kind)
+            counts.append((i, *_update(stream, moments, block, data, 1)))
+    return Part(moments, rows, i + 1, counts)
+
+
+def _update(stream: Stream, moments: Moments, block: Block, data: inputs.Table, n_threads: int) -> tuple[int, int]:
+    """Add a block to the sums; its rows that were used, and those that were left out."""
+    try:
+        moments.update(data.X, data.Y, data.w, n_threads=n_threads)
+    except ValueError as error:
+        used, dropped = stream.checked(block, data)
+        if used is data:
+            raise ValueError(f"{block.places[0].where}: {error}") from None
+        moments.update(used.X, used.Y, used.w, n_threads=n_threads)
+        return used.n_rows, dropped
+    return data.n_rows, 0
 
 
 def to_sums(moments: Moments, fit_intercept: bool) -> sums.Sums:
@@ -444,59 +529,6 @@ def to_sums(moments: Moments, fit_intercept: bool) -> sums.Sums:
     shift = moments.mean if fit_intercept else np.zeros(p + k)
     about = Moments(p, k, shift=shift, precision=moments.precision).merge(moments)
     return sums.of_cross_products(about.cross_products(), p, moments.n_samples, shift, np.ones(p + k))
-
-
-def _fingerprint(data: inputs.Table) -> int:
-    """What tells a block from another one: a checksum of y and of the last row of X."""
-    return zlib.crc32(data.X[-1:].tobytes(), zlib.crc32(data.Y.tobytes()))
-
-
-def _save(path: Path, state: dict[str, Any], moments: Moments) -> None:
-    """Replace a checkpoint by a new one; whatever happens, a whole one is there.
-
-    Raises
-    ------
-    OSError
-        The file cannot be written.
-    """
-    body = MAGIC + json.dumps(state).encode() + b"\n" + moments.to_bytes()
-    new = path.with_name(f"{path.name}.new")
-    try:
-        with open(new, "wb") as file:
-            file.write(body + hashlib.blake2b(body, digest_size=DIGEST_SIZE).digest())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, path)
-        if os.name == "posix":  # the name in its folder is written too
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-    except OSError as error:
-        with suppress(OSError):
-            new.unlink()
-        what = f"the checkpoint was not written ({error.strerror}); one that was there before is whole"
-        raise OSError(error.errno, what, str(path)) from None
-
-
-def _load(path: Path, identity: str) -> tuple[dict[str, Any], Moments]:
-    """What `_save` wrote.
-
-    Raises
-    ------
-    ValueError
-        Not a whole checkpoint, or one of other files, columns or settings.
-    """
-    text = path.read_bytes()
-    body = text[:-DIGEST_SIZE]
-    if not body.startswith(MAGIC) or hashlib.blake2b(body, digest_size=DIGEST_SIZE).digest() != text[-DIGEST_SIZE:]:
-        raise ValueError(f"{path} is not a whole checkpoint of this version; remove it to start anew")
-    head, _, rest = body[len(MAGIC) :].partition(b"\n")
-    state = json.loads(head)
-    if state["identity"] != identity:
-        raise ValueError(f"{path} is of other files, columns or settings, or they changed; remove it to start anew")
-    return state, Moments.from_bytes(rest)
 
 
 @contextmanager

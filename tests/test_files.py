@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +19,7 @@ from conftest import bits, problem
 from pyarrow import csv, dataset, feather, parquet
 
 import linreg_fast
-from linreg_fast import files, sources, streams
+from linreg_fast import arrow, csv_text, files, sources, streams
 
 ROOT = Path(__file__).resolve().parents[1]
 N = 20_000
@@ -35,8 +38,9 @@ def pieces(monkeypatch):
     """Files of moderate size are read in many pieces, and are not small enough to be fitted in memory."""
     monkeypatch.setattr(sources, "BLOCK_BYTES", 1 << 15)
     monkeypatch.setattr(files, "BATCH_BYTES", 1 << 16)
-    monkeypatch.setattr(files, "CSV_BYTES", 1 << 16)
-    monkeypatch.setattr(files, "CSV_BLOCK", 1 << 14)
+    monkeypatch.setattr(files, "PART_BYTES", 1 << 16)
+    monkeypatch.setattr(csv_text, "CSV_BYTES", 1 << 16)
+    monkeypatch.setattr(csv_text, "CSV_BLOCK", 1 << 14)
 
 
 def in_memory(table, features=("a", "b", "c"), **settings):
@@ -70,7 +74,7 @@ def test_file_in_pieces(table, tmp_path, pieces, suffix, settings):
     fit = linreg_fast.fit_file(path, **WEIGHTED, **settings, progress=lambda done, total: seen.append((done, total)))
     assert_same(fit, in_memory(table, **settings), 1e-13 if "fit_intercept" not in settings else 1e-11)
     assert fit.feature_names == ("a", "b", "c")
-    assert len(seen) > 10
+    assert len(seen) > 6
     assert seen[-1] == (N, N)
     if suffix == ".parquet":
         assert {total for _, total in seen} == {N}
@@ -158,6 +162,95 @@ def test_missing_values_are_named_by_file_and_row(table, tmp_path, pieces):
     write(holed.set_column(2, "b", pa.array(values)).slice(N // 2), tmp_path / "part-1.parquet")
     with pytest.raises(ValueError, match=r"column 'b' has inf at row 2000 of part-1.parquet$"):
         linreg_fast.fit_file(tmp_path, **WEIGHTED, missing="drop")
+
+
+def test_parts_are_read_on_several_threads_with_the_same_bits(table, tmp_path, pieces, monkeypatch):
+    for i, (start, rows) in enumerate([(0, 9000), (9000, 10), (9010, 20), (9030, N - 9030)]):
+        write(table.slice(start, rows), tmp_path / f"part-{i}.parquet")
+    opened = files.open_table(tmp_path, ["y"], ["a", "b", "c"], "w")
+    parts = files.parts(opened)
+    rows = [(piece.file, group, piece.row) for part in parts for piece in part for group in piece.groups]
+    assert [one[:2] for one in rows] == [(0, 0), (0, 1), (0, 2), (1, 0), (2, 0), *((3, g) for g in range(4))]
+    assert [piece.row for part in parts for piece in part] == [0, 3000, 6000, 0, 0, 0, 3000, 6000, 9000]
+    assert [len(part) for part in parts] == [1, 1, 1, 3, 1, 1, 1]  # the two small files and the next row group
+    threads, n_parts = set(), []
+    update = streams._update
+
+    def noting(*arguments):
+        threads.add(threading.get_ident())
+        time.sleep(0.01)  # or one thread may do all of these small parts
+        return update(*arguments)
+
+    monkeypatch.setattr(streams, "_update", noting)
+    found = set()
+    for n_threads in (1, 2, 3, 8, 64):
+        fit = linreg_fast.fit_file(
+            tmp_path, **WEIGHTED, n_threads=n_threads, progress=lambda done, total: n_parts.append(done)
+        )
+        found.add(bits(fit))
+        if n_threads == 1:
+            assert threads == {threading.main_thread().ident}
+        else:
+            assert len(threads) > 1
+            assert threading.main_thread().ident not in threads
+        threads.clear()
+    assert len(found) == 1
+    assert len(n_parts) == 5 * (len(parts) + 1)
+    assert_same(fit, in_memory(table))
+
+
+def test_first_fault_is_told_whichever_thread_finds_one(table, tmp_path, pieces):
+    values = table["b"].to_pylist()
+    for row in (4000, 19000):
+        values[row] = float("inf")
+    path = write(table.set_column(2, "b", pa.array(values)), tmp_path / "t.parquet")
+    for _ in range(5):
+        with pytest.raises(ValueError, match=r"column 'b' has inf at row 4000$"):
+            linreg_fast.fit_file(path, **WEIGHTED, n_threads=4)
+
+
+def test_numbers_of_every_arrow_type(tmp_path):
+    rng = np.random.default_rng(0)
+    n = 3001
+    kinds = ["bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))]
+    kinds += ["float16", "float32", "float64", "decimal128(9, 2)"]
+    for holed in (False, True):
+        arrays, expected = [], []
+        for kind in kinds:
+            values = rng.integers(0, 2 if kind == "bool" else 100, n)
+            missing = rng.random(n) < 0.1 if holed else np.zeros(n, bool)
+            type_ = pa.decimal128(9, 2) if "decimal" in kind else pa.type_for_alias(kind)
+            python = [
+                None if gap else bool(v) if kind == "bool" else int(v) for v, gap in zip(values, missing, strict=True)
+            ]
+            arrays.append(
+                pa.array([None if v is None else np.float16(v) for v in python], type_)
+                if kind == "float16"
+                else pa.array(python, type_)
+            )
+            expected.append(np.where(missing, np.nan, values))
+        batch = pa.record_batch(arrays, names=kinds)
+        for at, rows in ((0, n), (5, 100), (13, 0), (8, 8), (2999, 2)):
+            found = arrow.arrays(batch.slice(at, rows), kinds, "here")
+            for kind, one, values in zip(kinds, found, expected, strict=True):
+                assert np.array_equal(one, values[at : at + rows], equal_nan=True), kind
+        plain = arrow.arrays(batch, ["float64", "int32"], "here")
+        if not holed:
+            assert [one.dtype for one in plain] == [np.float64, np.int32]
+            buffers = [batch.column(name).buffers()[1] for name in ("float64", "int32")]
+            assert all(map(np.shares_memory, plain, [np.frombuffer(one, np.uint8) for one in buffers]))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".feather"])
+def test_nothing_heavy_is_imported_to_read_a_file(table, tmp_path, suffix):
+    """pandas and pyarrow.compute take longer to import than a million rows to be read."""
+    path = write(table, tmp_path / f"t{suffix}")
+    code = (
+        "import sys, linreg_fast; linreg_fast.fit_file(sys.argv[1], target='y', features=['a', 'b']); "
+        "print([name for name in ('pandas', 'pyarrow.compute', 'pyarrow.dataset') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_types_of_text_may_change_further_down(tmp_path, pieces):
@@ -315,3 +408,55 @@ def test_file_resumes_from_its_checkpoint(table, tmp_path, pieces, monkeypatch):
     with pytest.raises(ValueError, match="other files, columns or settings"):
         linreg_fast.fit_file(path, **WEIGHTED, checkpoint=state)
     assert state.read_bytes() == whole
+
+
+def test_interrupt_while_parts_are_read(table, tmp_path, pieces, monkeypatch):
+    """SIGINT in the middle: every reader ends at its next block, and the next fit is as if nothing had been."""
+    path = write(table, tmp_path / "t.parquet")
+    expected = linreg_fast.fit_file(path, **WEIGHTED, n_threads=3)
+    update, updates = streams._update, []
+
+    def slowly(*arguments):
+        updates.append(1)
+        time.sleep(0.05)
+        return update(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(streams, "_update", slowly)
+        timer = threading.Timer(0.12, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            linreg_fast.fit_file(path, **WEIGHTED, n_threads=3)
+        timer.join()
+        done = len(updates)
+        time.sleep(0.15)
+    assert len(updates) == done  # nobody goes on
+    assert 0 < done < N // (sources.block_rows(3, 1))
+    assert bits(linreg_fast.fit_file(path, **WEIGHTED, n_threads=3)) == bits(expected)
+
+
+@pytest.mark.parametrize("saved", [3, 7])
+def test_parts_in_a_checkpoint_are_not_read_again(table, tmp_path, pieces, monkeypatch, saved):
+    monkeypatch.setattr(streams, "CHECKPOINT_SECONDS", 0.0)
+    values = table["b"].to_pylist()
+    values[100] = values[17000] = None
+    path, state = write(table.set_column(2, "b", pa.array(values)), tmp_path / "t.parquet"), tmp_path / "state"
+    settings = WEIGHTED | {"missing": "drop", "precision": "extended"}
+    expected = linreg_fast.fit_file(path, **settings)
+    calls = []
+
+    def killing(done, total):
+        calls.append(done)
+        if len(calls) > saved:  # before the next checkpoint; of 7 parts in the report at the end
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        linreg_fast.fit_file(path, **settings, checkpoint=state, progress=killing)
+    read = []
+    summed = streams._sum_part
+    monkeypatch.setattr(streams, "_sum_part", lambda *arguments: read.append(1) or summed(*arguments))
+    fit = linreg_fast.fit_file(path, **settings, checkpoint=state)
+    assert len(read) == 7 - saved
+    assert bits(fit) == bits(expected)
+    assert (fit.n_samples, fit.reason) == (expected.n_samples, expected.reason)
+    assert not state.exists()

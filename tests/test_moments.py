@@ -49,7 +49,7 @@ def ulps(values, exact):
     )
 
 
-def close(found, expected, rtol=1e-13):
+def assert_close(found, expected, rtol=1e-13):
     """The same fit but for the rounding of sums."""
     np.testing.assert_allclose(found.coef, expected.coef, rtol=rtol)
     np.testing.assert_allclose(found.intercept, expected.intercept, rtol=100 * rtol)
@@ -70,8 +70,9 @@ def test_chunks_make_the_fit_in_memory(n_chunks, offset):
     X, y, _, _ = problem(3000, 5, offset=offset)
     cuts = sorted(np.random.default_rng(n_chunks).integers(0, 3001, n_chunks - 1))
     M = chunked(X, y, cuts)
-    close(M.solve(), fit(X, y))
-    close(M.solve(l2=3.0), fit(X, y, l2=3.0))
+    assert_close(M.solve(), fit(X, y))
+    assert M.n_samples == 3000
+    assert_close(M.solve(l2=3.0), fit(X, y, l2=3.0))
 
 
 @pytest.mark.parametrize("l2", [0.0, 0.5, 1e4])
@@ -85,7 +86,7 @@ def test_every_fit_from_one_state(l2, fit_intercept, weighted, n_targets):
     M = chunked(X, Y, [100, 101, 640], w)
     expected = fit(X, Y, sample_weight=w, l2=l2, fit_intercept=fit_intercept)
     found = M.solve(l2=l2, fit_intercept=fit_intercept, targets=[0] if n_targets == 1 else None)
-    close(found, expected, rtol=1e-12)
+    assert_close(found, expected, rtol=1e-12)
     assert found.fit_intercept == fit_intercept
     assert found.l2 == l2
     assert found.plan is not None
@@ -100,7 +101,7 @@ def test_columns_by_position_and_by_name():
     assert M.feature_names == ("a", "b", "c", "d")
     for chosen in ([2, 0], ["c", "a"], [2, "a"], np.array([2, 0])):
         found = M.solve(features=chosen)
-        close(found, fit(X[:, [2, 0]], y))
+        assert_close(found, fit(X[:, [2, 0]], y))
         assert found.feature_names == ("c", "a")
     only_mean = M.solve(features=[])
     assert only_mean.solver == "mean"
@@ -124,8 +125,8 @@ def test_targets():
     X, y, _, _ = problem(400, 3)
     Y = np.column_stack([y, X[:, 0] - y, y**2])
     M = Moments(3, 3).update(X, Y)
-    close(M.solve(targets=1), fit(X, Y[:, 1]))
-    close(M.solve(targets=[2, 0]), fit(X, Y[:, [2, 0]]))
+    assert_close(M.solve(targets=1), fit(X, Y[:, 1]))
+    assert_close(M.solve(targets=[2, 0]), fit(X, Y[:, [2, 0]]))
     for wrong, error in (([], ValueError), (3, ValueError), ([0.0], TypeError), ("y", TypeError)):
         with pytest.raises(error, match="targets"):
             M.solve(targets=wrong)
@@ -144,7 +145,7 @@ def test_layouts(layout):
         "list": X.tolist(),
     }[layout]
     before = copy.deepcopy(laid)
-    close(Moments(3).update(laid, y).solve(), fit(X, y))
+    assert_close(Moments(3).update(laid, y).solve(), fit(X, y))
     assert np.array_equal(laid, before)
 
 
@@ -204,8 +205,8 @@ def test_merging_states_of_different_shifts():
     y[1000:] += 70.0
     a, b = Moments(3).update(X[:1000], y[:1000]), Moments(3).update(X[1000:], y[1000:])
     assert (a.shift != b.shift).all()
-    close((a + b).solve(), fit(X, y))
-    close((b + a).solve(), fit(X, y))
+    assert_close((a + b).solve(), fit(X, y))
+    assert_close((b + a).solve(), fit(X, y))
     assert ((a + b).shift == a.shift).all()
     np.testing.assert_allclose((a + b).mean, np.append(X.mean(axis=0), y.mean()), rtol=1e-14)
 
@@ -229,7 +230,7 @@ def test_rows_taken_out_again():
     head = Moments(4, shift=M.shift).update(X[:400], y[:400], w[:400])
     before = head.to_bytes()
     rest = M - head
-    close(rest.solve(), fit(X[400:], y[400:], sample_weight=w[400:]), rtol=1e-12)
+    assert_close(rest.solve(), fit(X[400:], y[400:], sample_weight=w[400:]), rtol=1e-12)
     assert M.n_samples == 1000
     assert head.to_bytes() == before
     M -= head
@@ -269,7 +270,7 @@ def test_taking_out_all_rows_leaves_an_empty_state():
     assert M.sum_weight == 0.0
     with pytest.raises(ValueError, match="no rows"):
         M.solve()
-    close(M.update(X, y).solve(), fit(X, y))
+    assert_close(M.update(X, y).solve(), fit(X, y))
 
 
 def test_rows_that_were_not_added_cannot_be_taken_out():
@@ -295,7 +296,7 @@ def test_decay_is_a_weight():
     for i in range(6):
         M.decay(0.7).update(X[i * 100 : i * 100 + 100], y[i * 100 : i * 100 + 100])
     w = np.repeat(0.7 ** np.arange(5, -1, -1), 100)
-    close(M.solve(), fit(X, y, sample_weight=w), rtol=1e-12)
+    assert_close(M.solve(), fit(X, y, sample_weight=w), rtol=1e-12)
     before = M.to_bytes()
     for wrong, error in ((0.0, ValueError), (1.5, ValueError), (np.nan, ValueError), ("x", TypeError)):
         with pytest.raises(error, match="factor"):
@@ -346,7 +347,7 @@ def test_rows_of_weight_zero_are_not_there():
     holed[::3] = np.nan
     M = Moments(3).update(holed, y, w)
     assert M.n_samples == 200
-    close(M.solve(), fit(X[w > 0], y[w > 0], sample_weight=w[w > 0]))
+    assert_close(M.solve(), fit(X[w > 0], y[w > 0], sample_weight=w[w > 0]))
 
 
 @pytest.mark.parametrize("row", [0, 299, 700])
@@ -374,7 +375,7 @@ def test_a_failing_update_leaves_the_state_as_it_was(row):
         with pytest.raises(TypeError, match="complex"):
             state.update(X + 1j, y)
     assert (M.to_bytes(), empty.to_bytes()) == before
-    close(empty.update(X, y).solve(), fit(X, y))
+    assert_close(empty.update(X, y).solve(), fit(X, y))
 
 
 def test_interrupted_in_the_pass(monkeypatch):
@@ -485,7 +486,7 @@ def test_the_first_shift_is_moved_to_the_rows():
     X[:256, 0] += 1e6
     M = Moments(2).update(X[:16_000], y[:16_000])
     assert np.abs(M.shift[:2] - X[:16_000].mean(axis=0)).max() < 1.0
-    close(M.update(X[16_000:], y[16_000:]).solve(), fit(X, y), rtol=1e-11)
+    assert_close(M.update(X[16_000:], y[16_000:]).solve(), fit(X, y), rtol=1e-11)
 
 
 def test_dependent_columns():
@@ -501,7 +502,7 @@ def test_dependent_columns():
     assert found.coef[4] == 0.0
     np.testing.assert_allclose(found.predict(X), expected.predict(X), rtol=1e-10)
     np.testing.assert_allclose(found.coef, expected.coef, rtol=1e-8)
-    close(M.solve(features=[0, 1, 2]), fit(X[:, :3], y))
+    assert_close(M.solve(features=[0, 1, 2]), fit(X[:, :3], y))
 
 
 def test_fewer_rows_than_columns():
@@ -651,7 +652,7 @@ def test_given_shift_is_kept_and_not_shared():
     shift[0] = 9.0
     M.shift[0] = 9.0
     assert M.shift.tolist() == [1.0, 2.0, 3.0]
-    close(M.solve(), fit(X, y))
+    assert_close(M.solve(), fit(X, y))
 
 
 def test_threads_give_the_same_bits(many_blocks):

@@ -52,7 +52,8 @@ def cut(*arrays, size=400):
 def assert_same(fit, expected, tolerance=TOLERANCE):
     assert fit.coef.shape == expected.coef.shape
     assert np.allclose(fit.coef, expected.coef, rtol=tolerance, atol=0)
-    assert np.allclose(fit.intercept, expected.intercept, rtol=100 * tolerance, atol=0)
+    # a difference of the mean of y and those of the columns, some 300 in size, and may come out small
+    assert np.allclose(fit.intercept, expected.intercept, rtol=tolerance, atol=10 * tolerance)
     # about 0, without an intercept, nearly all of tss cancels
     assert np.allclose(fit.rss, expected.rss, rtol=1e-10, atol=1e-14 * np.max(expected.tss))
     assert (fit.n_samples, fit.rank, fit.solver) == (expected.n_samples, expected.rank, expected.solver)

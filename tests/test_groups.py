@@ -1,0 +1,76 @@
+"""Moments of groups of rows, against the moments of each group by itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import problem
+
+from linreg_fast import Moments, by_group, groups
+
+N, P = 4000, 3
+
+
+def apart(X, y, labels, w=None):
+    """Each group by itself, with the shift of them all: the mean of the leading rows that are there."""
+    n_targets = 1 if y.ndim == 1 else y.shape[1]
+    first = np.flatnonzero(np.ones(len(X)) if w is None else w)[:256]
+    shift = Moments(X.shape[1], n_targets).update(X[first], y[first]).shift
+    found = {}
+    for label in np.unique(labels):
+        rows = labels == label
+        part = Moments(X.shape[1], n_targets, shift=shift)
+        found[label] = part.update(X[rows], y[rows], None if w is None else w[rows])
+    return found
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n_targets", [0, 2])
+def test_same_bits_as_each_group_by_itself(order, dtype, weighted, n_targets):
+    X, y, *_ = problem(N, P, 2, offset=5.0)
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 300, N)
+    X = np.asarray(X, dtype=dtype, order=order)
+    Y = y if not n_targets else np.column_stack([y, X[:, 0] - y])
+    w = rng.random(N) if weighted else None
+    if weighted:
+        w[labels == 7] = 0.0  # a group that is not there
+        w[::5] = 0.0
+        X[::5] = np.nan
+    found, expected = by_group(X, Y, labels, sample_weight=w), apart(X, Y, labels, w)
+    assert list(found) == sorted(expected)
+    for label, part in found.items():
+        assert part.n_samples == expected[label].n_samples
+        assert part.n_samples == 0 or part == expected[label]
+    assert sum(found.values()).n_samples == (N if w is None else np.count_nonzero(w))
+
+
+def test_groups_that_need_a_second_look(monkeypatch):
+    X, y, *_ = problem(N, P, 4)
+    labels = np.repeat(np.arange(8), N // 8)
+    X[labels == 3, 1] = 7.0  # constant
+    X[labels == 4] += 1e4  # far from the others: its squares must be taken about its own mean
+    X[labels == 6] = np.round(X[labels == 6])
+    found, expected = by_group(X, y, labels), apart(X, y, labels)
+    assert all(found[label] == expected[label] for label in expected)
+    assert len(found[4].solve().coef) == P
+    assert np.allclose(found[4].solve().coef, Moments(P).update(X[labels == 4], y[labels == 4]).solve().coef, rtol=1e-6)
+    monkeypatch.setattr(groups, "SMALL_BYTES", 0)  # one by one
+    assert all(by_group(X, y, labels)[label] == expected[label] for label in expected)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "text"), [("X", np.nan, "NaN at row 53, column 1"), ("X", np.inf, "inf"), ("w", -1.0, "row 53")]
+)
+def test_faults_are_named_within_their_group(place, value, text):
+    X, y, *_ = problem(1000, P)
+    w, labels = np.ones(1000), np.arange(1000) % 10
+    if place == "X":
+        X[535, 1] = value
+    else:
+        w[535] = value
+    with pytest.raises(ValueError, match=text) as caught:
+        by_group(X, y, labels, sample_weight=w)
+    assert caught.value.__notes__ == ["rows are counted within group 5"]
