@@ -47,8 +47,8 @@ cdef inline Py_ssize_t _panel_rows(Py_ssize_t n_rows) noexcept nogil:
 
 cdef inline Py_ssize_t _moments_size(Py_ssize_t p, Py_ssize_t n_targets) noexcept nogil:
     """Length of `out`."""
-    if _is_narrow(p + n_targets):
-        return _narrow_size(p + n_targets)
+    if _is_narrow(p, n_targets):
+        return _narrow_size(p, n_targets)
     return _groups(p + 1 + n_targets) * _groups(p) * LANES * LANES + 1 + 2 * n_targets
 
 
@@ -59,8 +59,8 @@ cdef inline bint _is_large(Py_ssize_t size) noexcept nogil:
 def moments_sizes(Py_ssize_t p, Py_ssize_t n_targets, Py_ssize_t n_rows):
     """Lengths of the float64 buffers of `moments_c` and `moments_f`: (work, out)."""
     cdef Py_ssize_t out = _moments_size(p, n_targets)
-    if _is_narrow(p + n_targets):
-        return _narrow_work_size(p + n_targets, n_rows), out
+    if _is_narrow(p, n_targets):
+        return _narrow_work_size(p, n_targets, n_rows), out
     cdef Py_ssize_t rows = _panel_rows(n_rows)
     cdef Py_ssize_t nq = _groups(p + 1 + n_targets), nv = _groups(p)
     return (nq + nv) * (LANES * rows + PAD) + 2 * rows + (0 if _is_large(out) else out) + 8, out
@@ -202,7 +202,7 @@ cdef inline void _moments(
     double* work,
     double* out,                # IN, OUT
 ) noexcept nogil:
-    if _is_narrow(p + n_targets):
+    if _is_narrow(p, n_targets):
         _narrow(x, ld, c_order, p, y, n_targets, w, lo, hi, k, work, out)
     else:
         _wide(x, ld, c_order, p, y, n_targets, w, lo, hi, k, work, out)
@@ -272,7 +272,7 @@ def moments_f(
 cdef void _unpack(const double* out, Py_ssize_t p, Py_ssize_t n_targets, double* M) noexcept nogil:
     cdef Py_ssize_t ld = _groups(p) * LANES, n = p + 1 + n_targets, sums = _groups(n) * LANES * ld
     cdef Py_ssize_t i, j
-    if _is_narrow(p + n_targets):
+    if _is_narrow(p, n_targets):
         _narrow_unpack(out, p, n_targets, M)
         return
     for i in range(p):

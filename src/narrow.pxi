@@ -4,8 +4,8 @@
 #
 # A panel holds its columns one after the other, `stride` numbers apart, so that a product of two
 # columns needs no broadcast and no vector is padded.  What is added up has LANES partial sums an
-# element, too many for the caches where there are more than MOST_NARROW columns; moments.pxi has the
-# kernel for those, and the levels of sums are as there.
+# element, too many for the caches where tables are wide; moments.pxi has the kernel for those, and the
+# levels of sums are as there.
 
 cdef extern from "tile.h" nogil:
     const int DOT_ROWS
@@ -49,15 +49,16 @@ cdef extern from "tile.h" nogil:
 cdef enum:
     PANELS_PER_FLUSH = 64
     LINE = 64                   # bytes of a cache line
-    MOST_NARROW = 65            # columns of X and Y: 64 and one target
+    MOST_NARROW = 256           # columns of X and Y
+    MOST_PRODUCTS = 68 * 68     # of them, as below: 64 columns and one or two targets
     PANEL_NUMBERS = 2048        # of a panel: 16 kB, L1 also holds the rows it was made of
     PANEL_LEAST = 96            # rows of a panel at least, fewer cost a tile too much before and after its loop
     PANEL_MOST = 128
     PANEL_STEP = 8              # rows of a panel are a multiple of this, whatever the level
 
 
-cdef inline bint _is_narrow(Py_ssize_t columns) noexcept nogil:
-    return columns <= MOST_NARROW
+cdef inline bint _is_narrow(Py_ssize_t p, Py_ssize_t n_targets) noexcept nogil:
+    return p + n_targets <= MOST_NARROW and (p + DOT_ROWS) * (p + n_targets + DOT_ROWS) <= MOST_PRODUCTS
 
 
 cdef inline Py_ssize_t _narrow_rows(Py_ssize_t columns, Py_ssize_t n_rows) noexcept nogil:
@@ -71,23 +72,31 @@ cdef inline Py_ssize_t _narrow_padded(Py_ssize_t columns) noexcept nogil:
     return (columns + DOT_ROWS - 1) // DOT_ROWS * DOT_ROWS
 
 
-cdef inline Py_ssize_t _narrow_size(Py_ssize_t columns) noexcept nogil:
-    """Length of `out`: M, the sums of its columns, sum w."""
-    return columns * columns + columns + 1
+cdef inline Py_ssize_t _narrow_size(Py_ssize_t p, Py_ssize_t n_targets) noexcept nogil:
+    """Length of `out`: rows of M for X, the sums of all columns, the squares of Y, sum w."""
+    return (p + 1) * (p + n_targets) + n_targets + 1
 
 
-cdef inline Py_ssize_t _narrow_work_size(Py_ssize_t columns, Py_ssize_t n_rows) noexcept nogil:
-    cdef Py_ssize_t c = _narrow_padded(columns)
-    return (c + DOT_ROWS + 1) * _narrow_rows(columns, n_rows) + c * (c + 1) * LANES + 8
+cdef inline Py_ssize_t _narrow_part_size(Py_ssize_t p, Py_ssize_t columns) noexcept nogil:
+    """Length of `part`: the strips of rows that X has a part in, the diagonal tiles of the others, the sums."""
+    cdef Py_ssize_t padded = _narrow_padded(columns), strips = _narrow_padded(p)
+    return (strips * padded + (padded - strips) * DOT_ROWS + padded) * LANES
+
+
+cdef inline Py_ssize_t _narrow_work_size(Py_ssize_t p, Py_ssize_t n_targets, Py_ssize_t n_rows) noexcept nogil:
+    cdef Py_ssize_t columns = p + n_targets
+    cdef Py_ssize_t numbers = (_narrow_padded(columns) + DOT_ROWS + 1) * _narrow_rows(columns, n_rows)
+    return numbers + _narrow_part_size(p, columns) + 8
 
 
 cdef struct lines_ahead:
     # which lines of the next panel are asked for: at each of the steps of a tile one `step` bytes on, from one
-    # tile to the next `tile` bytes further, in so many tiles
+    # tile to the next `tile` bytes further, in so many tiles, and `then` others
     const char* at
     Py_ssize_t step
     Py_ssize_t tile
     Py_ssize_t tiles
+    lines_ahead* then
 
 
 cdef void _narrow_products(
@@ -109,17 +118,17 @@ cdef void _narrow_products(
     cdef Py_ssize_t ld = _narrow_padded(columns)
     cdef Py_ssize_t r, c, width
     cdef const double* rows
-    cdef double* at
+    cdef double* at = part
     for r from 0 <= r < columns by DOT_ROWS:
-        at = part + r * ld * LANES
+        if r >= p:
+            ld = DOT_ROWS
         rows = b + r * stride
+        c = r if r < p else 0
         if w != NULL:
-            dots_diagonal_weighted(
-                w, a, rows, stride, m, at + r * LANES, ld, sums + r * LANES, ahead.at, ahead.step
-            )
+            dots_diagonal_weighted(w, a, rows, stride, m, at + c * LANES, ld, sums + r * LANES, ahead.at, ahead.step)
             rows = a
         else:
-            dots_diagonal(w, a, rows, stride, m, at + r * LANES, ld, sums + r * LANES, ahead.at, ahead.step)
+            dots_diagonal(w, a, rows, stride, m, at + c * LANES, ld, sums + r * LANES, ahead.at, ahead.step)
         _next_tile(&ahead, b)
         c = r + DOT_ROWS
         while c < columns and r < p:
@@ -129,12 +138,15 @@ cdef void _narrow_products(
             dots(rows, b + c * stride, stride, m, at + c * LANES, ld, width, ahead.at, ahead.step)
             _next_tile(&ahead, b)
             c += width
+        at += DOT_ROWS * ld * LANES
 
 
 cdef inline void _next_tile(lines_ahead* ahead, const double* nowhere) noexcept nogil:
     ahead.tiles -= 1
     ahead.at += ahead.tile
-    if ahead.tiles <= 0:
+    if ahead.tiles <= 0 and ahead.then != NULL:
+        ahead[0] = ahead.then[0]
+    elif ahead.tiles <= 0:
         ahead.at = <const char*> nowhere
         ahead.step = 0
 
@@ -170,28 +182,41 @@ cdef void _narrow(
     cdef double* a = b + padded * rows
     cdef double* wv = a + DOT_ROWS * rows
     cdef double* part = wv + rows
-    cdef double* sums = part + padded * padded * LANES
+    cdef Py_ssize_t size = _narrow_part_size(p, columns)
+    cdef double* sums = part + size - padded * LANES
     cdef double sum_w = 0.0
     cdef Py_ssize_t i, j, m, whole, panels = 0
+    # targets side by side are turned like rows of X
+    cdef bint y_rows = (
+        n_targets >= LANES and y.column == sizeof(double) and y.row > 0 and y.row % <Py_ssize_t> sizeof(double) == 0
+    )
+    # C order: tiles ask for lines evenly, as a core has some twenty of them under way at once; where rows of Y
+    # are long those have a share of the tiles
+    cdef Py_ssize_t row_bytes = p * sizeof(floating), tiles = _narrow_tiles(p, columns)
+    cdef Py_ssize_t for_y = min(tiles - 1, tiles * y.row // (row_bytes + y.row)) if y_rows else 0
+    cdef Py_ssize_t step = LANES * row_bytes // (tiles - for_y) + 1
     # F order: a tile asks for a column, and the columns that no tile is left for are asked for before
-    cdef Py_ssize_t tiles = _narrow_tiles(p, columns), asked = max(<Py_ssize_t> 0, p - tiles)
-    # C order: all tiles ask for lines, evenly, as a core has some twenty of them under way at once
-    cdef Py_ssize_t step = LANES * p * <Py_ssize_t> sizeof(floating) // tiles + 1
-    cdef lines_ahead ahead
+    cdef Py_ssize_t asked = max(<Py_ssize_t> 0, p - tiles)
+    cdef lines_ahead ahead, ahead_y
     cdef strided y_panel = y, w_panel = w
+    ahead_y.step = LANES * y.row // for_y + 1 if for_y else 0
+    ahead_y.tile = rows // LANES * ahead_y.step
+    ahead_y.tiles = for_y
+    ahead_y.then = NULL
+    ahead.then = &ahead_y if for_y else NULL
     for i in range(columns * rows, padded * rows):
         b[i] = 0.0
-    for i in range(padded * (padded + 1) * LANES):
+    for i in range(size):
         part[i] = 0.0
     for i from lo <= i < hi by rows:
         m = min(rows, hi - i)
         whole = (m + PANEL_STEP - 1) // PANEL_STEP * PANEL_STEP
         if c_order:
-            _columns_c(x + i * ld, p, m, rows, k, b)
+            _columns_c(x + i * ld, ld, p, m, rows, k, b)
             ahead.at = <const char*> (x + (i + rows) * ld)
             ahead.step = step
             ahead.tile = rows // LANES * step
-            ahead.tiles = tiles
+            ahead.tiles = tiles - for_y
         else:
             _columns_f(x + i, ld, p, m, rows, k, b, asked)
             ahead.at = <const char*> (x + asked * ld + i + rows)
@@ -199,8 +224,12 @@ cdef void _narrow(
             ahead.tile = ld * sizeof(floating)
             ahead.tiles = p - asked
         y_panel.at = y.at + i * y.row
-        for j in range(n_targets):
-            _column_of_y(y_panel, j, m, k[p + j], b + (p + j) * rows)
+        ahead_y.at = y_panel.at + rows * y.row
+        if y_rows:
+            _columns_c(<const double*> y_panel.at, y.row // sizeof(double), n_targets, m, rows, k + p, b + p * rows)
+        else:
+            for j in range(n_targets):
+                _column_of_y(y_panel, j, m, k[p + j], b + (p + j) * rows)
         for j in range(m, whole):
             # only at the end of the range: rows of zeros
             _clear_row(columns, rows, b + j)
@@ -213,34 +242,52 @@ cdef void _narrow(
         _narrow_products(wv if weighted else NULL, a, b, rows, whole, p, columns, part, sums, ahead)
         panels += 1
         if panels == PANELS_PER_FLUSH or i + rows >= hi:
-            _narrow_flush(columns, part, out)
-            out[columns * (columns + 1)] += sum_w
+            _narrow_flush(p, columns, part, out)
+            out[_narrow_size(p, n_targets) - 1] += sum_w
             sum_w = 0.0
             panels = 0
 
 
-cdef inline void _narrow_flush(
+cdef void _narrow_flush(
+    Py_ssize_t p,
     Py_ssize_t columns,
     double* part,               # IN, OUT
     double* out,                # IN, OUT
 ) noexcept nogil:
-    """Sum up the lanes of part into out, M and then the sums, and clear part."""
-    cdef Py_ssize_t padded = _narrow_padded(columns), i, j
-    cdef double* sums = part + padded * padded * LANES
-    for i in range(columns):
+    """Sum up the lanes of part into out, and clear part."""
+    cdef Py_ssize_t padded = _narrow_padded(columns), strips = _narrow_padded(p), i, j
+    cdef Py_ssize_t size = _narrow_part_size(p, columns)
+    cdef double* squares = part + strips * padded * LANES
+    cdef double* sums = part + size - padded * LANES
+    cdef double* at
+    for i in range(p):
         for j in range(i, columns):
-            out[i * columns + j] += vec_sum(vec_load_f64(part + (i * padded + j) * LANES))
-        out[columns * columns + i] += vec_sum(vec_load_f64(sums + i * LANES))
-    for i in range(padded * (padded + 1) * LANES):
+            out[j] += vec_sum(vec_load_f64(part + (i * padded + j) * LANES))
+        out += columns
+    for j in range(columns):
+        out[j] += vec_sum(vec_load_f64(sums + j * LANES))
+    out += columns
+    for j in range(p, columns):
+        i = (j - strips) * DOT_ROWS + j % DOT_ROWS          # in the strips of Y alone
+        at = part + j * (padded + 1) * LANES if j < strips else squares + i * LANES
+        out[j - p] += vec_sum(vec_load_f64(at))
+    for i in range(size):
         part[i] = 0.0
 
 
 cdef void _narrow_unpack(const double* out, Py_ssize_t p, Py_ssize_t n_targets, double* M) noexcept nogil:
-    cdef Py_ssize_t columns = p + n_targets, n = columns + 1, i, j, at, to
-    for i in range(columns):
-        at = i + (i >= p)
+    cdef Py_ssize_t columns = p + n_targets, n = columns + 1, i, j, to
+    for i in range(p):
         for j in range(i, columns):
             to = j + (j >= p)
-            M[at * n + to] = M[to * n + at] = out[i * columns + j] if i < p or i == j else 0.0
-        M[at * n + p] = M[p * n + at] = out[columns * columns + i]
-    M[p * n + p] = out[columns * (columns + 1)]
+            M[i * n + to] = M[to * n + i] = out[j]
+        out += columns
+    for j in range(columns):
+        to = j + (j >= p)
+        M[p * n + to] = M[to * n + p] = out[j]
+    out += columns
+    for i in range(p + 1, n):
+        for j in range(p + 1, n):
+            M[i * n + j] = 0.0
+        M[i * n + i] = out[i - p - 1]
+    M[p * n + p] = out[n_targets]

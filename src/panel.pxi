@@ -193,13 +193,14 @@ cdef inline void _weigh(
 
 cdef void _columns_c(
     const floating* x,
+    Py_ssize_t ld,
     Py_ssize_t p,
     Py_ssize_t m,
     Py_ssize_t stride,
     const double* k,
     double* a,                  # OUT
 ) noexcept nogil:
-    """Columns of X - k, C order: m rows of p numbers from x on.
+    """Columns of X - k, C order: m rows of p numbers, ld numbers apart, from x on.
 
     LANES rows of LANES columns are transposed in registers.  The last columns are some of those before
     them once more, where p is no multiple of LANES.
@@ -210,15 +211,15 @@ cdef void _columns_c(
         j = min(j, p - LANES)
         kv = vec_load_f64(k + j)
         for t from 0 <= t < whole by LANES:
-            vec_turn(x + t * p + j, p, kv, a + j * stride + t, stride)
+            vec_turn(x + t * ld + j, ld, kv, a + j * stride + t, stride)
         j += LANES
     for j in range(j, p):
         kv = vec_set(k[j])
         for t from 0 <= t < whole by LANES:
-            vec_store(a + j * stride + t, vec_gather(x + t * p + j, p) - kv)
+            vec_store(a + j * stride + t, vec_gather(x + t * ld + j, ld) - kv)
     for t in range(whole, m):
         for j in range(p):
-            a[j * stride + t] = <double> x[t * p + j] - k[j]
+            a[j * stride + t] = <double> x[t * ld + j] - k[j]
 
 
 cdef void _columns_f(
