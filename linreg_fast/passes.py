@@ -23,9 +23,9 @@ import numpy as np
 from linreg_fast import cpu
 
 # Two cores of a Zen 3 server; the rates are those that benchmarks/plans.py fits to measured times.
-READ_RATE = 8.4e9  # bytes a second and thread
-PACK_RATE = 9.9e9  # bytes a second and thread laid out for the tiles, in cache
-PRODUCT_RATE = 28e9  # float64 operations a second and thread, of the tiles
+READ_RATE = 7.6e9  # bytes a second and thread
+PACK_RATE = 23e9  # bytes a second and thread laid out for the tiles, in cache
+PRODUCT_RATE = 32e9  # float64 operations a second and thread, of the tiles
 DISPATCH_SECONDS = 30e-6  # one submit to the pool and the wait for it
 STREAM_RATE = 16e9  # bytes a second and thread of rows multiplied by vectors as they come, and for each product
 STREAM_SECONDS = 1e-9  # a row beside that

@@ -3,8 +3,8 @@
 
 Pure functions of shape, dtype, memory order and number of threads. benchmarks/plans.py measured every
 candidate over a grid on two cores of a Zen 3 server (AVX2) and fitted the constants below, and READ_RATE,
-PACK_RATE and PRODUCT_RATE of passes.py, to it: 94 % of 118 measured times are within a factor of 2 of the
-expected ones, and no choice took longer than 1.15 times the best candidate.
+PACK_RATE and PRODUCT_RATE of passes.py, to it: 98 % of 118 measured times are within a factor of 2 of the
+expected ones, and every choice was the best candidate.
 """
 
 from __future__ import annotations
@@ -20,19 +20,20 @@ from linreg_fast.descent import EXACT_L, POWER_STEPS
 
 SMALL_COLUMNS: int = levels.kernels.small_columns
 SOLVERS = ("auto", "cholesky", "qr", "svd", "gd")
-LEAN_SECONDS = 29e-6  # Python and checks around a fit of few columns, which needs no LAPACK
-LEAN_RATE = 1.7e9  # float64 operations a second of its p^3 work
-CALL_SECONDS = 2.7e-3  # Python, checks and LAPACK calls of any other fit
-LAPACK_RATE = 3.5e9  # float64 operations a second of potrf and gemm, all BLAS threads
-QR_RATE = 9.7e9  # the same of geqrf on row blocks
-QR_ROWS_RATE = 0.37e9  # bytes a second of rows centred and scaled for it
-SVD_RATE = 6.7e9  # float64 operations a second of gesdd
-EIGEN_RATE = 6.7e9  # the same of p^3 for the largest eigenvalue, which gives the learning rate
-CONVERT_RATE = 1.9e9  # bytes a second and thread of rows converted piece by piece
-READ_SCALING = 0.47  # each further thread adds this much of the first one's reading, up to four
-DESCENT_RATE = 4.0e9  # float64 operations a second of the descent loop on p x p numbers in cache
-DESCENT_STEP_SECONDS = 59e-9  # of each of its steps beside them
-STEP_SECONDS = 70e-6  # Python and dispatch of one descent step on the data
+LEAN_SECONDS = 21e-6  # Python and checks around a fit of few columns, which needs no LAPACK
+LEAN_RATE = 1.5e9  # float64 operations a second of its p^3 work
+CALL_SECONDS = 2.2e-3  # Python, checks and LAPACK calls of any other fit
+LAPACK_RATE = 6.5e9  # float64 operations a second of potrf and gemm, all BLAS threads
+QR_RATE = 13e9  # the same of geqrf on row blocks
+QR_ROWS_RATE = 0.45e9  # bytes a second of rows centred and scaled for it
+SVD_RATE = 8.5e9  # float64 operations a second of gesdd
+EIGEN_RATE = 8.0e9  # the same of p^3 for the largest eigenvalue, which gives the learning rate
+CONVERT_RATE = 2.4e9  # bytes a second and thread of rows converted piece by piece
+WAKE_SECONDS = 0.3e-3  # of the helpers of a pass after a pause, on a virtual machine; in a loop there is none
+READ_SCALING = 0.68  # each further thread adds this much of the first one's reading, up to four
+DESCENT_RATE = 2.8e9  # float64 operations a second of the descent loop on p x p numbers in cache
+DESCENT_STEP_SECONDS = 58e-9  # of each of its steps beside them
+STEP_SECONDS = 45e-6  # Python and dispatch of one descent step on the data
 DESCENT_STEPS = 1000  # assumed number of steps: nobody knows it before
 MEMORY_LIMIT = 4 << 30  # bytes of p x p numbers that no solver is chosen beyond
 TALL_REASON = "more rows than columns: one pass for the moments; qr or svd follow if the conditioning asks for it"
@@ -139,7 +140,7 @@ def plan_shape(
     def work(flops: float) -> float:
         return n * passes.work_seconds(row_bytes, flops) / active
 
-    moments = max(read(1), work(p * (p + 1 + 2 * k)))
+    moments = max(read(1), work(p * (p + 1 + 2 * k))) + (WAKE_SECONDS if active > 1 else 0.0)
     lean = k == 1 and p <= SMALL_COLUMNS
     square = 8.0 * p * p
     solve = p**3 / 3 + 2.0 * p * p * k
