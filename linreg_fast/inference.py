@@ -44,9 +44,9 @@ def unscaled(M: Sums, C: Centred, factor: Factor | None, n_features: int, fit_in
     m = M.k[C.live] + C.mu[C.live] / M.d[C.live]
     out = np.full(n_features + 1, np.nan)
     with np.errstate(over="ignore"):
-        out[C.live] = np.ldexp(np.linalg.norm(half, axis=1), C.e)
+        out[C.live] = np.ldexp(np.sqrt(np.einsum("ij,ij->i", half, half)), C.e)
     if fit_intercept:
-        out[-1] = np.hypot(np.sqrt(1 / M.N), np.linalg.norm(np.ldexp(m, C.e) @ half))
+        out[-1] = np.hypot(np.sqrt(1 / M.N), np.linalg.norm(np.einsum("i,ij->j", np.ldexp(m, C.e), half)))
     return out
 
 
