@@ -193,7 +193,9 @@ def dd_cross_products(
 
 def in_range(M: Matrix, data: inputs.Table, shift: Vector) -> bool:
     """Whether every sum is finite and no square vanished that should not have."""
-    if not np.isfinite(M).all():
+    with np.errstate(over="ignore", invalid="ignore"):
+        whole = M.sum()  # may overflow where no element did
+    if not (np.isfinite(whole) or np.isfinite(M).all()):
         return False
     p = data.n_features
     squares = _without(np.diagonal(M), p)
