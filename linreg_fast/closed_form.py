@@ -475,7 +475,6 @@ def expected_digits(
 
 def intercepts(coef: Matrix, k: Vector, mu: Vector, ky: Vector, mu_y: Vector) -> Vector:
     """b0 = (ky + mu_y) - sum_j (k_j + mu_j) b_j, rounded once."""
-    terms = [ky[:, None], mu_y[:, None]]
-    for a in (k, mu):
-        terms += [-part for part in two_product(np.broadcast_to(a, coef.shape), coef)]
-    return np.array([math.fsum(row) for row in np.hstack(terms).tolist()])
+    product, error = two_product(np.stack([k, mu])[:, None], -coef)
+    terms = np.concatenate([ky[:, None], mu_y[:, None], *product, *error], axis=1)
+    return np.array([math.fsum(row) for row in terms.tolist()])
