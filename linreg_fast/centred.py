@@ -41,19 +41,21 @@ class Centred:
 def centre(M: Sums, fit_intercept: bool, l2: float) -> Centred:
     """The centred, equilibrated problem of some moments, by algebra alone."""
     mu = M.mean if fit_intercept else np.zeros_like(M.s)
-    S = M.G - np.outer(M.s, mu) if fit_intercept else M.G.copy()
     c = M.q - np.outer(mu, M.t) if fit_intercept else M.q
     S_yy = np.maximum(M.u - M.t * (M.t / M.N), 0.0) if fit_intercept else M.u
-    spread = np.maximum(np.diagonal(S), 0.0)
+    squares = np.diagonal(M.G)
+    spread = np.maximum(squares - M.s * mu, 0.0)
     # |W| <= 4 eps |k| in every row makes the sum of squares at most that; the reverse holds but for
     # columns that vary in few rows only, and those the exact rank decision further down must see.
     with np.errstate(over="ignore"):
         floor = M.N * (CONSTANT * np.abs(M.k) * M.d) ** 2 if fit_intercept else np.zeros_like(spread)
-    live = np.flatnonzero((np.diagonal(M.G) > 0) & ((spread > floor) | (M.N < 2)) & (spread > 0))
+    live = np.flatnonzero((squares > 0) & ((spread > floor) | (M.N < 2)) & (spread > 0))
     rho = 0.0
     if fit_intercept and live.size:
         rho = float(np.max(M.N * mu[live] ** 2 / spread[live]))
-    A = S[np.ix_(live, live)]
+    # one fresh array and no other of its size: a page that is touched first takes longer than the arithmetic
+    A = np.outer(M.s[live], mu[live])
+    np.subtract(M.G if len(live) == len(squares) else M.G[np.ix_(live, live)], A, out=A)
     d_exponent = np.frexp(M.d[live])[1] - 1
     size = np.log2(np.diagonal(A))
     if l2:
@@ -61,7 +63,8 @@ def centre(M: Sums, fit_intercept: bool, l2: float) -> Centred:
     # e d must be a float64 itself, which bounds it for subnormal columns
     e = np.minimum(-np.round(0.5 * size).astype(np.int64), 1023 - d_exponent)
     scale = np.ldexp(1.0, e)
-    A = A * scale * scale[:, None]
+    A *= scale
+    A *= scale[:, None]
     exponents = e + d_exponent
     if l2:
         A[np.diag_indices_from(A)] += np.ldexp(l2, 2 * exponents)
@@ -84,8 +87,8 @@ def in_user_units(data: inputs.Table, C: Centred, beta: Matrix) -> Matrix:
 
 def check_range(data: inputs.Table, coef: Matrix) -> None:
     """An error that names the first coefficient that float64 cannot hold."""
-    bad = np.argwhere(~np.isfinite(coef))
-    if bad.size:
-        j = int(bad[0, 1])
+    finite = np.isfinite(coef)
+    if not finite.all():
+        j = int(np.argwhere(~finite)[0, 1])
         name = f" ({data.names[j]!r})" if data.names else ""
         raise ValueError(f"the coefficient of column {j}{name} of X leaves the range of float64; scale the column")

@@ -237,8 +237,10 @@ def collinear_columns(
 
 def constant_columns(data: inputs.Table, live: NDArray[np.intp], on_collinear: str) -> tuple[int, ...]:
     """The columns that do not vary, which depend on the intercept or, without one, are 0."""
+    if len(live) == data.n_features:
+        return ()
     columns = np.setdiff1d(np.arange(data.n_features), live)
-    if on_collinear == "raise" and len(columns):
+    if on_collinear == "raise":
         raise np.linalg.LinAlgError(
             f"the columns {_named(data, columns)} of X are constant: leave them out, or the intercept"
         )
@@ -273,27 +275,30 @@ def cholesky(C: Centred) -> tuple[Matrix | None, Matrix, float]:
     """beta of A beta = c, R of A = R'R, the reciprocal condition number of A; None if A is not positive definite."""
     from scipy.linalg import lapack
 
-    A_F = np.asfortranarray(C.A)
-    R, info = lapack.dpotrf(A_F)
+    R, info = lapack.dpotrf(C.A.T)  # symmetric, and in LAPACK's order as it is
     if info != 0:
         return None, R, 0.0
-    norm = np.abs(C.A).sum(axis=0).max()
+    norm = lapack.dlange("1", C.A.T)
     rcond, info = lapack.dpocon(R, norm)
     beta, info = lapack.dpotrs(R, C.c)
     if info != 0:
         raise np.linalg.LinAlgError(f"LAPACK's dpotrs returned with status {info}")
-    check_solution(C, beta, "Cholesky", 100)
+    check_solution(C, beta, "Cholesky", 100, norm)
     return beta, R, float(rcond)
 
 
-def check_solution(C: Centred, beta: Matrix, name: str, margin: float) -> None:
+def check_solution(C: Centred, beta: Matrix, name: str, margin: float, norm: float | None = None) -> None:
     """Whether beta solves the normal equations but for rounding, `margin` p eps: a broken library is noticed.
 
     The moments were summed by kernels of this package, the factor comes from LAPACK. The residual of a
-    backward stable solution is small whatever the condition number.
+    backward stable solution is small whatever the condition number.  `norm` is that of A, where it is known.
     """
-    norm = np.abs(C.A).sum(axis=0).max()
-    residual = np.abs(C.A @ beta - C.c).max()
+    from scipy.linalg import blas
+
+    if norm is None:
+        norm = np.abs(C.A).sum(axis=0).max()
+    # not NumPy's product: it may come with a BLAS of its own, whose threads those of SciPy's would hold up
+    residual = np.abs(blas.dgemm(1.0, C.A.T, beta) - C.c).max()
     size = norm * np.abs(beta).max(initial=0.0) + math.sqrt(C.S_yy.max())  # |c| <= |columns| |y|
     bound = margin * len(C.A) * EPS * (1 + C.rho) * size
     if not residual <= bound:
@@ -470,7 +475,6 @@ def expected_digits(
 
 def intercepts(coef: Matrix, k: Vector, mu: Vector, ky: Vector, mu_y: Vector) -> Vector:
     """b0 = (ky + mu_y) - sum_j (k_j + mu_j) b_j, rounded once."""
-    terms = [ky[:, None], mu_y[:, None]]
-    for a in (k, mu):
-        terms += [-part for part in two_product(np.broadcast_to(a, coef.shape), coef)]
-    return np.array([math.fsum(row) for row in np.hstack(terms).tolist()])
+    product, error = two_product(np.stack([k, mu])[:, None], -coef)
+    terms = np.concatenate([ky[:, None], mu_y[:, None], *product, *error], axis=1)
+    return np.array([math.fsum(row) for row in terms.tolist()])

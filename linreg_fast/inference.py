@@ -28,7 +28,8 @@ WIDEST = 400  # columns up to which that is feasible at all
 def unscaled(M: Sums, C: Centred, factor: Factor | None, n_features: int, fit_intercept: bool) -> Vector | None:
     """Standard errors over the residual standard deviation, (n_features + 1,), the intercept last.
 
-    NaN for columns that are not in `C`, and without an intercept; None below full rank.
+    NaN for columns that are not in `C`, and without an intercept; None below full rank.  The last use of a
+    factor: R^-1 takes the place of R, which the factor no longer has.
     """
     from scipy.linalg import lapack
 
@@ -36,7 +37,7 @@ def unscaled(M: Sums, C: Centred, factor: Factor | None, n_features: int, fit_in
     if factor is None:
         half = np.zeros((0, 0))
     elif factor.R is not None:
-        half = lapack.dtrtri(factor.R)[0]
+        half, factor.R = lapack.dtrtri(factor.R, overwrite_c=True)[0], None
     elif factor.Vt is not None and factor.sigma is not None and len(factor.Vt) == p:
         half = factor.Vt.T / factor.sigma
     else:
@@ -44,9 +45,9 @@ def unscaled(M: Sums, C: Centred, factor: Factor | None, n_features: int, fit_in
     m = M.k[C.live] + C.mu[C.live] / M.d[C.live]
     out = np.full(n_features + 1, np.nan)
     with np.errstate(over="ignore"):
-        out[C.live] = np.ldexp(np.linalg.norm(half, axis=1), C.e)
+        out[C.live] = np.ldexp(np.sqrt(np.einsum("ij,ij->i", half, half)), C.e)
     if fit_intercept:
-        out[-1] = np.hypot(np.sqrt(1 / M.N), np.linalg.norm(np.ldexp(m, C.e) @ half))
+        out[-1] = np.hypot(np.sqrt(1 / M.N), np.linalg.norm(np.einsum("i,ij->j", np.ldexp(m, C.e), half)))
     return out
 
 

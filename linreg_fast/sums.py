@@ -78,8 +78,8 @@ def of_table(
     if not M[p, p] > 0:
         raise ValueError("sample_weight has no positive weight: no row is left to fit")
     if fit_intercept:
-        N, s = M[p, p], np.delete(M[p], p)
-        squares = np.delete(np.diagonal(M), p)
+        N, s = M[p, p], _without(M[p], p)
+        squares = _without(np.diagonal(M), p)
         centre = s * (s / N)  # s * s may leave the range of float64 where the weights are large or small
         far = centre > SHIFT_LIMIT * (squares - centre)
         if far.any():
@@ -193,16 +193,22 @@ def dd_cross_products(
 
 def in_range(M: Matrix, data: inputs.Table, shift: Vector) -> bool:
     """Whether every sum is finite and no square vanished that should not have."""
-    if not np.isfinite(M).all():
+    with np.errstate(over="ignore", invalid="ignore"):
+        whole = M.sum()  # may overflow where no element did
+    if not (np.isfinite(whole) or np.isfinite(M).all()):
         return False
     p = data.n_features
-    squares = np.delete(np.diagonal(M), p)
+    squares = _without(np.diagonal(M), p)
     if not (((squares >= RANGE[0]) & (squares <= RANGE[1])) | (squares == 0.0)).all():
         return False
     # A square of 0 is a constant column, as any x != k differs from it by a part in 2^53 at least,
     # unless k is so small that squares of that vanish too.
     doubtful = np.flatnonzero((squares == 0.0) & (np.abs(shift) < 2.0**-450))
     return not any(_varies(data, int(j), float(shift[j])) for j in doubtful)
+
+
+def _without(a: Vector, i: int) -> Vector:
+    return np.concatenate([a[:i], a[i + 1 :]])
 
 
 def _varies(data: inputs.Table, j: int, value: float) -> bool:
