@@ -264,7 +264,7 @@ def count_blocks(n_rows: int, seconds_per_row: float, size: int) -> int:
     A power of two, so that as many threads get equal shares. A block is long enough to be worth a
     turn of a thread, and to be worth the merging of its result.
     """
-    merge = 5 * 8 * size / READ_RATE  # zeros written, to memory that may be fresh; read, added to and written
+    merge = 3 * 8 * size / READ_RATE
     most = n_rows * seconds_per_row / max(BLOCK_SECONDS, merge / MERGE_SHARE)
     return 1 << (max(1, min(MAX_BLOCKS, int(most))).bit_length() - 1)
 
