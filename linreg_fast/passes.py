@@ -203,44 +203,57 @@ def submit(function: Callable[..., Any], *args: Any) -> Any:
     from concurrent.futures import Future
 
     future: Future[Any] = Future()
-
-    def call() -> None:
-        if future.set_running_or_notify_cancel():
-            try:
-                future.set_result(function(*args))
-            except BaseException as error:
-                future.set_exception(error)
-
+    call = functools.partial(_settle, future, functools.partial(function, *args))
     if _help(call, sys.maxsize, set()) is None:
         call()
     return future
 
 
+def _settle(future: Any, call: Callable[[], Any]) -> None:
+    """Make a call for a future that was not cancelled."""
+    if future.set_running_or_notify_cancel():
+        try:
+            future.set_result(call())
+        except BaseException as error:
+            future.set_exception(error)
+
+
 def in_order(calls: Iterable[Callable[[], Any]], n_threads: int) -> Generator[Any, None, None]:
     """What each of many calls returns, in their order; n_threads of the pool are at work ahead of whoever asks.
 
-    Closed early, it waits for the calls that run and drops the others.
+    The same threads all along, as each has memory of its own that it fills again. Closed early, it waits for
+    the calls that run and drops the others.
     """
-    gate = threading.Semaphore(n_threads)  # one call more is handed out, so that no thread waits for who asks
-    pending: deque[Any] = deque()
-    closed = False
+    from concurrent.futures import Future
+    from queue import SimpleQueue
 
-    def run(call: Callable[[], Any]) -> Any:
-        with gate:
-            return None if closed else call()
+    waiting: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+    pending: deque[Future[Any]] = deque()
 
+    def work() -> None:
+        while (call := waiting.get()) is not None:
+            call()
+
+    ends = [end for _ in range(n_threads) if (end := _help(work, sys.maxsize, set())) is not None]
     try:
         for call in calls:
-            pending.append(submit(run, call))
+            future: Future[Any] = Future()
+            pending.append(future)
+            waiting.put(functools.partial(_settle, future, call))
+            if not ends:  # no thread can be started, as while the interpreter ends
+                waiting.put(None)
+                work()
             if len(pending) > n_threads:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
     finally:
-        closed = True
         for future in pending:
-            if not future.cancel():
-                future.exception()
+            future.cancel()
+        for _ in ends:
+            waiting.put(None)
+        for end in ends:
+            end.acquire()
 
 
 def row_seconds(row_bytes: float, row_flops: float) -> float:
