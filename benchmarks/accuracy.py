@@ -201,8 +201,8 @@ Made by `python benchmarks/accuracy.py` with {versions}.
 
 {errors}
 
-Without residuals (Wampler1, Wampler2) standard errors are those of rounding. `fast` and `auto` take them from the
-factor of the fit; `extended` from cross products summed up in double-double.
+Without residuals (Wampler1, Wampler2) standard errors are those of rounding. `fast` takes them from the factor of the
+fit; `extended`, and `auto` where it refines up to 16 columns, from cross products summed up in double-double.
 
 ## Polynomials
 
