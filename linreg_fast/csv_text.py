@@ -83,6 +83,7 @@ def read(path: Path, text: memoryview, names: list[str] | None, **convert: Any) 
 
 
 def is_blank(text: memoryview) -> bool:
+    """Whether there is nothing but white space, looking at the start first."""
     return not bytes(text[:1024]).strip() and not bytes(text).strip()
 
 
@@ -101,6 +102,7 @@ def kinds(path: Path, exact: bool) -> dict[str, Any]:
 
 
 def by_name(path: Path, schema: Any) -> dict[str, Any]:
+    """Types of the columns by name, none of which may stand twice."""
     counts = Counter(schema.names)
     twice = [name for name in counts if counts[name] > 1]
     if twice:

@@ -187,7 +187,7 @@ def _help(call: Callable[[], object], most: int, taken: set[int]) -> threading.L
         # processor that sleeps, if that is a virtual one or all were busy of late.
         with suppress(OSError):
             mine = os.sched_getaffinity(helper.number)
-            if not mine <= taken:
+            if taken and not mine <= taken:
                 os.sched_setaffinity(helper.number, mine - taken)
                 helper.moved = mine
     taken.add(helper.processor)
