@@ -7,11 +7,8 @@ cdef enum:
 
 
 cdef inline double _residual(
-    const double* y,
-    Py_ssize_t y_step,
-    const double* w,
-    Py_ssize_t w_step,
-    bint weighted,
+    strided y,
+    strided w,                  # w.at NULL: none
     Py_ssize_t m,
     double* wv,                 # OUT: w_i, 0 up to a multiple of LANES
     double* r,                  # IN: predictions, OUT: w_i r_i, likewise
@@ -21,16 +18,20 @@ cdef inline double _residual(
     cdef Py_ssize_t t
     cdef vec c = vec_zero(), d = vec_zero(), e = vec_zero(), wr
     cdef double s, least = 0.0
-    if weighted:
+    # whole numbers apart: indexed by bytes the loops are 5 to 8 % slower
+    cdef const double* y0 = <const double*> y.at
+    cdef const double* w0 = <const double*> w.at
+    cdef Py_ssize_t y_step = y.row // <Py_ssize_t> sizeof(double), w_step = w.row // <Py_ssize_t> sizeof(double)
+    if w.at != NULL:
         for t in range(m):
-            wv[t] = w[t * w_step]
+            wv[t] = w0[t * w_step]
             least = min(least, wv[t])
-            s = r[t] - y[t * y_step]
+            s = r[t] - y0[t * y_step]
             r[t] = s if wv[t] != 0.0 else 0.0
     else:
         for t in range(m):
             wv[t] = 1.0
-            r[t] -= y[t * y_step]
+            r[t] -= y0[t * y_step]
     for t in range(m, _groups(m) * LANES):
         wv[t] = r[t] = 0.0
     for t from 0 <= t < m by LANES:
@@ -49,11 +50,8 @@ cdef void _cost(
     Py_ssize_t ld,
     bint c_order,
     Py_ssize_t p,
-    const double* y,
-    Py_ssize_t y_step,
-    const double* w,
-    Py_ssize_t w_step,
-    bint weighted,
+    strided y,
+    strided w,                  # w.at NULL: none
     Py_ssize_t lo,
     Py_ssize_t hi,
     const double* b,
@@ -71,7 +69,7 @@ cdef void _cost(
     for i from lo <= i < hi by rows:
         m = min(rows, hi - i)
         _predict_rows(x, ld, c_order, p, i, m, b, b0, AHEAD, r)
-        part += _residual(y + i * y_step, y_step, w + i * w_step, w_step, weighted, m, wv, r, sums)
+        part += _residual(_from_row(y, i), _from_row(w, i), m, wv, r, sums)
         chunks += 1
         if chunks == CHUNKS_PER_FLUSH or i + rows >= hi:
             out[0] += part
@@ -100,8 +98,8 @@ def cost_c(
     cdef const double* b = &coef[0] if X.shape[1] else NULL
     with nogil:
         _cost(
-            x, X.shape[1], X.shape[1] > 1, X.shape[1], &y[0], y.strides[0] // 8, &w[0] if w is not None else NULL,
-            w.strides[0] // 8 if w is not None else 0, w is not None, lo, hi, b, intercept, &work[0], &out[0],
+            x, X.shape[1], X.shape[1] > 1, X.shape[1], _of_column(y), _of_column(w),
+            lo, hi, b, intercept, &work[0], &out[0],
         )
 
 
@@ -121,6 +119,6 @@ def cost_f(
     cdef const double* b = &coef[0] if X.shape[1] else NULL
     with nogil:
         _cost(
-            x, X.shape[0], False, X.shape[1], &y[0], y.strides[0] // 8, &w[0] if w is not None else NULL,
-            w.strides[0] // 8 if w is not None else 0, w is not None, lo, hi, b, intercept, &work[0], &out[0],
+            x, X.shape[0], False, X.shape[1], _of_column(y), _of_column(w),
+            lo, hi, b, intercept, &work[0], &out[0],
         )

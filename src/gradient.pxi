@@ -135,11 +135,8 @@ cdef void _gradient(
     Py_ssize_t ld,
     bint c_order,
     Py_ssize_t p,
-    const double* y,
-    Py_ssize_t y_step,
-    const double* w,
-    Py_ssize_t w_step,
-    bint weighted,
+    strided y,
+    strided w,                  # w.at NULL: none
     Py_ssize_t lo,
     Py_ssize_t hi,
     const double* b,
@@ -154,7 +151,7 @@ cdef void _gradient(
     cdef double* g = wv + CHUNK_ROWS_MAX
     cdef double[2] sums
     cdef double part = 0.0
-    cdef bint predicted = False
+    cdef bint predicted = False, weighted = w.at != NULL
     sums[0] = sums[1] = 0.0
     for j in range(p):
         g[j] = 0.0
@@ -162,7 +159,7 @@ cdef void _gradient(
         m = min(rows, hi - i)
         if not predicted:
             _predict_rows(x, ld, c_order, p, i, m, b, b0, 0, r)
-        part += _residual(y + i * y_step, y_step, w + i * w_step, w_step, weighted, m, wv, r, sums)
+        part += _residual(_from_row(y, i), _from_row(w, i), m, wv, r, sums)
         predicted = c_order and rows == ROWS_AT_ONCE and i + 2 * rows <= hi
         t = 0
         if predicted:
@@ -215,8 +212,8 @@ def gradient_c(
     cdef const double* b = &coef[0] if X.shape[1] else NULL
     with nogil:
         _gradient(
-            x, X.shape[1], X.shape[1] > 1, X.shape[1], &y[0], y.strides[0] // 8, &w[0] if w is not None else NULL,
-            w.strides[0] // 8 if w is not None else 0, w is not None, lo, hi, b, intercept, &work[0], &out[0],
+            x, X.shape[1], X.shape[1] > 1, X.shape[1], _of_column(y), _of_column(w),
+            lo, hi, b, intercept, &work[0], &out[0],
         )
 
 
@@ -236,6 +233,6 @@ def gradient_f(
     cdef const double* b = &coef[0] if X.shape[1] else NULL
     with nogil:
         _gradient(
-            x, X.shape[0], False, X.shape[1], &y[0], y.strides[0] // 8, &w[0] if w is not None else NULL,
-            w.strides[0] // 8 if w is not None else 0, w is not None, lo, hi, b, intercept, &work[0], &out[0],
+            x, X.shape[0], False, X.shape[1], _of_column(y), _of_column(w),
+            lo, hi, b, intercept, &work[0], &out[0],
         )

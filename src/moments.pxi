@@ -216,8 +216,8 @@ cdef inline strided _of_targets(const double[:, :] Y) noexcept nogil:
     return y
 
 
-cdef inline strided _of_weights(const double[:] w) noexcept nogil:
-    """w.at is NULL for None."""
+cdef inline strided _of_column(const double[:] w) noexcept nogil:
+    """`at` is NULL for None."""
     cdef strided v
     v.at = NULL
     v.row = v.column = 0
@@ -245,7 +245,7 @@ def moments_c(
     cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
     with nogil:
         _moments(
-            x, X.shape[1], True, X.shape[1], _of_targets(Y), Y.shape[1], _of_weights(w),
+            x, X.shape[1], True, X.shape[1], _of_targets(Y), Y.shape[1], _of_column(w),
             lo, hi, &shift[0], &work[0], &out[0]
         )
 
@@ -264,7 +264,7 @@ def moments_f(
     cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
     with nogil:
         _moments(
-            x, X.shape[0], False, X.shape[1], _of_targets(Y), Y.shape[1], _of_weights(w),
+            x, X.shape[0], False, X.shape[1], _of_targets(Y), Y.shape[1], _of_column(w),
             lo, hi, &shift[0], &work[0], &out[0]
         )
 

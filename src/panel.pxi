@@ -62,6 +62,13 @@ cdef inline double _number(strided y, Py_ssize_t i, Py_ssize_t j) noexcept nogil
     return (<const double*> (y.at + i * y.row + j * y.column))[0]
 
 
+cdef inline strided _from_row(strided y, Py_ssize_t i) noexcept nogil:
+    """The same from row i on; none stays none."""
+    if y.at != NULL:
+        y.at += i * y.row
+    return y
+
+
 cdef inline void _pack_target(
     strided y,
     Py_ssize_t j,

@@ -105,7 +105,7 @@ def shift_c(
     with nogil:
         _shift(
             x, X.shape[1], True, X.shape[1], X.shape[0],
-            _of_targets(Y), Y.shape[1], _of_weights(w), n_rows, &shift[0],
+            _of_targets(Y), Y.shape[1], _of_column(w), n_rows, &shift[0],
         )
 
 
@@ -121,5 +121,5 @@ def shift_f(
     with nogil:
         _shift(
             x, X.shape[0], False, X.shape[1], X.shape[0],
-            _of_targets(Y), Y.shape[1], _of_weights(w), n_rows, &shift[0],
+            _of_targets(Y), Y.shape[1], _of_column(w), n_rows, &shift[0],
         )
