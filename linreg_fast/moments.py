@@ -177,14 +177,15 @@ class Moments:
         shift = sums.leading_mean(data) if self._shift is None else self._shift
         batch = self._of_batch(data, n_rows, shift, passes.threads(n_threads))
         # sums that the mean of the batch swamps in the whole are taken again from where the batch is
-        p = self.n_features
+        p, M = self.n_features, batch._M[..., 0]
         with np.errstate(over="ignore", invalid="ignore"):
-            together = self._M[..., 0] + batch._M[..., 0]
-            mean = together[p] / together[p, p]
-            far = together[p, p] * mean * mean > sums.SHIFT_LIMIT * (np.diagonal(together) - together[p] * mean)
+            total = self._M[p, :, 0] + M[p]
+            centre = total * (total / total[p])
+            squares = self._M[..., 0].diagonal() + M.diagonal()
+            far = centre > sums.SHIFT_LIMIT * (squares - centre)
         far[p] = False
         if far.any():
-            near = shift + np.delete(np.where(far, batch._M[p, :, 0] / batch._M[p, p, 0], 0.0), p)
+            near = shift + np.delete(np.where(far, M[p] / M[p, p], 0.0), p)
             if np.isfinite(near).all() and (near != shift).any():
                 batch = self._of_batch(data, n_rows, near, passes.threads(n_threads))
                 shift = near if self._shift is None else shift
