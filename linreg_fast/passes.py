@@ -14,8 +14,8 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -230,11 +230,13 @@ def in_order(calls: Iterable[Callable[[], Any]], n_threads: int) -> Generator[An
     waiting: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
     pending: deque[Future[Any]] = deque()
 
-    def work() -> None:
-        while (call := waiting.get()) is not None:
-            call()
+    def work(share: set[int] | None = None) -> None:
+        with _kept_to(share):
+            while (call := waiting.get()) is not None:
+                call()
 
-    ends = [end for _ in range(n_threads) if (end := _help(work, sys.maxsize, set())) is not None]
+    shares = _shares(n_threads)
+    ends = [end for share in shares if (end := _help(functools.partial(work, share), sys.maxsize, set())) is not None]
     try:
         for call in calls:
             future: Future[Any] = Future()
@@ -254,6 +256,32 @@ def in_order(calls: Iterable[Callable[[], Any]], n_threads: int) -> Generator[An
             waiting.put(None)
         for end in ends:
             end.acquire()
+
+
+def _shares(n_threads: int) -> list[set[int] | None]:
+    """Processors for each of some threads, none of them shared; None where there are too few."""
+    processors = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    return [set(processors[i::n_threads]) if len(processors) >= n_threads else None for i in range(n_threads)]
+
+
+@contextmanager
+def _kept_to(processors: set[int] | None) -> Iterator[None]:
+    """Keep the calling thread to some processors.
+
+    Threads that wait for one another, as for the interpreter's lock, would be woken beside each other over and over:
+    see `_help`. Two readers of a file then shared one processor for as long as it took, the other one idle.
+    """
+    before = None
+    if processors:
+        with suppress(OSError):
+            before = os.sched_getaffinity(0)
+            os.sched_setaffinity(0, processors & before or before)
+    try:
+        yield
+    finally:
+        if before:
+            with suppress(OSError):
+                os.sched_setaffinity(0, before)
 
 
 def row_seconds(row_bytes: float, row_flops: float) -> float:

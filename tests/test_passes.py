@@ -533,3 +533,20 @@ def test_level_can_be_forced_and_a_wrong_one_is_an_error():
         else:
             assert found.returncode
             assert "LINREG_FAST_LEVEL" in found.stderr
+
+
+@pytest.mark.skipif(len(passes._shares(2)) < 2 or passes._shares(2)[0] is None, reason="fewer than two processors")
+def test_threads_in_order_share_no_processor():
+    """Nor does the caller's thread, or one of the pool afterwards, keep what they were kept to."""
+    before = os.sched_getaffinity(0)
+
+    def processors():
+        time.sleep(0.01)
+        return threading.get_native_id(), frozenset(os.sched_getaffinity(0))
+
+    found = dict(passes.in_order([processors] * 12, 2))
+    assert len(found) == 2
+    first, second = found.values()
+    assert first.isdisjoint(second)
+    assert first | second <= before
+    assert passes.submit(os.sched_getaffinity, 0).result() == os.sched_getaffinity(0) == before
