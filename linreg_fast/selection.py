@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from linreg_fast import normal_equations
+from linreg_fast.columns import chosen_features, chosen_targets
 from linreg_fast.double_double import EPS, add, multiply, pairs, product, total
 from linreg_fast.moments import Moments
 from linreg_fast.normal_equations import Equations
@@ -117,7 +118,8 @@ def l2_path(
     """
     _check_moments(moments)
     penalties = _penalties(l2s)
-    columns, targets = moments._columns(features), moments._targets(None)
+    columns = chosen_features(features, moments.n_features, moments.feature_names)
+    targets = chosen_targets(None, moments.n_targets)
     coef, intercept = _solve_all(moments, columns, targets, fit_intercept, penalties)
     names = None if moments.feature_names is None else tuple(moments.feature_names[j] for j in columns)
     if moments.n_targets == 1:
@@ -176,7 +178,8 @@ def cross_validate(
     total = folds[0].copy()
     for fold in folds[1:]:
         total += fold
-    columns, targets = total._columns(features), total._targets(None)
+    columns = chosen_features(features, total.n_features, total.feature_names)
+    targets = chosen_targets(None, total.n_targets)
     mse = np.empty((len(folds), len(penalties), len(targets)))
     weights = np.array([fold.sum_weight for fold in folds])
     for i, fold in enumerate(folds):
@@ -322,7 +325,8 @@ def stepwise(
     if direction not in ("forward", "backward", "both"):
         raise ValueError(f"direction must be forward, backward or both, got {direction!r}")
     _check_moments(moments)
-    columns, targets = moments._columns(features), moments._targets(target)
+    columns = chosen_features(features, moments.n_features, moments.feature_names)
+    targets = chosen_targets(target, moments.n_targets)
     if len(targets) != 1:
         raise ValueError(f"target must be one column of y, got {target!r}")
     E = normal_equations.equations(*moments._part(columns, targets), len(columns), bool(fit_intercept), 0.0)

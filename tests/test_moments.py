@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import linreg_fast
 from linreg_fast import ConditionWarning, Moments, RankWarning, fit, inputs, levels, sums
-from linreg_fast.moments import DIGEST_SIZE, HEADER
+from linreg_fast.moments_bytes import DIGEST_SIZE, HEADER
 
 WAMPLERS = [f"Wampler{i}" for i in range(1, 6)]
 
