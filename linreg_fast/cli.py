@@ -213,22 +213,23 @@ def bench(
     from rich.console import Console
     from rich.progress import track
 
-    from linreg_fast import bench, passes
+    from linreg_fast import bench, bench_table, passes
+    from linreg_fast.bench_timing import pinned
 
     if json_file is not None:
         json_file.touch()  # a file that cannot be written is told now, not after minutes
     workers = passes.threads(threads)
     screen = Console(stderr=True)
-    with bench.pinned(workers):
+    with pinned(workers):
         cases = bench.cases(quick, not no_peers, levels, workers)
         tables = track(cases, "measuring", console=screen, transient=True, disable=not screen.is_interactive)
         rows = [row for case in tables for row in case()]
-        what_ran = bench.about(rows, workers)
+        what_ran = bench_table.about(rows, workers)
     if json_file is not None:
         json_file.write_text(json.dumps(_finite({"about": what_ran, "rows": rows}), indent=1, allow_nan=False))
-    heads = bench.columns(rows)
-    _print_table(heads, [bench.cells(row, heads) for row in rows], right=tuple(range(2, len(heads) - 1)))
-    for text in [bench.legend(what_ran), *(note for row in rows for note in row["notes"])]:
+    heads = bench_table.columns(rows)
+    _print_table(heads, [bench_table.cells(row, heads) for row in rows], right=tuple(range(2, len(heads) - 1)))
+    for text in [bench_table.legend(what_ran), *(note for row in rows for note in row["notes"])]:
         _console().print(text)
 
 

@@ -18,7 +18,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import linreg_fast
-from linreg_fast import bench, cli, demo, files
+from linreg_fast import bench, bench_table, bench_timing, cli, demo, files
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 TREES = demo.TREES
@@ -392,15 +392,15 @@ def test_info():
 
 
 def test_bench(tmp_path, monkeypatch):
-    monkeypatch.setattr(bench, "QUICK", bench.Effort(1e-4, 1e-4, 1, 1 << 20, 50, 1_000, 20, False))
+    monkeypatch.setattr(bench, "QUICK", bench_timing.Effort(1e-4, 1e-4, 1, 1 << 20, 50, 1_000, 20, False))
     file = tmp_path / "bench.json"
     out = run("bench", "--quick", "--no-peers", "--threads", 1, "--json", file).stdout
     kept = json.loads(file.read_text())
-    heads = bench.columns(kept["rows"])
+    heads = bench_table.columns(kept["rows"])
     assert heads == ["what", "rows x columns", "linreg_fast", "limit", "NumPy", "beside"]
     lines = [" ".join(line.split()) for line in out.splitlines()]
     for row in kept["rows"]:
-        assert " ".join(bench.cells(row, heads)).strip() in lines
+        assert " ".join(bench_table.cells(row, heads)).strip() in lines
         assert min(row["seconds"].values()) > 0
     said = {row["what"] for row in kept["rows"]}
     assert {"fit", "fit, weights", "gradient", "predict", "1,000 descent steps", "fit, growth with rows"} <= said
