@@ -491,3 +491,8 @@ class Moments:
         self.n_samples, self.feature_names = state.n_samples, state.feature_names
         self._unit, self._shift, self._noise, self._M = state.unit, state.shift, state.noise, state.M
         return self
+
+
+def check_moments(moments: Any) -> None:
+    if not isinstance(moments, Moments):
+        raise TypeError(f"moments must be Moments, not a {type(moments).__name__}: Moments(n_features).update(X, y)")
