@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from linreg_fast import inputs, levels, passes
-from linreg_fast.descent import EXACT_L, POWER_STEPS
+from linreg_fast.descent import EXACT_L
+from linreg_fast.descent_problem import POWER_STEPS
 from linreg_fast.passes import threads
 
 SMALL_COLUMNS: int = levels.kernels.small_columns
