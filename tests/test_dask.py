@@ -19,6 +19,7 @@ from dask.distributed import Client, LocalCluster, wait
 
 import linreg_fast
 import linreg_fast.dask
+from linreg_fast import dask_chunks, dask_collections
 
 N, P = 6000, 3
 
@@ -151,7 +152,7 @@ def persisted(*collections):
 
 
 def lots(X, y, w=None):
-    return linreg_fast.dask._chunks(X, y, w)._lots()
+    return dask_collections.chunks_of(X, y, w)._lots()
 
 
 @pytest.mark.parametrize("lot_bytes", [1, 40_000, 1 << 30])
@@ -159,7 +160,7 @@ def test_chunks_in_workers_are_taken_several_a_task_with_the_same_bits(data, cli
     X, y, w = data
     lazy = [da.from_array(a, chunks=(500, -1)[: a.ndim]) for a in (X, y, w)]
     kept = persisted(*lazy)
-    monkeypatch.setattr(linreg_fast.dask, "LOT_BYTES", lot_bytes)
+    monkeypatch.setattr(dask_chunks, "LOT_BYTES", lot_bytes)
     found = lots(*kept)
     assert sorted(i for _, lot in found for i in lot) == list(range(12))
     held = {worker: set(keys) for worker, keys in client.has_what().items()}
@@ -198,7 +199,7 @@ def test_what_a_task_takes_is_bounded(data, client, monkeypatch):
     assert lots(dX, ky) is None  # chunks that are yet to be computed would all be held at once
     assert lots(kX, ky + 1.0) is None
     fits = [linreg_fast.dask.fit(*both) for both in ((dX, dy), (dX, ky), (kX, dy))]
-    monkeypatch.setattr(linreg_fast.dask, "PARTS_BYTES", 1000)
+    monkeypatch.setattr(dask_chunks, "PARTS_BYTES", 1000)
     assert lots(kX, ky) is None
     fits.append(linreg_fast.dask.fit(kX, ky))
     assert len({bits(fit) for fit in fits}) == 1
