@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import math
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from linreg_fast import cpu, levels, passes
+from linreg_fast import Moments, cpu, levels, passes
 
 # The same examples in every run; `--hypothesis-profile=explore` looks for new ones.
 settings.register_profile("same", max_examples=60, derandomize=True, deadline=None)
@@ -91,6 +92,38 @@ def problem(n, p, seed=0, *, noise=0.1, offset=0.0, dtype=np.float64):
     X = (rng.standard_normal((n, p)) + offset).astype(dtype)
     coef, intercept = rng.standard_normal(p) + np.sign(rng.standard_normal(p)), 1.5
     return X, X.astype(np.float64) @ coef + intercept + noise * rng.standard_normal(n), coef, intercept
+
+
+def chunked(X, y, cuts, w=None, **options):
+    """Moments of the rows between cuts, one update for each."""
+    M = Moments(X.shape[1], 1 if y.ndim == 1 else y.shape[1], **options)
+    edges = [0, *cuts, len(X)]
+    for lo, hi in itertools.pairwise(edges):
+        M.update(X[lo:hi], y[lo:hi], None if w is None else w[lo:hi])
+    return M
+
+
+def assert_close(found, expected, rtol=1e-13):
+    """The same fit but for the rounding of sums."""
+    np.testing.assert_allclose(found.coef, expected.coef, rtol=rtol)
+    np.testing.assert_allclose(found.intercept, expected.intercept, rtol=100 * rtol)
+    np.testing.assert_allclose(found.tss, expected.tss, rtol=1e-12)
+    np.testing.assert_allclose(found.rss, expected.rss, rtol=1e-9)
+    np.testing.assert_allclose(found.ess, expected.ess, rtol=1e-9)
+    assert (found.rank, found.n_samples, found.solver) == (expected.rank, expected.n_samples, expected.solver)
+    assert found.sum_weight == pytest.approx(expected.sum_weight, rel=1e-14)
+    assert np.shape(found.coef) == np.shape(expected.coef)
+    assert np.shape(found.intercept) == np.shape(expected.intercept)
+    np.testing.assert_allclose(found.stderr, expected.stderr, rtol=1e-9)
+    np.testing.assert_allclose(found.intercept_stderr, expected.intercept_stderr, rtol=1e-9)
+
+
+def ulps(values, exact):
+    """Distance from the exact values in units of the last place, of the worst."""
+    return max(
+        abs(Fraction(float(v)) - t) / Fraction(float(np.spacing(abs(float(t)))))
+        for v, t in zip(values, exact, strict=True)
+    )
 
 
 @pytest.fixture(params=levels.LEVELS)
