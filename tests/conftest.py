@@ -29,6 +29,10 @@ KERNEL_TOLERANCE = {"float64": 128 * EPS, "float32": 128 * EPS}
 # the same numbers stored as float32 are the same numbers.
 FIT_TOLERANCE = {"float64": 1e-12, "float32": 1e-12}
 
+CLOSED = ("auto", "cholesky", "qr", "svd")
+solvers = pytest.mark.parametrize("solver", CLOSED)
+intercepts = pytest.mark.parametrize("fit_intercept", [True, False])
+
 # The certified data live beside the checkout, not in it.
 STRD = Path(__file__).resolve().parents[2] / "shared" / "data" / "strd"
 
