@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import STRD, assert_close, chunked, exact_fit, lre, problem, ulps, worst_lre
+from conftest import assert_close, certified_problem, chunked, exact_fit, lre, problem, ulps, worst_lre
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -159,10 +158,9 @@ def test_extended_is_within_one_ulp_whatever_the_chunks(seed, fit_intercept):
         assert one.digits >= 14
 
 
-@pytest.mark.skipif(not STRD.is_dir(), reason="the certified data are not beside this checkout")
 @pytest.mark.parametrize("name", ["Norris", "Pontius", "NoInt1", "NoInt2", "Filip", "Longley", *WAMPLERS])
 def test_certified_problems_in_chunks(name):
-    data = json.loads((STRD / f"{name}.json").read_text())
+    data = certified_problem(name)
     x, y = np.array(data.get("X", data.get("x")), dtype=float), np.array(data["y"], dtype=float)
     X = x.reshape(len(y), -1)
     if data["kind"] == "poly":

@@ -60,3 +60,12 @@ def test_gradient_is_that_of_the_cost(seed, p, weighted):
         h = np.zeros(p + 1)
         h[j] = 0.5
         assert found == pytest.approx(J(b + h) - J(b - h), abs=1e-12 * (1 + J(b)), rel=1e-11)
+
+
+def test_large_coefficients_do_not_overflow_in_the_checks():
+    X, y = np.eye(3), np.zeros(3)
+    cost, gradient, _ = linreg_fast.gradient(X * 1e-150, y, np.array([1e200, 1.0, 1.0]))
+    assert cost == pytest.approx(1e100 / 6)
+    assert gradient[0] == pytest.approx(1e-100 / 3)
+    cost, gradient, _ = linreg_fast.gradient(X, y, np.array([1e140, 1.0, 1.0]))
+    assert cost == pytest.approx(1e280 / 6)
