@@ -306,6 +306,11 @@ class Moments:
         """Multiply the weights of all rows so far by a factor in (0, 1]: exponential forgetting.
 
         `n_samples` still counts the rows; `sum_weight` says what they weigh.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Not a number in (0, 1]; rows that would weigh next to nothing.
         """
         factor = inputs.number(factor, "factor", above=0.0)
         if factor > 1:

@@ -52,7 +52,7 @@ class CrossValidation:
     mse : ndarray of shape (n_folds, n_l2) or (n_folds, n_l2, n_targets)
         Weighted mean squared error on each fold of the fit to all others.
     mean_mse : ndarray of shape (n_l2,)
-        Over the rows of all folds, and the targets.
+        Mean over the rows of all folds, and over the targets.
     best_l2 : float
         Where it is least.
     fit : LinearFit
@@ -82,6 +82,15 @@ def l2_path(
         Penalties, finite and at least 0.
     features, fit_intercept
         As for `Moments.solve`.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    TypeError, ValueError
+        Not a Moments, no rows, unknown columns, a penalty out of range.
 
     Warns
     -----

@@ -74,6 +74,7 @@ def stepwise(
         The columns to choose from; all by default.
     fit_intercept : bool
     target : int
+        Column of y.
 
     Returns
     -------
@@ -82,7 +83,7 @@ def stepwise(
     Raises
     ------
     TypeError, ValueError
-        Unknown criterion, direction, column or target; no rows.
+        Not a Moments; unknown criterion, direction, column or target; no rows.
     """
     if criterion not in ("aic", "bic"):
         raise ValueError(f"criterion must be aic or bic, got {criterion!r}")
