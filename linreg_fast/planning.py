@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from linreg_fast import inputs, levels, passes
+from linreg_fast.arrays import IN_PLACE
 from linreg_fast.descent import EXACT_L
 from linreg_fast.descent_problem import POWER_STEPS
 from linreg_fast.passes import threads
@@ -333,7 +334,7 @@ def _shape(X_or_shape: Any, y: Any, dtype: Any, order: str) -> tuple[int, int, i
     if dtype.kind not in "fiub":
         raise TypeError(f"X has dtype {dtype}, which is not a real number")
     n, p, k = (*X_or_shape, 1)[:3]
-    if dtype in inputs.IN_PLACE:
+    if dtype in IN_PLACE:
         return n, p, k, dtype.itemsize, order, []
     return n, p, k, dtype.itemsize, "", [f"X ({dtype})"]
 
