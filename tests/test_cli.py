@@ -18,7 +18,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import linreg_fast
-from linreg_fast import bench, bench_table, bench_timing, cli, demo, files
+from linreg_fast import bench, bench_table, bench_timing, cli, demo, files, terminal
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 TREES = demo.TREES
@@ -457,9 +457,9 @@ def test_curve_has_the_asked_size_and_falls(steps):
 
 
 def test_bar_comes_late_and_only_on_a_terminal():
-    def drawn(terminal, wait):
-        console = Console(file=io.StringIO(), force_terminal=terminal, force_interactive=terminal)
-        with cli._Bar(console) as bar:
+    def drawn(interactive, wait):
+        console = Console(file=io.StringIO(), force_terminal=interactive, force_interactive=interactive)
+        with terminal.Bar(console) as bar:
             bar.shown_from += wait
             bar(1, 4)
             bar(4, 4)
