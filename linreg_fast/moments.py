@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from linreg_fast import inputs, levels, moments_bytes, normal_equations, passes, sums
+from linreg_fast.chosen_columns import chosen_features, chosen_targets
 from linreg_fast.closed_form import ON_COLLINEAR, ConditionWarning, Solution
-from linreg_fast.columns import chosen_features, chosen_targets
 from linreg_fast.double_double import add, multiply, pairs
 from linreg_fast.moments_bytes import UNITS
 from linreg_fast.result import LinearFit

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from linreg_fast import normal_equations
-from linreg_fast.columns import chosen_features, chosen_targets
+from linreg_fast.chosen_columns import chosen_features, chosen_targets
 from linreg_fast.double_double import EPS, add, multiply, pairs, product, total
 from linreg_fast.moments import Moments, check_moments
 from linreg_fast.normal_equations import Equations

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast import normal_equations
-from linreg_fast.columns import chosen_features, chosen_targets
+from linreg_fast.chosen_columns import chosen_features, chosen_targets
 from linreg_fast.double_double import EPS
 from linreg_fast.moments import Moments, check_moments
 from linreg_fast.result import LinearFit
