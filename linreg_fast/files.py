@@ -33,7 +33,7 @@ FORMATS = {
     ".npy": "npy",
 }
 OUTPUTS = (".csv", ".parquet")
-BATCH_BYTES = 8 << 20  # of the columns in use of one record batch of a Parquet file, decoded
+BATCH_BYTES = 8 << 20  # of the columns in use of one record batch of a Parquet file, decoded: a share of the caches
 PART_BYTES = 16 << 20  # of the columns in use of a part of Parquet files, at least
 READ_BYTES = 1 << 13  # of one read of a Parquet file
 
@@ -208,16 +208,19 @@ def parts(files: Files) -> list[list[Piece]]:
     return out
 
 
-def batches(files: Files, pieces: Sequence[Piece], threads: bool = True) -> Generator[tuple[str, int, Any], None, None]:
-    """Yield (file, row of the file, Arrow batch with the columns of numbers in use), in order.
+def batches(
+    files: Files, pieces: Sequence[Piece], threads: bool = True
+) -> Generator[tuple[str, int, list[NDArray[Any]]], None, None]:
+    """Yield (file, row of the file, the columns in use of some rows from there on), in order.
 
-    With `threads` Arrow decodes columns of Parquet files on its own ones.
+    With `threads` Arrow decodes columns of Parquet files on its own ones. Whoever empties the list frees the memory of
+    the rows before the next ones are read.
 
     Raises
     ------
     TypesDifferError
         Text whose types were not those of its first rows.
-    ValueError, OSError
+    TypeError, ValueError, OSError
         A file that is damaged or changed, named.
     """
     import pyarrow as pa
@@ -234,12 +237,19 @@ def batches(files: Files, pieces: Sequence[Piece], threads: bool = True) -> Gene
                 for name, value in keys.items():
                     if name in files.columns:
                         batch = batch.append_column(name, pa.array(np.full(batch.num_rows, value)))
-                yield path.name, row, batch
-                row += batch.num_rows
+                n, arrays = batch.num_rows, arrow.arrays(batch, files.columns, path.name)
+                del batch
+                yield path.name, row, arrays
+                row += n
         except pa.ArrowInvalid as error:
             raise ValueError(f"{path}: {error}") from error
         except OSError as error:
             raise OSError(f"{path}: {error}") from error
+
+
+def batch_rows(width: int) -> int:
+    """Rows of one record batch of so many columns."""
+    return max(1024, BATCH_BYTES // (8 * width))
 
 
 def npy_arrays(files: Files) -> Iterator[tuple[str, NDArray[Any]]]:
@@ -271,7 +281,7 @@ def _read_features(path: Path, features: Sequence[str], exact: bool) -> NDArray[
     if form == "csv":
         files.types = csv_text.text_types(kinds, features)
     pieces = [piece for part in parts(files) for piece in part]
-    blocks = [arrow.arrays(batch, features, f"{path}") for _, _, batch in batches(files, pieces)]
+    blocks = [arrays for _, _, arrays in batches(files, pieces)]
     X = np.empty((sum(len(block[0]) for block in blocks), len(features)), order="F")
     at = 0
     for part in blocks:
@@ -424,7 +434,7 @@ def _csv_batches(path: Path, columns: list[str], files: Files) -> Iterator[Any]:
 def _parquet_batches(path: Path, columns: list[str], groups: list[int], footer: Any, threads: bool) -> Iterator[Any]:
     from pyarrow import parquet
 
-    rows = max(1024, BATCH_BYTES // (8 * len(columns)))
+    rows = batch_rows(len(columns))
     # pyarrow's default, whole row groups read and decoded ahead, touches several times the memory for the first time
     with parquet.ParquetFile(path, metadata=footer, pre_buffer=False, buffer_size=READ_BYTES) as file:
         yield from file.iter_batches(rows, groups, columns, use_threads=threads)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a user hands in -> a Table. The only place that checks, converts or copies it.
 
-float32 and float64 in C or F order are read in place, read-only or not. Every other layout or dtype is
-converted one row block at a time while it is being read, so that no second table stands in memory.
+float32 and float64 in C or F order are read in place, read-only or not; columns that lie apart too where cross
+products are taken. Every other layout or dtype is converted one row block at a time while it is being read, so that
+no second table stands in memory.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast.arrays import IN_PLACE, array_of
+from linreg_fast.columns import Columns
 
 Float = np.dtype(np.float64)
 NOTHING: list[str] = []
@@ -32,11 +34,11 @@ class PrecisionWarning(UserWarning):
 class Table:
     """X, y and weights as the passes read them.
 
-    X : (n_rows, n_features), any layout; Y : (n_rows, n_targets); w : (n_rows,) or None.
+    X : (n_rows, n_features), any layout, or Columns; Y : (n_rows, n_targets); w : (n_rows,) or None.
     `order` is "C" or "F" where X, Y and w are read in place, "" where pieces of rows are converted.
     """
 
-    X: NDArray[Any]
+    X: Any
     Y: NDArray[Any]
     w: NDArray[Any] | None
     order: str
@@ -58,6 +60,11 @@ class Table:
     @property
     def n_targets(self) -> int:
         return int(self.Y.shape[1])
+
+    @property
+    def apart(self) -> bool:
+        """Whether the columns of X lie apart, and nothing needs to be converted."""
+        return isinstance(self.X, Columns) and not self.copies
 
     def fold(self, function: Callable[[Table], Any], merge: Callable[[Any, Any], Any]) -> Any:
         """What `function` makes of all rows; for rows that come in several tables, merged in their order."""
@@ -107,7 +114,7 @@ def table(
         Wrong number of dimensions, lengths that differ, no rows. NaN, infinity and negative weights
         are looked for by `first_fault`, and only once a result shows that there are some.
     """
-    if plain(X) and X.ndim == 2:
+    if (plain(X) and X.ndim == 2) or isinstance(X, Columns):
         names = None  # the common case, and the one where microseconds count
     else:
         X, names = array_of(X, "X")
@@ -226,17 +233,15 @@ def _shape(y: NDArray[Any], one: bool) -> tuple[int, ...]:
     return y.shape[:1] if one else y.shape
 
 
-def _layout(X: NDArray[Any], Y: NDArray[Any], w: NDArray[Any] | None) -> tuple[str, str, list[str]]:
+def _layout(X: Any, Y: NDArray[Any], w: NDArray[Any] | None) -> tuple[str, str, list[str]]:
     """(order, dtype of X in the kernels, what is converted): order is "" if anything is."""
-    flags = X.flags
-    if X.dtype in IN_PLACE and flags.aligned:
-        order = "C" if flags.c_contiguous else "F" if flags.f_contiguous else ""
-    else:
-        order = ""
+    order, apart = "", isinstance(X, Columns)
+    if not apart and X.dtype in IN_PLACE and X.flags.aligned:
+        order = "C" if X.flags.c_contiguous else "F" if X.flags.f_contiguous else ""
     dtype = "float32" if X.dtype == IN_PLACE[1] else "float64"
     if order and Y.dtype is Float and Y.flags.aligned and (w is None or (w.dtype is Float and w.flags.aligned)):
         return order, dtype, NOTHING
-    converted = [] if order else [f"X ({X.dtype}, strides {X.strides})"]
+    converted = [] if order or apart else [f"X ({X.dtype}, strides {X.strides})"]
     for name, a in (("y", Y), ("sample_weight", w)):
         if a is not None and not (a.dtype is Float and a.flags.aligned):
             converted.append(f"{name} ({a.dtype})")

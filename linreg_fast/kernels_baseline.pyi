@@ -30,6 +30,17 @@ def moments_c(
 
 moments_f = moments_c
 
+def moments_apart(
+    columns: NDArray[np.uintp],
+    single: bool,
+    Y: _Double,
+    w: _Double | None,
+    lo: int,
+    hi: int,
+    shift: _Double,
+    work: _Double,
+    out: _Double,
+) -> None: ...
 def moments_unpack(out: _Double, p: int, n_targets: int, M: _Double) -> None: ...
 @_fused
 def shift_c(X: _Floating, Y: _Double, w: _Double | None, n_rows: int, shift: _Double) -> None: ...

@@ -203,15 +203,16 @@ class Moments:
 
     def _nearer(self, batch: Moments, shift: Vector) -> Vector | None:
         """A shift nearer to a batch whose mean swamps some of its sums in the whole: they are to be taken again."""
-        p = self.n_features
+        p, M = self.n_features, batch._M[..., 0]
         with np.errstate(over="ignore", invalid="ignore"):
-            together = self._M[..., 0] + batch._M[..., 0]
-            mean = together[p] / together[p, p]
-            far = together[p, p] * mean * mean > sums.SHIFT_LIMIT * (np.diagonal(together) - together[p] * mean)
+            total = self._M[p, :, 0] + M[p]
+            centre = total * (total / total[p])
+            squares = self._M[..., 0].diagonal() + M.diagonal()
+            far = centre > sums.SHIFT_LIMIT * (squares - centre)
         far[p] = False
         if not far.any():
             return None
-        near = shift + np.delete(np.where(far, batch._M[p, :, 0] / batch._M[p, p, 0], 0.0), p)
+        near = shift + np.delete(np.where(far, M[p] / M[p, p], 0.0), p)
         return near if np.isfinite(near).all() and (near != shift).any() else None
 
     def _check_names(self, names: Sequence[str] | None) -> None:

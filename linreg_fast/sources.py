@@ -2,7 +2,8 @@
 """Whatever rows come from -> blocks of arrays, in order, once or as often as they are asked for.
 
 Arrow is the common ground: data frames, cursors and files become record batches, of which the columns in
-use are copied into one block of columns that stays in cache and is used again and again.
+use are read where they lie. Short batches, and columns that are not of float64, are copied into one block of columns
+that is used again and again.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast import arrow, files, passes
+from linreg_fast.columns import Columns, readable
 
-BLOCK_BYTES = 8 << 20  # of the columns of one block: a share of the last level of cache
 SCHEMA_ROWS = 1000
 FETCH_ROWS = 10_000  # asked of a cursor at a time
 SLICE_BYTES = 64 << 20  # of an array in a batch at a time, between two looks at progress and checkpoint
@@ -119,7 +120,7 @@ def of_batches(batches: Any, target: Any, features: Sequence[Any] | None, sample
 
     shape = len(names), len(targets), sample_weight is not None, isinstance(target, str)
     return Source(
-        [lambda ahead: _fill(pieces(), *shape, across=False, spare=[])],
+        [lambda ahead: _fill(pieces(), *shape, [])],
         again,
         names,
         columns,
@@ -164,23 +165,23 @@ def of_files(path: Any, target: Any, features: Sequence[Any] | None, sample_weig
     weighted = sample_weight is not None
     p, k = len(table.features), len(table.columns) - len(table.features) - weighted
 
+    parts = files.parts(table)
     shape = p, k, weighted, not several
     spare: list[NDArray[np.float64]] = []
 
     def blocks(part: list[files.Piece], ahead: bool) -> Iterator[Block]:
         batches = files.batches(table, part, ahead)
-        with closing(_ahead(batches) if ahead else batches) as found:
-            pieces = ((where, row, arrow.arrays(batch, table.columns, where)) for where, row, batch in found)
-            yield from _fill(pieces, *shape, across=True, spare=spare)
+        with closing(_ahead(batches) if ahead else batches) as pieces:
+            yield from _fill(pieces, *shape, spare, across=True, first_whole=len(parts) == 1)
 
     def npy_blocks(ahead: bool) -> Iterator[Block]:
         pieces = (
             (where, 0, [array[:, int(name)] for name in table.columns]) for where, array in files.npy_arrays(table)
         )
-        return _fill(pieces, *shape, across=True, spare=spare)
+        return _fill(pieces, *shape, spare, across=True, first_whole=True)
 
     return Source(
-        [npy_blocks] if table.form == "npy" else [partial(blocks, part) for part in files.parts(table)],
+        [npy_blocks] if table.form == "npy" else [partial(blocks, part) for part in parts],
         True,
         None if table.form == "npy" else table.features,
         table.columns,
@@ -188,14 +189,13 @@ def of_files(path: Any, target: Any, features: Sequence[Any] | None, sample_weig
         lambda: table.n_rows,
         table.identity(),
         table.paths[0].name if len(table.paths) == 1 else "",
-        block_rows(p, k),
+        block_rows(len(table.columns)),
     )
 
 
-def block_rows(n_features: int, n_targets: int) -> int:
-    """Rows of a block: enough that no block of a long table has fewer rows than columns."""
-    width = n_features + n_targets + 1
-    return int(max(BLOCK_BYTES // (8 * width), 2 * width))
+def block_rows(width: int) -> int:
+    """Rows of a block of so many columns: those of a batch of files, and more of them than columns."""
+    return max(files.batch_rows(width), 2 * width + 2)
 
 
 def _tuple_blocks(batches: Iterator[tuple[str, Any]]) -> Iterator[Block]:
@@ -225,51 +225,83 @@ def _fill(
     n_targets: int,
     weighted: bool,
     one_target: bool,
-    across: bool,
     spare: list[NDArray[np.float64]],
+    across: bool = False,
+    first_whole: bool = False,
 ) -> Iterator[Block]:
-    """Copy columns into blocks of equal length; with `across` a block may hold rows of several pieces' places.
+    """Blocks of at most `block_rows` rows: the columns of a long piece where they lie, short pieces copied together.
 
-    The memory of a block is taken from `spare`, where there is some, and left there: to touch new pages takes as long
-    as to fill them.
+    With `across` a block may hold rows of several pieces' places; with `first_whole` the first one has fewer rows than
+    a block may have only if there are no more. Memory to copy into is taken from `spare`, where there is some, and
+    left there: to touch new pages takes as long as to fill them.
     """
-    p, k = n_features, n_targets
-    size, width = block_rows(p, k), n_features + n_targets + weighted
-    try:
-        memory = spare.pop()
-    except IndexError:
-        memory = np.empty(width * size)
-    columns = memory.reshape(width, size)
+    p, k, width = n_features, n_targets, n_features + n_targets + weighted
+    size = block_rows(width)
+    usual = size // 4, 2 * width + 2  # rows of a long piece, and of the least block before one
+    long, least = (size + 1, size) if first_whole else usual
+    memory: NDArray[np.float64] | None = None
     at = 0
     places: list[Place] = []
 
-    def block() -> Block:
+    def room(rows: int) -> NDArray[np.float64]:
+        nonlocal memory
+        if memory is None:
+            memory = spare.pop() if spare else np.empty(width * size)
+        return memory[: width * rows].reshape(width, rows)
+
+    def copied() -> Block:
         # contiguous columns, as the kernels read them in place
         for j in range(1, width if at < size else 0):
-            memory[j * at : (j + 1) * at] = columns[j, :at]
-        full = memory[: width * at].reshape(width, at)
-        y = full[p] if one_target else full[p : p + k].T
-        return Block(full[:p].T, y, full[-1] if weighted else None, places)
+            memory[j * at : (j + 1) * at] = memory[j * size : j * size + at]  # type: ignore[index]
+        full = room(at)
+        return Block(full[:p].T, full[p] if one_target else full[p : p + k].T, full[-1] if weighted else None, places)
+
+    def direct(arrays: list[NDArray[Any]], rows: slice, place: Place) -> Block:
+        columns = [array[rows] for array in arrays]
+        single = all(readable(column, np.float32) for column in columns[:p])
+        for j, column in enumerate(columns):
+            together = p <= j < p + k and not one_target
+            if together or not (readable(column) or (single and j < p)):
+                columns[j] = room(size)[j, : len(column)]
+                columns[j][:] = column
+        y = columns[p] if one_target else room(size)[p : p + k, : len(columns[0])].T
+        return Block(Columns(columns[:p]), y, columns[-1] if weighted else None, [place])
 
     try:
         for where, row, arrays in pieces:
             n = len(arrays[0])
             done = 0
             while done < n:
-                m = min(size - at, n - done)
-                for column, array in zip(columns, arrays, strict=True):
+                is_long = n - done >= long
+                if is_long and at >= least:
+                    yield copied()
+                    at, places = 0, []
+                if is_long and not at:
+                    m = min(size, n - done)
+                    block = direct(arrays, slice(done, done + m), Place(0, where, row + done))
+                    yield block
+                    block.X.release()
+                    del block
+                    done += m
+                    long, least = usual
+                    continue
+                m = min((least if is_long else size) - at, n - done)
+                for column, array in zip(room(size), arrays, strict=True):
                     column[at : at + m] = array[done : done + m]
                 if not (places and places[-1].where == where):
                     places.append(Place(at, where, row + done))
                 at += m
                 done += m
                 if at == size or (done == n and not across):
-                    yield block()
+                    yield copied()
                     at, places = 0, []
+                    long, least = usual
+            arrays.clear()
         if at:
-            yield block()
+            yield copied()
     finally:
-        spare.append(memory)
+        if memory is not None:
+            spare.append(memory)
 
 
 def _ahead(items: Iterator[Any]) -> Generator[Any, None, None]:

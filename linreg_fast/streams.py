@@ -359,7 +359,7 @@ def _fit_in_memory(
     if not data.n_rows:
         raise stream.nothing_left()
     fit = fitting.fit(
-        data.X,
+        data.X[:],
         data.Y[:, 0] if stream.one_target else data.Y,
         sample_weight=data.w,
         fit_intercept=stream.fit_intercept,

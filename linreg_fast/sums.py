@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,10 +111,11 @@ def leading_mean(data: inputs.Table) -> Vector:
     """Mean of the leading rows of non-zero weight, of the columns of X and y."""
     shift = np.zeros(data.n_features + data.n_targets)
     X, Y, w = data.X, data.Y, data.w
+    order: Any = data.order or ("F" if data.apart else "C")
     if not data.order:
         rows = slice(0, SHIFT_ROWS) if w is None else np.flatnonzero(w)[:SHIFT_ROWS]
-        X, Y, w = np.array(X[rows], dtype=data.dtype, order="C"), np.array(Y[rows], dtype=np.float64), None
-    levels.shift[data.order or "C", data.dtype](X, Y, w, SHIFT_ROWS, shift)
+        X, Y, w = np.array(X[rows], dtype=data.dtype, order=order), np.array(Y[rows], dtype=np.float64), None
+    levels.shift[order, data.dtype](X, Y, w, SHIFT_ROWS, shift)
     return shift
 
 
@@ -140,7 +142,7 @@ def sum_moments(
     progress: Callable[[int, int], object] | None = None,
 ) -> Vector:
     """What the moments kernel sums up over all rows, for `moments_unpack`; columns scaled where asked."""
-    p, n_targets = data.n_features, data.n_targets
+    p, n_targets, single = data.n_features, data.n_targets, data.dtype == "float32"
     work_size, size = levels.kernels.moments_sizes(p, n_targets, data.n_rows)
     scaled = scale is not None and not (scale == 1.0).all()
     kernel = levels.moments["C" if scaled else data.order or "C", "float64" if scaled else data.dtype]
@@ -148,6 +150,9 @@ def sum_moments(
     down, up = (zero, zero) if scale is None else (np.minimum(scale, 1.0), np.maximum(scale, 1.0))
 
     def rows(lo: int, hi: int, work: Vector, out: Vector) -> None:
+        if data.apart and not scaled:
+            levels.kernels.moments_apart(data.X.addresses, single, data.Y, data.w, lo, hi, shift, work, out)
+            return
         for X, Y, w, first, last in data.pieces(lo, hi):
             if scale is None or not scaled:
                 kernel(X, Y, w, first, last, shift, work, out)
@@ -198,7 +203,10 @@ def in_range(M: Matrix, data: inputs.Table, shift: Vector) -> bool:
     if not (np.isfinite(whole) or np.isfinite(M).all()):
         return False
     p = data.n_features
-    squares = _without(np.diagonal(M), p)
+    squares = M.diagonal()
+    if np.isfinite(whole) and squares.min() >= RANGE[0] and squares.max() <= RANGE[1]:
+        return True
+    squares = _without(squares, p)
     if not (((squares >= RANGE[0]) & (squares <= RANGE[1])) | (squares == 0.0)).all():
         return False
     # A square of 0 is a constant column, as any x != k differs from it by a part in 2^53 at least,

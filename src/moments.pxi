@@ -114,6 +114,7 @@ cdef void _cross(
 cdef void _wide(
     const floating* x,
     Py_ssize_t ld,
+    const size_t* apart,
     bint c_order,
     Py_ssize_t p,
     strided y,
@@ -167,7 +168,7 @@ cdef void _wide(
         if c_order:
             _pack_x_c(x + i * ld, p, m, stride, k, a)
         else:
-            _pack_x_f(x + i, ld, p, m, stride, k, a)
+            _pack_x_f(x, ld, apart, i, p, m, stride, k, a)
         y_panel.at = y.at + i * y.row
         _pack_y(y_panel, n_targets, p, m, stride, k + p, wv, weighted, v, a, sums)
         if weighted:
@@ -191,6 +192,7 @@ cdef void _wide(
 cdef inline void _moments(
     const floating* x,
     Py_ssize_t ld,
+    const size_t* apart,        # NULL, or the addresses of the columns, which lie apart; c_order is False then
     bint c_order,
     Py_ssize_t p,
     strided y,
@@ -203,9 +205,9 @@ cdef inline void _moments(
     double* out,                # IN, OUT
 ) noexcept nogil:
     if _is_narrow(p, n_targets):
-        _narrow(x, ld, c_order, p, y, n_targets, w, lo, hi, k, work, out)
+        _narrow(x, ld, apart, c_order, p, y, n_targets, w, lo, hi, k, work, out)
     else:
-        _wide(x, ld, c_order, p, y, n_targets, w, lo, hi, k, work, out)
+        _wide(x, ld, apart, c_order, p, y, n_targets, w, lo, hi, k, work, out)
 
 
 cdef inline strided _of_targets(const double[:, :] Y) noexcept nogil:
@@ -245,7 +247,7 @@ def moments_c(
     cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
     with nogil:
         _moments(
-            x, X.shape[1], True, X.shape[1], _of_targets(Y), Y.shape[1], _of_column(w),
+            x, X.shape[1], NULL, True, X.shape[1], _of_targets(Y), Y.shape[1], _of_column(w),
             lo, hi, &shift[0], &work[0], &out[0]
         )
 
@@ -264,9 +266,35 @@ def moments_f(
     cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
     with nogil:
         _moments(
-            x, X.shape[0], False, X.shape[1], _of_targets(Y), Y.shape[1], _of_column(w),
+            x, X.shape[0], NULL, False, X.shape[1], _of_targets(Y), Y.shape[1], _of_column(w),
             lo, hi, &shift[0], &work[0], &out[0]
         )
+
+
+def moments_apart(
+    const size_t[::1] columns,
+    bint single,
+    const double[:, :] Y,
+    const double[:] w,
+    Py_ssize_t lo,
+    Py_ssize_t hi,
+    const double[::1] shift,
+    double[::1] work,
+    double[::1] out,            # IN, OUT
+):
+    """`moments_c` for columns that lie apart: their addresses, of float32 if `single`, else of float64."""
+    cdef const size_t* at = &columns[0]
+    with nogil:
+        if single:
+            _moments[float](
+                NULL, 0, at, False, columns.shape[0], _of_targets(Y), Y.shape[1], _of_column(w),
+                lo, hi, &shift[0], &work[0], &out[0]
+            )
+        else:
+            _moments[double](
+                NULL, 0, at, False, columns.shape[0], _of_targets(Y), Y.shape[1], _of_column(w),
+                lo, hi, &shift[0], &work[0], &out[0]
+            )
 
 
 cdef void _unpack(const double* out, Py_ssize_t p, Py_ssize_t n_targets, double* M) noexcept nogil:

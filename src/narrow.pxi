@@ -91,10 +91,11 @@ cdef inline Py_ssize_t _narrow_work_size(Py_ssize_t p, Py_ssize_t n_targets, Py_
 
 cdef struct lines_ahead:
     # which lines of the next panel are asked for: at each of the steps of a tile one `step` bytes on, from one
-    # tile to the next `tile` bytes further, in so many tiles, and `then` others
+    # tile to the next `tile` bytes further or from the next of `columns`, in so many tiles, and `then` others
     const char* at
     Py_ssize_t step
     Py_ssize_t tile
+    const size_t* columns       # NULL: none
     Py_ssize_t tiles
     lines_ahead* then
 
@@ -144,6 +145,9 @@ cdef void _narrow_products(
 cdef inline void _next_tile(lines_ahead* ahead, const double* nowhere) noexcept nogil:
     ahead.tiles -= 1
     ahead.at += ahead.tile
+    if ahead.columns != NULL and ahead.tiles > 0:
+        ahead.at += ahead.columns[1] - ahead.columns[0]
+        ahead.columns += 1
     if ahead.tiles <= 0 and ahead.then != NULL:
         ahead[0] = ahead.then[0]
     elif ahead.tiles <= 0:
@@ -164,6 +168,7 @@ cdef inline Py_ssize_t _narrow_tiles(Py_ssize_t p, Py_ssize_t columns) noexcept 
 cdef void _narrow(
     const floating* x,
     Py_ssize_t ld,
+    const size_t* apart,
     bint c_order,
     Py_ssize_t p,
     strided y,
@@ -201,6 +206,7 @@ cdef void _narrow(
     cdef strided y_panel = y, w_panel = w
     ahead_y.step = LANES * y.row // for_y + 1 if for_y else 0
     ahead_y.tile = rows // LANES * ahead_y.step
+    ahead_y.columns = NULL
     ahead_y.tiles = for_y
     ahead_y.then = NULL
     ahead.then = &ahead_y if for_y else NULL
@@ -216,12 +222,14 @@ cdef void _narrow(
             ahead.at = <const char*> (x + (i + rows) * ld)
             ahead.step = step
             ahead.tile = rows // LANES * step
+            ahead.columns = NULL
             ahead.tiles = tiles - for_y
         else:
-            _columns_f(x + i, ld, p, m, rows, k, b, asked)
-            ahead.at = <const char*> (x + asked * ld + i + rows)
+            _columns_f(x, ld, apart, i, p, m, rows, k, b, asked)
+            ahead.at = <const char*> (_column_at(x, ld, apart, asked) + i + rows)
             ahead.step = LANES * sizeof(floating)
             ahead.tile = ld * sizeof(floating)
+            ahead.columns = apart + asked if apart != NULL else NULL
             ahead.tiles = p - asked
         y_panel.at = y.at + i * y.row
         ahead_y.at = y_panel.at + rows * y.row

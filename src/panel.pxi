@@ -28,27 +28,45 @@ cdef inline void _pack_x_c(
 cdef inline void _pack_x_f(
     const floating* x,
     Py_ssize_t ld,
+    const size_t* apart,
+    Py_ssize_t i,
     Py_ssize_t p,
     Py_ssize_t m,
     Py_ssize_t stride,
     const double* k,
     double* a,                  # OUT
 ) noexcept nogil:
-    """Rows of X - k into the panel, F order: m rows of p columns, ld numbers apart, from x on.
+    """Rows of X - k into the panel, column by column: m rows from row i on, columns as for `_column_at`.
 
     LANES columns are read side by side and each row of them gathered in registers.
     """
     cdef Py_ssize_t t, q, j
     cdef Py_ssize_t groups = p // LANES
     cdef double* tail = a + groups * stride
+    cdef const floating* column
     cdef vec kv
     for q in range(groups):
         kv = vec_load_f64(k + q * LANES)
+        if apart != NULL:
+            for t in range(m):
+                if floating is float:
+                    vec_store(a + q * stride + t * LANES, vec_collect_f32(apart + q * LANES, i + t) - kv)
+                else:
+                    vec_store(a + q * stride + t * LANES, vec_collect_f64(apart + q * LANES, i + t) - kv)
+            continue
         for t in range(m):
-            vec_store(a + q * stride + t * LANES, vec_gather(x + q * LANES * ld + t, ld) - kv)
+            vec_store(a + q * stride + t * LANES, vec_gather(x + q * LANES * ld + i + t, ld) - kv)
     for j in range(groups * LANES, p):
+        column = _column_at(x, ld, apart, j) + i
         for t in range(m):
-            tail[t * LANES + j - groups * LANES] = <double> x[j * ld + t] - k[j]
+            tail[t * LANES + j - groups * LANES] = <double> column[t] - k[j]
+
+
+cdef inline const floating* _column_at(
+    const floating* x, Py_ssize_t ld, const size_t* apart, Py_ssize_t j
+) noexcept nogil:
+    """Column j of a table whose columns are ld numbers apart, or each at an address of its own."""
+    return x + j * ld if apart == NULL else <const floating*> apart[j]
 
 
 cdef struct strided:
@@ -232,6 +250,8 @@ cdef void _columns_c(
 cdef void _columns_f(
     const floating* x,
     Py_ssize_t ld,
+    const size_t* apart,
+    Py_ssize_t i,
     Py_ssize_t p,
     Py_ssize_t m,
     Py_ssize_t stride,
@@ -239,22 +259,23 @@ cdef void _columns_f(
     double* a,                  # OUT
     Py_ssize_t asked,
 ) noexcept nogil:
-    """Columns of X - k, F order: m rows of p columns, ld numbers apart, from x on.
+    """Columns of X - k, column by column: m rows from row i on, columns as for `_column_at`.
 
     The lines of the first `asked` columns of the next panel are asked for.
     """
     cdef Py_ssize_t t, j, whole = m // LANES * LANES
+    cdef const floating* column
     cdef vec kv
     for j in range(p):
+        column = _column_at(x, ld, apart, j) + i
         if j < asked:
             for t from 0 <= t < stride by LINE // <Py_ssize_t> sizeof(floating):
-                vec_prefetch(x + stride + t)
+                vec_prefetch(column + stride + t)
         kv = vec_set(k[j])
         for t from 0 <= t < whole by LANES:
-            vec_store(a + j * stride + t, vec_load(x + t) - kv)
+            vec_store(a + j * stride + t, vec_load(column + t) - kv)
         for t in range(whole, m):
-            a[j * stride + t] = <double> x[t] - k[j]
-        x += ld
+            a[j * stride + t] = <double> column[t] - k[j]
 
 
 cdef inline void _column_of_y(strided y, Py_ssize_t j, Py_ssize_t m, double k, double* column) noexcept nogil:

@@ -247,7 +247,7 @@ cdef int _small(
         shift[i] = 0.0
     if fit_intercept:
         _shift(x, ld, c_order, p, n, y, 1, w, shift_rows, shift)
-    _moments(x, ld, c_order, p, y, 1, w, 0, n, shift, rest, out)
+    _moments(x, ld, NULL, c_order, p, y, 1, w, 0, n, shift, rest, out)
     _unpack(out, p, 1, M)
     return _solve_small(M, p, fit_intercept, l2, shift, rest, res)
 

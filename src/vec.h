@@ -68,6 +68,20 @@ VEC_INLINE vec vec_gather_f32(const float *p, ptrdiff_t step)
         v[i] = p[i * step];
     return __builtin_convertvector(v, vec);
 }
+VEC_INLINE vec vec_collect_f64(const size_t *columns, ptrdiff_t t)
+{
+    vec v;
+    for (int i = 0; i < LANES; i++)
+        v[i] = ((const double *)columns[i])[t];
+    return v;
+}
+VEC_INLINE vec vec_collect_f32(const size_t *columns, ptrdiff_t t)
+{
+    vec v;
+    for (int i = 0; i < LANES; i++)
+        v[i] = ((const float *)columns[i])[t];
+    return v;
+}
 #else
 typedef double vec;
 
@@ -79,6 +93,8 @@ VEC_INLINE void vec_store(double *p, vec v) { *p = v; }
 VEC_INLINE double vec_lane(vec v, int i) { (void)i; return v; }
 VEC_INLINE vec vec_gather_f64(const double *p, ptrdiff_t step) { (void)step; return *p; }
 VEC_INLINE vec vec_gather_f32(const float *p, ptrdiff_t step) { (void)step; return (double)*p; }
+VEC_INLINE vec vec_collect_f64(const size_t *columns, ptrdiff_t t) { return ((const double *)*columns)[t]; }
+VEC_INLINE vec vec_collect_f32(const size_t *columns, ptrdiff_t t) { return (double)((const float *)*columns)[t]; }
 #endif
 
 /* Lanes of a and b by number, those of b counting on from LANES. */

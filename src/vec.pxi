@@ -13,6 +13,8 @@ cdef extern from "vec.h" nogil:
     void vec_store(double* p, vec v)
     vec vec_gather_f64(const double* p, Py_ssize_t step)
     vec vec_gather_f32(const float* p, Py_ssize_t step)
+    vec vec_collect_f64(const size_t* columns, Py_ssize_t t)
+    vec vec_collect_f32(const size_t* columns, Py_ssize_t t)
     double vec_sum(vec v)
     void vec_turn_f64(const double* x, Py_ssize_t ld, vec k, double* out, Py_ssize_t stride)
     void vec_turn_f32(const float* x, Py_ssize_t ld, vec k, double* out, Py_ssize_t stride)

@@ -36,8 +36,7 @@ def table():
 @pytest.fixture
 def pieces(monkeypatch):
     """Files of moderate size are read in many pieces, and are not small enough to be fitted in memory."""
-    monkeypatch.setattr(sources, "BLOCK_BYTES", 1 << 15)
-    monkeypatch.setattr(files, "BATCH_BYTES", 1 << 16)
+    monkeypatch.setattr(files, "BATCH_BYTES", 1 << 15)
     monkeypatch.setattr(files, "PART_BYTES", 1 << 16)
     monkeypatch.setattr(csv_text, "CSV_BYTES", 1 << 16)
     monkeypatch.setattr(csv_text, "CSV_BLOCK", 1 << 14)
@@ -425,7 +424,7 @@ def test_interrupt_while_parts_are_read(table, tmp_path, pieces, monkeypatch):
         done = len(updates)
         time.sleep(0.15)
     assert len(updates) == done  # nobody goes on
-    assert 0 < done < N // (sources.block_rows(3, 1))
+    assert 0 < done < N // (sources.block_rows(4))
     assert bits(linreg_fast.fit_file(path, **WEIGHTED, n_threads=3)) == bits(expected)
 
 

@@ -21,6 +21,7 @@ WEIGHTS = ("none", "random", "absent rows")
 GUARD = -7.25e77
 
 layouts = pytest.mark.parametrize("order", ["C", "F"])
+moments_layouts = pytest.mark.parametrize("order", ["C", "F", "apart"])
 dtypes = pytest.mark.parametrize("dtype", ["float64", "float32"])
 
 
@@ -50,7 +51,7 @@ def table(n, p, n_targets, order, dtype, weights, *, whole_numbers, seed=0):
     else:
         X, Y = rng.standard_normal((n, p)) + 3, rng.standard_normal((n, n_targets)) - 2
         w, shift = rng.random(n) + 0.1, rng.standard_normal(p + n_targets)
-    X, Y, w = np.array(X, dtype=dtype, order=order), Y.astype(np.float64), w.astype(np.float64)
+    X, Y, w = np.array(X, dtype=dtype, order="C" if order == "C" else "F"), Y.astype(np.float64), w.astype(np.float64)
     if weights == "absent rows":
         absent = rng.random(n) < 0.4
         absent[:: max(1, n - 1)] = True  # the first and the last row, where there are more than one
@@ -69,6 +70,16 @@ def strided(Y, kind):
     return wide[::2, ::3]
 
 
+def scattered(X, hi):
+    """The columns of X, each aligned like no other and from high to low addresses; NaN from row hi on."""
+    n, p = X.shape
+    memory = np.full((p, n + 8), np.nan, X.dtype)
+    columns = [memory[p - 1 - j, j % 8 : j % 8 + n] for j in range(p)]
+    for j, column in enumerate(columns):
+        column[:hi] = X[:hi, j]
+    return columns
+
+
 def run_moments(kernels, X, Y, w, lo, hi, shift, order, dtype, *, before=None, offset=0):
     """M of one kernel call, with buffers that show every wrong read or write."""
     p, n_targets = X.shape[1], Y.shape[1]
@@ -77,7 +88,12 @@ def run_moments(kernels, X, Y, w, lo, hi, shift, order, dtype, *, before=None, o
     out, out_untouched = guarded(size, 0.0, offset % 3)
     if before is not None:
         out[:] = before
-    kernel(kernels, "moments", order, dtype)(X, Y, w, lo, hi, shift, work, out)
+    if order == "apart":
+        columns = scattered(X, hi)
+        addresses = np.array([column.ctypes.data for column in columns], dtype=np.uintp)
+        kernels.moments_apart(addresses, dtype == "float32", Y, w, lo, hi, shift, work, out)
+    else:
+        kernel(kernels, "moments", order, dtype)(X, Y, w, lo, hi, shift, work, out)
     case = (X.shape, n_targets, lo, hi, order, dtype)
     work_untouched(case)
     out_untouched(case)
@@ -86,7 +102,7 @@ def run_moments(kernels, X, Y, w, lo, hi, shift, order, dtype, *, before=None, o
     return M, out
 
 
-@layouts
+@moments_layouts
 @dtypes
 def test_moments_whole_numbers(kernels, order, dtype):
     """Bitwise: a row or column that is missed, taken twice or misplaced shows, whatever the shape."""
@@ -101,7 +117,7 @@ def test_moments_whole_numbers(kernels, order, dtype):
                 )
 
 
-@layouts
+@moments_layouts
 @dtypes
 def test_moments_real_numbers(kernels, order, dtype):
     for p in (1, 2, 3, 5, 8, 13, 17, 63, 65, 130):
@@ -116,7 +132,7 @@ def test_moments_real_numbers(kernels, order, dtype):
                 assert not wrong.any(), f"n={n} p={p} weights={weights}: {np.argwhere(wrong)[:4]}"
 
 
-@layouts
+@moments_layouts
 @dtypes
 def test_moments_row_ranges_add_up(kernels, order, dtype):
     """Any range of rows, and added to what `out` already holds: ranges together make the whole."""
@@ -163,7 +179,7 @@ def test_moments_many_panels(kernels):
         np.testing.assert_array_equal(M, reference.moments(X[:hi], Y[:hi], w[:hi], shift))
 
 
-@layouts
+@moments_layouts
 @pytest.mark.parametrize("kind", ["reversed", "strided"])
 def test_moments_of_strided_targets_and_weights(kernels, order, kind):
     for n_targets in (1, 3):

@@ -1,0 +1,67 @@
+"""Tables whose columns lie apart, against the same tables as arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import bits, problem
+
+import linreg_fast
+from linreg_fast import inputs, sums
+from linreg_fast.columns import Columns
+
+N = 3000
+
+
+def apart(X):
+    return Columns([np.array(column) for column in X.T])
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("p", [1, 10, 70])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_same_cross_products_as_in_f_order(p, dtype, weighted):
+    """Bitwise, whatever the number of threads; read where they are."""
+    X, y, *_ = problem(N, p, p, offset=10.0)
+    X = np.asfortranarray(X, dtype=dtype)
+    w = np.random.default_rng(0).random(N) if weighted else None
+    expected = linreg_fast.fit(X, y, sample_weight=w, solver="cholesky", precision="fast")
+    data = inputs.table(apart(X), y, w)
+    assert data.apart
+    for n_threads in (1, 3):
+        M = sums.of_table(data, True, n_threads)
+        np.testing.assert_array_equal(M.G, sums.of_table(inputs.table(X, y, w), True, 1).G)
+        fit = linreg_fast.fit(apart(X), y, sample_weight=w, solver="cholesky", precision="fast", n_threads=n_threads)
+        assert bits(fit) == bits(expected)
+
+
+@pytest.mark.parametrize("settings", [{}, {"precision": "extended"}, {"solver": "qr"}, {"solver": "svd"}])
+def test_every_solver(settings):
+    X, y, *_ = problem(N, 4, 1, offset=10.0)
+    y = np.column_stack([y, y[::-1]])
+    expected = linreg_fast.fit(X, y, **settings)
+    fit = linreg_fast.fit(apart(X), y, **settings)
+    np.testing.assert_allclose(fit.coef, expected.coef, rtol=1e-13)
+    np.testing.assert_allclose(fit.stderr, expected.stderr, rtol=1e-12)
+
+
+def test_squares_out_of_range_and_faults():
+    X, y, *_ = problem(N, 3, 2)
+    expected = linreg_fast.fit(X * 1e-200, y)
+    np.testing.assert_allclose(linreg_fast.fit(apart(X * 1e-200), y).coef, expected.coef, rtol=1e-13)
+    bad = apart(X)
+    bad.arrays[1][7] = np.nan
+    with pytest.raises(ValueError, match="X has NaN at row 7, column 1"):
+        linreg_fast.fit(bad, y)
+
+
+def test_like_an_array():
+    X, *_ = problem(50, 4, 0)
+    columns = apart(X)
+    for index in (3, slice(3, 9), np.array([4, 1]), (slice(None), 2), (slice(2, 5), [0, 3]), (X[:, 0] > 0, slice(1))):
+        np.testing.assert_array_equal(columns[index], X[index])
+    np.testing.assert_array_equal(np.asarray(columns), X)
+    assert (len(columns), columns.shape, columns.ndim) == (50, X.shape, 2)
+    columns.release()
+    assert columns.shape == (0, 4)
+    assert not columns.addresses.any()
