@@ -9,7 +9,7 @@ import pytest
 import threadpoolctl
 
 import linreg_fast
-from linreg_fast import bench
+from linreg_fast import bench, bench_timing
 
 THREADS = 2  # for linreg_fast and for BLAS alike
 
@@ -24,7 +24,7 @@ def table(n: int, p: int, order: str = "C", dtype: str = "float64") -> tuple[np.
 @pytest.fixture(autouse=True)
 def pinned(benchmark):
     """Pin the threads of both sides, and record what ran."""
-    with bench.pinned(THREADS):
+    with bench_timing.pinned(THREADS):
         benchmark.extra_info["config"] = linreg_fast.show_config()
         benchmark.extra_info["blas"] = [
             {key: info[key] for key in ("internal_api", "version", "num_threads", "architecture") if key in info}

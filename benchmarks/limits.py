@@ -5,14 +5,15 @@ Run:  python benchmarks/limits.py
 
 from __future__ import annotations
 
-from linreg_fast import bench, passes
+from linreg_fast import passes
+from linreg_fast.bench_timing import Side, interleaved, multiplier, pinned, reader
 
 
 def main() -> None:
     threads = passes.threads()
-    probes = {"read": bench.Side(bench.reader(1 << 28, threads)), "product": bench.Side(bench.multiplier(2000))}
-    with bench.pinned(threads):
-        seconds, _ = bench.interleaved(probes)
+    probes = {"read": Side(reader(1 << 28, threads)), "product": Side(multiplier(2000))}
+    with pinned(threads):
+        seconds, _ = interleaved(probes)
     print(f"read            {(1 << 28) / seconds['read'] / 1e9:.1f} GB/s on {threads} threads")
     print(f"matrix product  {2 * 2000**3 / seconds['product'] / 1e9:.1f} GFLOP/s on {threads} threads")
 

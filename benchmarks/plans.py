@@ -25,10 +25,12 @@ import numpy as np
 import scipy.optimize
 
 import linreg_fast
-from linreg_fast import bench, passes, planning
+from linreg_fast import bench_table, passes, planning
+from linreg_fast.bench import generate
+from linreg_fast.bench_timing import Effort, Side, interleaved, pinned
 
 THREADS = 2
-EFFORT = bench.Effort(seconds=0.6, peer_seconds=0.6, rounds=7)
+EFFORT = Effort(seconds=0.6, peer_seconds=0.6, rounds=7)
 SECONDS = 10.0  # a candidate is left out where the plan expects three times that
 STEPS = (5, 100)  # of gradient descent: few make passes over the data the cheaper ones
 GRID = [
@@ -78,7 +80,7 @@ def expected(point: Point) -> float:
 def measure(points: list[Point]) -> list[Point]:
     """The points of one shape with their seconds, in interleaved rounds; those that take too long are left out."""
     n, p = points[0]["n_rows"], points[0]["n_features"]
-    X, y = bench.generate(n, p)
+    X, y = generate(n, p)
     if points[0]["order"] == "":
         X = np.round(100 * X).astype(np.int64)
     points = [point for point in points if expected(point) < 3 * SECONDS]
@@ -88,10 +90,10 @@ def measure(points: list[Point]) -> list[Point]:
         if point["solver"] == "gd":
             options |= {"passes": point["passes"], "max_iter": point["max_iter"], "tol": 0.0}
         call = functools.partial(linreg_fast.fit, X, y, n_threads=point["n_threads"], **options)
-        sides[str(i)] = bench.Side(call, peer=True)
+        sides[str(i)] = Side(call, peer=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", linreg_fast.RankWarning)
-        seconds, notes = bench.interleaved(sides, EFFORT)
+        seconds, notes = interleaved(sides, EFFORT)
     for note in notes:
         print(note)
     return [point | {"seconds": seconds[str(i)]} for i, point in enumerate(points) if str(i) in seconds]
@@ -104,7 +106,7 @@ def measure_all(quick: bool) -> list[Point]:
     shapes.append([point | {"order": ""} for point in candidates(*CONVERTED, THREADS)[:1]])
     if quick:
         shapes = [points for points in shapes if points[0]["n_rows"] * points[0]["n_features"] <= 1_000_000]
-    with bench.pinned(THREADS):
+    with pinned(THREADS):
         return [point for points in shapes for point in measure(points)]
 
 
@@ -148,8 +150,8 @@ def fitted(points: list[Point]) -> np.ndarray:
 
 def dispatch_seconds() -> float:
     """DISPATCH_SECONDS: two empty row blocks on two threads."""
-    side = bench.Side(lambda: passes.fold(2, 2, lambda lo, hi: 0, max, 2))
-    return bench.interleaved({"dispatch": side})[0]["dispatch"]
+    side = Side(lambda: passes.fold(2, 2, lambda lo, hi: 0, max, 2))
+    return interleaved({"dispatch": side})[0]["dispatch"]
 
 
 def choices(points: list[Point]) -> Iterator[tuple[str, str, float]]:
@@ -197,7 +199,7 @@ def main() -> None:
         mark = " *" if not 0.5 <= other <= 2 else ""
         print(
             f"| {shape} | {point['n_threads']} | {point['solver']} {point['passes']} | {steps} "
-            f"| {bench.duration(point['seconds'])} | {one:.2f} | {other:.2f}{mark} |"
+            f"| {bench_table.duration(point['seconds'])} | {one:.2f} | {other:.2f}{mark} |"
         )
     for label, ratios in (("before", before), ("after", after)):
         print(f"\n{label}: {np.mean((ratios >= 0.5) & (ratios <= 2)):.0%} of {len(ratios)} within a factor 2")

@@ -15,7 +15,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from linreg_fast import bench
+from linreg_fast.bench_peers import PEERS
+from linreg_fast.bench_table import cells, columns, duration, legend
+from linreg_fast.bench_timing import NUMPY, OURS
 
 BEGIN, END = "<!-- benchmarks -->", "<!-- end of benchmarks -->"
 
@@ -28,10 +30,10 @@ def markdown(heads: list[str], rows: list[tuple[str, ...]], *texts: str) -> str:
 def bench_table(report: dict[str, Any]) -> str:
     """The table of `linreg-fast bench --json`."""
     rows = report["rows"]
-    heads = bench.columns(rows)
+    heads = columns(rows)
     notes = [f"- {note}" for row in rows for note in row["notes"]]
-    texts = [bench.legend(report["about"]), *(["\n".join(notes)] if notes else [])]
-    return markdown(heads, [bench.cells(row, heads) for row in rows], *texts)
+    texts = [legend(report["about"]), *(["\n".join(notes)] if notes else [])]
+    return markdown(heads, [cells(row, heads) for row in rows], *texts)
 
 
 def pytest_table(report: dict[str, Any]) -> str:
@@ -47,7 +49,7 @@ def pytest_table(report: dict[str, Any]) -> str:
     rows = []
     for (operation, n, p), sides in sorted(pairs.items(), key=lambda item: (item[0][0], item[0][1] * item[0][2])):
         ours, numpy = sides["linreg_fast"], sides["numpy"]
-        times = bench.duration(ours), bench.duration(numpy), f"{numpy / ours:.2f}"
+        times = duration(ours), duration(numpy), f"{numpy / ours:.2f}"
         rows.append((operation, f"{n:,} x {p:,}", *times))
     config = info["config"]
     about = f"level {config['level']}, {config['threads']} threads each, NumPy {config['numpy']} with {config['blas']}"
@@ -60,7 +62,7 @@ def picture(report: dict[str, Any], path: str) -> None:
     from matplotlib.figure import Figure
 
     rows = [row for row in report["rows"] if row["what"] == "fit" and row["limit"] is not None]
-    names = [name for name in (bench.OURS, bench.NUMPY, *bench.PEERS) if any(name in row["seconds"] for row in rows)]
+    names = [name for name in (OURS, NUMPY, *PEERS) if any(name in row["seconds"] for row in rows)]
     figure = Figure(figsize=(8, 0.17 * len(names) * len(rows) + 1.2), layout="constrained")
     axes = figure.subplots()
     height = 0.8 / len(names)

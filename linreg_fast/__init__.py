@@ -17,8 +17,9 @@ from linreg_fast.result import LinearFit
 if TYPE_CHECKING:
     from linreg_fast.groups import by_group
     from linreg_fast.moments import Moments
+    from linreg_fast.penalties import cross_validate, l2_path
     from linreg_fast.polynomial import fit_polynomial
-    from linreg_fast.selection import cross_validate, l2_path, stepwise
+    from linreg_fast.selection import stepwise
     from linreg_fast.streams import fit_file, fit_stream
 
 __version__ = "0.1.0"
@@ -52,11 +53,11 @@ __all__ = [
 _LATER = {
     "Moments": "moments",
     "by_group": "groups",
-    "cross_validate": "selection",
+    "cross_validate": "penalties",
     "fit_polynomial": "polynomial",
     "fit_file": "streams",
     "fit_stream": "streams",
-    "l2_path": "selection",
+    "l2_path": "penalties",
     "stepwise": "selection",
 }
 

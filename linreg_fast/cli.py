@@ -11,25 +11,23 @@ import functools
 import importlib
 import io
 import json
-import math
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import linreg_fast
+from linreg_fast.terminal import Bar, console, finite, print_facts, print_json, print_table, warn
 
 if TYPE_CHECKING:
     from linreg_fast.streams import Stream
 
 NEEDED = ("typer", "rich", "pyarrow")
 WARNINGS = (linreg_fast.ConditionWarning, linreg_fast.ConvergenceWarning, linreg_fast.RankWarning)
-BAR_SECONDS = 1.0  # a fit that is over sooner shows no progress bar
-PIPE_WIDTH = 1000  # columns of a table where no terminal limits them
 
 
 def main() -> None:
@@ -79,7 +77,7 @@ def _reporting(function: Callable[..., None]) -> Callable[..., None]:
         with warnings.catch_warnings():
             for category in WARNINGS:
                 warnings.simplefilter("always", category)
-            warnings.showwarning = lambda message, *_, **__: _warn(message)
+            warnings.showwarning = lambda message, *_, **__: warn(message)
             try:
                 function(*args, **kwargs)
             except BrokenPipeError:  # the reader of our output has seen enough
@@ -115,7 +113,7 @@ def fit(
     read = functools.partial(sources.of_files, file, target, features.split(",") if features else None, weight or None)
     missing = "drop" if drop_missing else "raise"
     try:
-        with _Bar(Console(stderr=True)) as bar:
+        with Bar(Console(stderr=True)) as bar:
             result, stream = streams.fit_source(
                 read, not no_intercept, solver, l2, "auto", missing, checkpoint, bar, threads
             )
@@ -127,7 +125,7 @@ def fit(
     if save is not None:
         result.save(save)
     if as_json:
-        _print_json(_fit_state(result, stream, target) | {"seconds": seconds})
+        print_json(_fit_state(result, stream, target) | {"seconds": seconds})
     else:
         _print_fit(result, stream, target, seconds)
 
@@ -151,7 +149,7 @@ def predict(
     predictions = saved.predict(X)
     missing = int((predictions != predictions).reshape(len(X), -1).any(axis=1).sum())
     if missing:
-        _warn(f"{missing} of {len(X)} rows have missing values: nan is predicted for them")
+        warn(f"{missing} of {len(X)} rows have missing values: nan is predicted for them")
     text = files.write(predictions, output)
     if output is None:
         typer.echo(text, nl=False)
@@ -169,7 +167,7 @@ def plan(
     """Say which solver a problem of this size gets, why, and what each would cost."""
     chosen = linreg_fast.plan((rows, columns, targets), dtype=dtype, order=order, n_threads=threads)
     if as_json:
-        _print_json(asdict(chosen))
+        print_json(asdict(chosen))
         return
     heads = ["solver", "passes", "operations", "bytes read", "memory", "seconds", ""]
     table = []
@@ -177,18 +175,18 @@ def plan(
         mark = "chosen" if (one.solver, one.passes) == (chosen.solver, chosen.passes) else ""
         numbers = [f"{value:.3g}" for value in (one.flops, one.bytes_read, one.memory, one.seconds)]
         table.append((one.solver, one.passes, *numbers, mark if one.possible else "not possible"))
-    _print_table(heads, table, right=(2, 3, 4, 5))
+    print_table(heads, table, right=(2, 3, 4, 5))
     facts = {"solver": chosen.solver, "why": chosen.reason, "threads": str(chosen.n_threads)}
-    _print_facts(facts | {"copies": "; ".join(chosen.copies) or "none"})
+    print_facts(facts | {"copies": "; ".join(chosen.copies) or "none"})
 
 
 def info(as_json: Annotated[bool, _option("Print one JSON object.", "--json")] = False) -> None:
     """Say which version, level, threads and BLAS are in use."""
     config = linreg_fast.show_config()
     if as_json:
-        _print_json(config)
+        print_json(config)
         return
-    _print_facts({name: ", ".join(value) if isinstance(value, list) else str(value) for name, value in config.items()})
+    print_facts({name: ", ".join(value) if isinstance(value, list) else str(value) for name, value in config.items()})
 
 
 def demo(
@@ -198,8 +196,8 @@ def demo(
     """Fit a real table of 31 trees and a generated one of 10 columns, against plain NumPy."""
     from linreg_fast import demo
 
-    demo.trees(_console(), picture)
-    demo.against_numpy(_console(), rows)
+    demo.trees(console(), picture)
+    demo.against_numpy(console(), rows)
 
 
 def bench(
@@ -213,23 +211,24 @@ def bench(
     from rich.console import Console
     from rich.progress import track
 
-    from linreg_fast import bench, passes
+    from linreg_fast import bench, bench_table, passes
+    from linreg_fast.bench_timing import pinned
 
     if json_file is not None:
         json_file.touch()  # a file that cannot be written is told now, not after minutes
     workers = passes.threads(threads)
     screen = Console(stderr=True)
-    with bench.pinned(workers):
+    with pinned(workers):
         cases = bench.cases(quick, not no_peers, levels, workers)
         tables = track(cases, "measuring", console=screen, transient=True, disable=not screen.is_interactive)
         rows = [row for case in tables for row in case()]
-        what_ran = bench.about(rows, workers)
+        what_ran = bench_table.about(rows, workers)
     if json_file is not None:
-        json_file.write_text(json.dumps(_finite({"about": what_ran, "rows": rows}), indent=1, allow_nan=False))
-    heads = bench.columns(rows)
-    _print_table(heads, [bench.cells(row, heads) for row in rows], right=tuple(range(2, len(heads) - 1)))
-    for text in [bench.legend(what_ran), *(note for row in rows for note in row["notes"])]:
-        _console().print(text)
+        json_file.write_text(json.dumps(finite({"about": what_ran, "rows": rows}), indent=1, allow_nan=False))
+    heads = bench_table.columns(rows)
+    print_table(heads, [bench_table.cells(row, heads) for row in rows], right=tuple(range(2, len(heads) - 1)))
+    for text in [bench_table.legend(what_ran), *(note for row in rows for note in row["notes"])]:
+        console().print(text)
 
 
 def _fit_state(result: linreg_fast.LinearFit, stream: Stream, target: str) -> dict[str, Any]:
@@ -246,7 +245,7 @@ def _fit_state(result: linreg_fast.LinearFit, stream: Stream, target: str) -> di
 def _print_fit(result: linreg_fast.LinearFit, stream: Stream, target: str, seconds: float) -> None:
     coefficients = [("intercept", f"{result.intercept:.10g}")] if result.fit_intercept else []
     coefficients += [(name, f"{b:.10g}") for name, b in zip(result.feature_names or (), result.coef, strict=True)]
-    _print_table(["column", f"coefficient for {target}"], coefficients, right=(1,))
+    print_table(["column", f"coefficient for {target}"], coefficients, right=(1,))
     dropped = f", {stream.dropped} with missing values dropped" if stream.dropped else ""
     facts = {
         "R2": f"{result.r2:.6g}",
@@ -263,80 +262,7 @@ def _print_fit(result: linreg_fast.LinearFit, stream: Stream, target: str, secon
         facts["steps"] = f"{result.n_iter}, {'converged' if result.converged else 'not converged'}"
     if stream.source.left_out:
         facts["left out"] = ", ".join(f"{name} ({kind})" for name, kind in stream.source.left_out.items())
-    _print_facts(facts)
-
-
-class _Bar:
-    """Progress in rows, from BAR_SECONDS after the start on, and only on a terminal."""
-
-    def __init__(self, console: Any) -> None:
-        from rich.progress import Progress
-
-        self.progress = Progress(console=console, transient=True)
-        self.task = self.progress.add_task("rows", total=None)
-        self.shown_from = time.perf_counter() + BAR_SECONDS
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __call__(self, done: int, total: int | None) -> None:
-        if not self.progress.console.is_interactive or time.perf_counter() < self.shown_from:
-            return
-        self.progress.start()
-        self.progress.update(self.task, completed=done, total=total)
-
-    def __exit__(self, *_: object) -> None:
-        if self.progress.live.is_started:
-            self.progress.stop()
-
-
-def _console() -> Any:
-    from rich.console import Console
-
-    console = Console(markup=False, highlight=False, emoji=False)
-    if not console.is_terminal:
-        console.width = PIPE_WIDTH
-    return console
-
-
-def _print_table(heads: list[str], rows: Sequence[tuple[str, ...]], right: tuple[int, ...] = ()) -> None:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD)
-    for i, head in enumerate(heads):
-        table.add_column(head, justify="right" if i in right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    _console().print(table)
-
-
-def _print_facts(facts: dict[str, str]) -> None:
-    from rich.table import Table
-
-    table = Table.grid(padding=(0, 2))
-    for _ in range(2):
-        table.add_column(overflow="fold")
-    for name, value in facts.items():
-        table.add_row(f" {name}", value)
-    _console().print(table)
-
-
-def _print_json(value: Any) -> None:
-    """One JSON object on stdout; JSON has no NaN or infinity, so they become null."""
-    print(json.dumps(_finite(value), allow_nan=False))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _finite(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _warn(message: object) -> None:
-    print(f"warning: {message}", file=sys.stderr)
+    print_facts(facts)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ no second table stands in memory.
 from __future__ import annotations
 
 import math
-import numbers
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,10 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from linreg_fast.arrays import IN_PLACE, array_of
 from linreg_fast.columns import Columns
 
 Float = np.dtype(np.float64)
-IN_PLACE = (np.dtype(np.float64), np.dtype(np.float32))  # in native byte order
 NOTHING: list[str] = []
 WIDER = "lLqQg"  # codes of dtypes whose numbers float64 may not hold
 CONVERT_BYTES = 1 << 20  # of one converted piece of rows: a share of L2
@@ -118,7 +117,7 @@ def table(
     if (plain(X) and X.ndim == 2) or isinstance(X, Columns):
         names = None  # the common case, and the one where microseconds count
     else:
-        X, names = _array(X, "X")
+        X, names = array_of(X, "X")
     one_feature = X.ndim == 1
     if one_feature:
         X = X[:, None]
@@ -126,7 +125,7 @@ def table(
         raise ValueError(f"X must have one or two dimensions, got shape {X.shape}")
     target_names = None
     if not plain(y):
-        y, target_names = _array(y, "y")
+        y, target_names = array_of(y, "y")
     one_target = y.ndim == 1
     if one_target:
         y = y[:, None]
@@ -158,7 +157,7 @@ def matrix(X: Any, n_features: int, feature_names: Sequence[str] | None = None) 
     """X alone, to predict from, against the number and, where X has some too, the names of the columns of a fit."""
     names = None
     if type(X) is not np.ndarray or X.dtype is not Float:
-        X, names = _array(X, "X")
+        X, names = array_of(X, "X")
     one_feature = X.ndim == 1
     if one_feature:
         if n_features != 1:
@@ -180,7 +179,7 @@ def vector(value: Any, name: str, length: int) -> NDArray[np.float64]:
     plain = type(value) is np.ndarray and value.dtype is Float and value.shape == (length,) and value.flags.carray
     if plain and math.isfinite(np.vdot(value, value)):  # vdot does not warn of squares that overflow
         return value  # type: ignore[no-any-return]
-    array = np.ascontiguousarray(_array(value, name)[0], dtype=np.float64)
+    array = np.ascontiguousarray(array_of(value, name)[0], dtype=np.float64)
     if array.shape != (length,):
         raise ValueError(f"{name} must have shape ({length},), got {array.shape}")
     bad = np.flatnonzero(~np.isfinite(array))
@@ -250,148 +249,10 @@ def _layout(X: Any, Y: NDArray[Any], w: NDArray[Any] | None) -> tuple[str, str, 
 
 
 def _weights(sample_weight: Any, n: int) -> NDArray[Any]:
-    w, _ = _array(sample_weight, "sample_weight")
+    w, _ = array_of(sample_weight, "sample_weight")
     if w.shape != (n,):
         raise ValueError(f"sample_weight must have shape ({n},), one weight for each row of X; got {w.shape}")
     return w
-
-
-def _array(value: Any, name: str) -> tuple[NDArray[Any], list[str] | None]:
-    """An array of numbers, with the column names where the value has some."""
-    names = None
-    if not isinstance(value, np.ndarray):
-        value, names = _from_frame(value, name)
-    try:
-        array = value if isinstance(value, np.ndarray) else np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name} cannot be made an array: {error}") from None
-    if isinstance(array, np.ma.MaskedArray):
-        if np.ma.is_masked(array):
-            row = tuple(int(i) for i in np.argwhere(np.ma.getmaskarray(array))[0])
-            raise ValueError(f"{name} has a masked value at {row}; drop or fill masked values first")
-        array = np.asarray(array.data)
-    elif type(array) is not np.ndarray:
-        array = np.asarray(array)
-    if array.dtype.kind == "O":
-        array = _from_objects(array, name)
-    if array.dtype.kind == "c":
-        raise TypeError(f"{name} is complex ({array.dtype}); fit the real and the imaginary part separately")
-    if array.dtype.kind not in "fiub":
-        hint = {"M": "subtract a date and divide by a unit", "m": "divide by a unit"}.get(
-            array.dtype.kind, "encode it as numbers"
-        )
-        raise TypeError(f"{name} has dtype {array.dtype}, which is not a number; {hint} first")
-    if array.ndim == 0:
-        raise ValueError(f"{name} must have one or two dimensions, got a single number")
-    return array, names
-
-
-def _from_objects(array: NDArray[Any], name: str) -> NDArray[Any]:
-    if array.ndim == 0 and not isinstance(array.item(), numbers.Number):
-        hint = "; sparse input is not supported, toarray() makes it dense" if hasattr(array.item(), "toarray") else ""
-        raise TypeError(f"{name} is a {type(array.item()).__name__}, not an array of numbers{hint}")
-    try:
-        if any(isinstance(item, (str, bytes)) for item in array.flat):
-            raise TypeError("text")  # NumPy would parse it
-        return array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        flat = array.reshape(len(array), -1) if array.ndim else array.reshape(1, 1)
-        for row, values in enumerate(flat):
-            for column, item in enumerate(values):
-                try:
-                    if isinstance(item, (str, bytes)):
-                        raise TypeError
-                    float(item)
-                except (TypeError, ValueError):
-                    raise TypeError(
-                        f"{name} has {item!r} of type {type(item).__name__} at row {row}, column {column}; "
-                        "it must hold numbers only"
-                    ) from None
-        raise TypeError(f"{name} cannot be converted to float64: {error}") from None
-
-
-def _from_frame(value: Any, name: str) -> tuple[Any, list[str] | None]:
-    """A data frame, series or Arrow table as an array with its column names; anything else as it is."""
-    if isinstance(value, (list, tuple)) or type(value).__module__.partition(".")[0] == "numpy":
-        return value, None
-    known = type(value).__module__.partition(".")[0] in ("pandas", "polars", "pyarrow")
-    if not known and not hasattr(value, "__dataframe__"):
-        return value, None
-    if _one_float_dtype(value):
-        names = _column_names(value) or [str(name if value.name in (None, "") else value.name)]
-        return value.to_numpy(), names  # for pandas a view of its one block
-    try:
-        import narwhals as nw
-    except ImportError:
-        if hasattr(value, "__array__"):
-            return value, _column_names(value)
-        raise TypeError(
-            f'{name} is a {type(value).__name__}; data frames need the extra: pip install "linreg_fast[dataframe]"'
-        ) from None
-    try:
-        native = nw.from_native(value, pass_through=True, allow_series=True)
-        if native is value and hasattr(value, "__dataframe__"):
-            import pyarrow.interchange
-
-            native = nw.from_native(pyarrow.interchange.from_dataframe(value))
-        if isinstance(native, nw.LazyFrame):
-            native = native.collect()
-        # by position: a name may be anything, 0 or None too
-        columns = list(native.iter_columns()) if isinstance(native, nw.DataFrame) else []
-    except nw.exceptions.DuplicateError:
-        raise ValueError(f"columns of {name} share a name: {_column_names(value)}") from None
-    if isinstance(native, nw.Series):
-        if native.dtype in (nw.Categorical, nw.Enum):  # whose values NumPy would take for numbers where they are
-            raise TypeError(f"{name} has dtype {native.dtype}, which is not a number; encode it as numbers first")
-        return _column_array(native, name, nw), [str(name if native.name in (None, "") else native.name)]
-    if not isinstance(native, nw.DataFrame):
-        return value, None
-    names = [str(column.name) for column in columns]
-    for column, label in zip(columns, names, strict=True):
-        if not (column.dtype.is_numeric() or column.dtype in (nw.Boolean, nw.Object)):
-            dtype = getattr(column.to_native(), "dtype", "?") if column.dtype == nw.Unknown else column.dtype
-            raise TypeError(
-                f"column {label!r} of {name} has dtype {dtype}, which is not a number; "
-                "leave it out or encode it as numbers first"
-            )
-    out = np.empty((len(native), len(columns)), order="F")
-    for j, column in enumerate(columns):
-        out[:, j] = _column_array(column, f"column {names[j]!r} of {name}", nw)
-    return out, names
-
-
-def _one_float_dtype(value: Any) -> bool:
-    """Whether value is a frame or series of pandas or Polars that holds float64 alone, or float32.
-
-    Missing ones are NaN to them. Asked of each column through narwhals this takes 1 ms for 10 columns.
-    """
-    kind = type(value)
-    package, frame = kind.__module__.partition(".")[0], kind.__name__ == "DataFrame"
-    if package not in ("pandas", "polars") or not (frame or kind.__name__ == "Series"):
-        return False
-    dtypes = set(value.dtypes) if frame else {value.dtype}
-    if len(dtypes) != 1:
-        return False
-    dtype = dtypes.pop()
-    if package == "polars":
-        return str(dtype) in ("Float64", "Float32")
-    return isinstance(dtype, np.dtype) and dtype in IN_PLACE and (not frame or value.columns.is_unique)
-
-
-def _column_array(column: Any, name: str, nw: Any) -> NDArray[Any]:
-    """A column as float64 with NaN for missing, or as its own dtype where nothing is missing."""
-    if column.dtype == nw.Object:
-        return _from_objects(np.asarray(column.to_numpy(), dtype=object), name)
-    if column.null_count():
-        if not (column.dtype.is_numeric() or column.dtype == nw.Boolean):
-            column = column.cast(nw.Float64)
-        return np.asarray(column.cast(nw.Float64).fill_null(float("nan")).to_numpy(), dtype=np.float64)
-    return np.asarray(column.to_numpy())
-
-
-def _column_names(value: Any) -> list[str] | None:
-    names = getattr(value, "column_names", getattr(value, "columns", None))  # an Arrow table has both
-    return None if names is None else [str(name) for name in names]
 
 
 class Fault(NamedTuple):

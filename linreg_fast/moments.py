@@ -3,30 +3,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import struct
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from linreg_fast import inputs, levels, normal_equations, passes, sums
-from linreg_fast.closed_form import ON_COLLINEAR, ConditionWarning
-from linreg_fast.double_double import EPS, add, multiply, pairs
+from linreg_fast import inputs, levels, moments_bytes, normal_equations, passes, sums
+from linreg_fast.chosen_columns import chosen_features, chosen_targets
+from linreg_fast.closed_form import ON_COLLINEAR, ConditionWarning, Solution
+from linreg_fast.double_double import add, multiply, pairs
+from linreg_fast.moments_bytes import UNITS
 from linreg_fast.result import LinearFit
 from linreg_fast.sums import Matrix, Vector
 
-UNITS = {"auto": EPS, "extended": normal_equations.DD_UNIT}  # relative rounding of the sums of a batch
 LEAST_WEIGHT = 2.0**-500  # that rows may decay to, far from where sums of squares vanish
 REASON = "moments: p^2 numbers, solved without the rows"
-MAGIC = b"linreg_fast.Moments\x00"
-VERSION = 1
-# magic, version, precision, shift given, n_features, n_targets, n_samples, unit, bytes of the names
-HEADER = struct.Struct("<20sHBBqqqdq")
-DIGEST_SIZE = 16
-LARGEST = 1 << 20  # columns that a saved state may claim to have
 
 
 class Moments:
@@ -175,20 +167,12 @@ class Moments:
         if n_rows == 0:
             return self
         shift = sums.leading_mean(data) if self._shift is None else self._shift
-        batch = self._of_batch(data, n_rows, shift, passes.threads(n_threads))
-        # sums that the mean of the batch swamps in the whole are taken again from where the batch is
-        p, M = self.n_features, batch._M[..., 0]
-        with np.errstate(over="ignore", invalid="ignore"):
-            total = self._M[p, :, 0] + M[p]
-            centre = total * (total / total[p])
-            squares = self._M[..., 0].diagonal() + M.diagonal()
-            far = centre > sums.SHIFT_LIMIT * (squares - centre)
-        far[p] = False
-        if far.any():
-            near = shift + np.delete(np.where(far, M[p] / M[p, p], 0.0), p)
-            if np.isfinite(near).all() and (near != shift).any():
-                batch = self._of_batch(data, n_rows, near, passes.threads(n_threads))
-                shift = near if self._shift is None else shift
+        workers = passes.threads(n_threads)
+        batch = self._of_batch(data, n_rows, shift, workers)
+        near = self._nearer(batch, shift)
+        if near is not None:
+            batch = self._of_batch(data, n_rows, near, workers)
+            shift = near if self._shift is None else shift
         self._take(batch, 1.0, shift)
         if names is not None:
             self.feature_names = names
@@ -216,6 +200,20 @@ class Moments:
             batch._noise[p] = 0.0  # counts are exact
         batch._shift, batch.n_samples = shift, n_rows
         return batch
+
+    def _nearer(self, batch: Moments, shift: Vector) -> Vector | None:
+        """A shift nearer to a batch whose mean swamps some of its sums in the whole: they are to be taken again."""
+        p, M = self.n_features, batch._M[..., 0]
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = self._M[p, :, 0] + M[p]
+            centre = total * (total / total[p])
+            squares = self._M[..., 0].diagonal() + M.diagonal()
+            far = centre > sums.SHIFT_LIMIT * (squares - centre)
+        far[p] = False
+        if not far.any():
+            return None
+        near = shift + np.delete(np.where(far, M[p] / M[p, p], 0.0), p)
+        return near if np.isfinite(near).all() and (near != shift).any() else None
 
     def _check_names(self, names: Sequence[str] | None) -> None:
         if names is not None and self.feature_names is not None and tuple(names) != self.feature_names:
@@ -309,6 +307,11 @@ class Moments:
         """Multiply the weights of all rows so far by a factor in (0, 1]: exponential forgetting.
 
         `n_samples` still counts the rows; `sum_weight` says what they weigh.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Not a number in (0, 1]; rows that would weigh next to nothing.
         """
         factor = inputs.number(factor, "factor", above=0.0)
         if factor > 1:
@@ -361,7 +364,6 @@ class Moments:
         fit_intercept : bool
         targets : int or sequence of int, optional
             Columns of y; an integer gives the shapes of a one-dimensional y.
-
         on_collinear : {"min_norm", "drop", "raise"}
             As for `fit`.
 
@@ -388,17 +390,31 @@ class Moments:
         if on_collinear not in ON_COLLINEAR:
             raise ValueError(f"on_collinear must be one of {', '.join(ON_COLLINEAR)}; got {on_collinear!r}")
         l2 = inputs.number(l2, "l2", least=0.0)
-        columns, chosen = self._columns(features), self._targets(targets)
+        positions = chosen_features(features, self.n_features, self.feature_names)
+        chosen = chosen_targets(targets, self.n_targets)
         one = self.n_targets == 1 if targets is None else np.ndim(targets) == 0
-        p, n_targets = len(columns), len(chosen)
-        E = normal_equations.equations(*self._part(columns, chosen), p, bool(fit_intercept), l2)
-        names = None if self.feature_names is None else tuple(self.feature_names[j] for j in columns)
+        p, fit_intercept = len(positions), bool(fit_intercept)
+        names = None if self.feature_names is None else tuple(self.feature_names[j] for j in positions)
+        E = normal_equations.equations(*self._part(positions, chosen), p, fit_intercept, l2)
         solution = normal_equations.solve(E, p, names, on_collinear)
         sum_weight = self._M[self.n_features, self.n_features]
+        spread = normal_equations.unscaled(E, solution, sum_weight, p, fit_intercept)
+        return self._result(solution, spread, names, one, fit_intercept, l2)
+
+    def _result(
+        self,
+        solution: Solution,
+        spread: Vector | None,
+        names: tuple[str, ...] | None,
+        one_target: bool,
+        fit_intercept: bool,
+        l2: float,
+    ) -> LinearFit:
+        n_targets, p = solution.coef.shape
         assert solution.ess is not None
         return LinearFit(
-            coef=solution.coef[0] if one else solution.coef,
-            intercept=float(solution.intercept[0]) if one else solution.intercept,
+            coef=solution.coef[0] if one_target else solution.coef,
+            intercept=float(solution.intercept[0]) if one_target else solution.intercept,
             solver=solution.path[-1],
             solver_path=solution.path,
             reason=solution.reason or REASON,
@@ -421,78 +437,47 @@ class Moments:
             converged=True,
             n_iter=0,
             cost_history=None,
-            rss=float(solution.rss[0]) if one else solution.rss,
-            ess=float(solution.ess[0]) if one else solution.ess,
-            tss=float(solution.tss[0]) if one else solution.tss,
+            rss=float(solution.rss[0]) if one_target else solution.rss,
+            ess=float(solution.ess[0]) if one_target else solution.ess,
+            tss=float(solution.tss[0]) if one_target else solution.tss,
             sum_weight=self.sum_weight,
             n_samples=self.n_samples,
             n_features=p,
             n_targets=n_targets,
             feature_names=names,
-            fit_intercept=bool(fit_intercept),
+            fit_intercept=fit_intercept,
             l2=l2,
-            spread=normal_equations.unscaled(E, solution, sum_weight, p, bool(fit_intercept)),
+            spread=spread,
             collinear=solution.collinear,
             dropped=solution.dropped,
         )
 
-    def _part(self, columns: Any, targets: Any) -> tuple[Matrix, Vector, float, Vector]:
+    def _part(self, features: Any, targets: Any) -> tuple[Matrix, Vector, float, Vector]:
         """Sums, their errors and rounding, and the shift, of some columns of X and y."""
         shift = self._known_shift()
-        if len(columns) == self.n_features and len(targets) == self.n_targets:
-            order = np.concatenate([columns, self.n_features + targets])
+        if len(features) == self.n_features and len(targets) == self.n_targets:
+            order = np.concatenate([features, self.n_features + targets])
             if (order[1:] > order[:-1]).all():
                 return self._M, self._errors(), self._unit, shift
-        at = np.concatenate([columns, [self.n_features], self.n_features + 1 + targets])
-        part = np.concatenate([columns, self.n_features + targets])
+        at = np.concatenate([features, [self.n_features], self.n_features + 1 + targets])
+        part = np.concatenate([features, self.n_features + targets])
         return self._M[np.ix_(at, at)], self._errors()[at], self._unit, shift[part]
-
-    def _columns(self, features: Sequence[int | str] | None) -> Any:
-        """Positions of columns of X that were asked for by position or name."""
-        if features is None:
-            return np.arange(self.n_features)
-        if isinstance(features, (str, bytes)) or not np.iterable(features):
-            raise TypeError(f"features must be a sequence of positions or names, not {features!r} alone")
-        found = []
-        for feature in features:
-            if isinstance(feature, str):
-                if self.feature_names is None or feature not in self.feature_names:
-                    known = "the columns have no names" if self.feature_names is None else list(self.feature_names)
-                    raise ValueError(f"features has {feature!r}; {known}")
-                found.append(self.feature_names.index(feature))
-            else:
-                found.append(_position(feature, "features", self.n_features))
-        if len(set(found)) < len(found):
-            raise ValueError(f"features has a column twice: {list(features)}")
-        return np.array(found, dtype=np.intp)
-
-    def _targets(self, targets: int | Sequence[int] | None) -> Any:
-        if targets is None:
-            return np.arange(self.n_targets)
-        chosen = [targets] if np.ndim(targets) == 0 else list(targets)  # type: ignore[arg-type]
-        if not chosen:
-            raise ValueError("targets is empty")
-        return np.array([_position(target, "targets", self.n_targets) for target in chosen], dtype=np.intp)
 
     def to_bytes(self) -> bytes:
         """The state as bytes, the same on every machine: a header, little-endian float64, names, a checksum."""
-        upper = np.triu_indices(len(self._M))
-        names = b"" if self.feature_names is None else json.dumps(self.feature_names).encode()
-        shift = np.zeros(self.n_features + self.n_targets) if self._shift is None else self._shift
-        header = HEADER.pack(
-            MAGIC,
-            VERSION,
-            list(UNITS).index(self.precision),
-            self._shift is not None,
-            self.n_features,
-            self.n_targets,
-            self.n_samples,
-            self._unit,
-            len(names),
+        return moments_bytes.pack(
+            moments_bytes.State(
+                self.n_features,
+                self.n_targets,
+                self.n_samples,
+                self.precision,
+                self._unit,
+                self._shift,
+                self._noise,
+                self._M,
+                self.feature_names,
+            )
         )
-        arrays = [a.astype("<f8").tobytes() for a in (shift, self._noise, self._M[upper])]
-        body = b"".join([header, *arrays, names])
-        return body + hashlib.blake2b(body, digest_size=DIGEST_SIZE).digest()
 
     @classmethod
     def from_bytes(cls, data: bytes | bytearray | memoryview) -> Moments:
@@ -507,48 +492,13 @@ class Moments:
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError(f"data must be bytes, not {type(data).__name__}")
-        data = bytes(data)
-        if len(data) < HEADER.size + DIGEST_SIZE or data[: len(MAGIC)] != MAGIC:
-            raise ValueError(f"not a saved linreg_fast.Moments: {len(data)} bytes")
-        _, version, precision, shifted, p, n_targets, n_samples, unit, names_size = HEADER.unpack_from(data)
-        if version != VERSION:
-            raise ValueError(f"saved by version {version} of the format; this one reads {VERSION}")
-        if hashlib.blake2b(data[:-DIGEST_SIZE], digest_size=DIGEST_SIZE).digest() != data[-DIGEST_SIZE:]:
-            raise ValueError("not a whole linreg_fast.Moments: the checksum does not fit, bytes were lost or changed")
-        if not (0 <= p <= LARGEST and 1 <= n_targets <= LARGEST and 0 <= names_size <= len(data) and precision < 2):
-            raise ValueError(f"a saved Moments cannot have {p} features, {n_targets} targets and {names_size} bytes")
-        width = p + n_targets
-        n_sums = (width + 1) * (width + 2) // 2
-        size = HEADER.size + 8 * (width + width + 1 + 2 * n_sums) + names_size + DIGEST_SIZE
-        if len(data) != size:
-            raise ValueError(
-                f"a saved Moments of {p} features and {n_targets} targets has {size} bytes, not {len(data)}"
-            )
-        numbers = np.frombuffer(data, "<f8", 2 * width + 1 + 2 * n_sums, HEADER.size).astype(np.float64)
-        self = cls(p, n_targets, precision=list(UNITS)[precision])
-        self.n_samples, self._unit = n_samples, unit
-        self._shift = numbers[:width].copy() if shifted else None
-        self._noise = numbers[width : 2 * width + 1].copy()
-        rows, columns = np.triu_indices(width + 1)
-        self._M[rows, columns] = self._M[columns, rows] = numbers[2 * width + 1 :].reshape(n_sums, 2)
-        squares = np.diagonal(self._M[..., 0])
-        sound = np.isfinite(numbers).all() and (squares >= 0).all() and (self._noise >= 0).all()
-        if not sound or n_samples < 0 or unit not in UNITS.values() or (n_samples > 0) != (squares[p] > 0):
-            raise ValueError("a saved Moments has sums that no rows can have")
-        if names_size:
-            try:
-                names = json.loads(data[size - DIGEST_SIZE - names_size : size - DIGEST_SIZE])
-            except (ValueError, RecursionError) as error:
-                raise ValueError(f"a saved Moments has names that are not JSON: {error}") from None
-            if not isinstance(names, list) or len(names) != p or not all(isinstance(name, str) for name in names):
-                raise ValueError(f"a saved Moments has names that do not fit {p} features")
-            self.feature_names = tuple(names)
+        state = moments_bytes.unpack(bytes(data))
+        self = cls(state.n_features, state.n_targets, precision=state.precision)
+        self.n_samples, self.feature_names = state.n_samples, state.feature_names
+        self._unit, self._shift, self._noise, self._M = state.unit, state.shift, state.noise, state.M
         return self
 
 
-def _position(value: Any, name: str, count: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name} has {value!r}; it must hold positions{' or names' * (name == 'features')}")
-    if not 0 <= value < count:
-        raise ValueError(f"{name} has {value}; there are {count} columns, from 0")
-    return int(value)
+def check_moments(moments: Any) -> None:
+    if not isinstance(moments, Moments):
+        raise TypeError(f"moments must be Moments, not a {type(moments).__name__}: Moments(n_features).update(X, y)")

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from linreg_fast import levels, passes
-from linreg_fast.descent import EXACT_L, POWER_STEPS
+from linreg_fast import inputs, levels, passes
+from linreg_fast.arrays import IN_PLACE
+from linreg_fast.descent import EXACT_L
+from linreg_fast.descent_problem import POWER_STEPS
+from linreg_fast.passes import threads
 
 SMALL_COLUMNS: int = levels.kernels.small_columns
 SOLVERS = ("auto", "cholesky", "qr", "svd", "gd")
@@ -124,61 +127,9 @@ def plan_shape(
     copies: Sequence[str] = (),
 ) -> Plan:
     """The plan for a shape. See `plan` for the arguments; `order` is "" for rows that must be converted."""
-    n, p, k = n_rows, n_features, n_targets
-    row_bytes = itemsize * p + 8 * (k + weighted)
-    size = float(n) * row_bytes
-    readers = 1 + READ_SCALING * (min(n_threads, 4) - 1)
-    product = float(n) * p * (p + 1 + 2 * k)
-    notes = tuple(copies)
-    convert = 0.0 if order else size / (CONVERT_RATE * n_threads)
-    one_thread = n * passes.row_seconds(row_bytes, p * (p + 1 + 2 * k))
-    active = n_threads if one_thread >= passes.THREADED_SECONDS else 1
-
-    def read(times: float) -> float:
-        return times * (size / (passes.READ_RATE * (readers if active > 1 else 1)) + convert)
-
-    def work(flops: float) -> float:
-        return n * passes.work_seconds(row_bytes, flops) / active
-
-    moments = max(read(1), work(p * (p + 1 + 2 * k))) + (WAKE_SECONDS if active > 1 else 0.0)
-    lean = k == 1 and p <= SMALL_COLUMNS
-    square = 8.0 * p * p
-    solve = p**3 / 3 + 2.0 * p * p * k
-
-    def candidate(
-        solver: str, kind: str, flops: float, reads: float, memory: float, seconds: float, possible: bool = True
-    ) -> Candidate:
-        extra = (f"centred float64 copy of X, {memory:.3g} bytes",) if kind == "rows" else ()
-        return Candidate(solver, kind, flops, reads * size, notes + extra, memory, seconds, possible)
-
-    qr_flops = 2.0 * n * (p + k) ** 2
-    qr_seconds = CALL_SECONDS + moments + qr_flops / QR_RATE + size / QR_ROWS_RATE
-    call = LEAN_SECONDS + p**3 / LEAN_RATE if lean else CALL_SECONDS + solve / LAPACK_RATE
-    tall = n > p or l2 > 0
-    candidates = [
-        candidate("cholesky", "one", product + solve, 1, 4 * square, call + moments, tall),
-        candidate("qr", "two", product + qr_flops, 2, 4 * square, qr_seconds, tall),
-    ]
-    if n <= p:
-        wide = 4.0 * n * n * p + 8.0 * n**3
-        # the rows are centred and scaled like those of qr
-        seconds = CALL_SECONDS + size / QR_ROWS_RATE + wide / SVD_RATE
-        candidates.append(candidate("svd", "rows", wide, 1, 24.0 * n * p, seconds))
-    else:
-        svd = 12.0 * p**3
-        candidates.append(candidate("svd", "two", product + qr_flops + svd, 2, 6 * square, qr_seconds + svd / SVD_RATE))
-    steps = 2.0 * p * p * max_iter
-    # up to EXACT_L columns the moments give learning rate and digits whatever the passes, beyond a power iteration
-    exact = p <= EXACT_L
-    ready = CALL_SECONDS + moments + solve / LAPACK_RATE + (p**3 / EIGEN_RATE if exact else 0.0)
-    one_pass = max(read(1), work(4 * p)) + STEP_SECONDS
-    on_moments = ready + steps / DESCENT_RATE + DESCENT_STEP_SECONDS * max_iter
-    on_data = (ready if exact else CALL_SECONDS + POWER_STEPS * one_pass) + one_pass * max_iter
-    if descent_passes in (None, "moments"):
-        candidates.append(candidate("gd", "moments", product + steps, 1, 3 * square, on_moments, k == 1))
-    if descent_passes in (None, "data"):
-        candidates.append(candidate("gd", "data", 4.0 * n * p * max_iter, max_iter, 64.0 * p, on_data, k == 1))
-    best, reason = _choose(candidates, n, p, k, solver)
+    problem = _problem(n_rows, n_features, n_targets, itemsize, order, weighted, n_threads, tuple(copies))
+    candidates = _closed_forms(problem, l2) + _descents(problem, descent_passes, max_iter)
+    best, reason = _choose(candidates, n_rows, n_features, n_targets, solver)
     return Plan(
         solver=best.solver,
         passes=best.passes,
@@ -188,9 +139,101 @@ def plan_shape(
         copies=best.copies,
         memory=best.memory,
         seconds=best.seconds,
-        n_threads=active,
+        n_threads=problem.n_threads,
         candidates=tuple(candidates),
     )
+
+
+class _Problem(NamedTuple):
+    """A shape, and what a pass over its rows costs."""
+
+    n: int
+    p: int
+    k: int
+    row_bytes: int
+    size: float  # bytes of X, y and weights
+    read_seconds: float  # of all rows from memory, and their conversion
+    n_threads: int  # that the pass for the moments is worth
+    copies: tuple[str, ...]
+
+    def pass_seconds(self, flops: float) -> float:
+        """One pass with so many operations a row."""
+        return max(self.read_seconds, self.n * passes.work_seconds(self.row_bytes, flops) / self.n_threads)
+
+    def moments_seconds(self) -> float:
+        """The pass for the moments."""
+        return self.pass_seconds(self.p * (self.p + 1 + 2 * self.k)) + (WAKE_SECONDS if self.n_threads > 1 else 0.0)
+
+    def moments_flops(self) -> float:
+        return float(self.n) * self.p * (self.p + 1 + 2 * self.k)
+
+    def solve_flops(self) -> float:
+        """Cholesky of the moments."""
+        return self.p**3 / 3 + 2.0 * self.p * self.p * self.k
+
+    def candidate(
+        self, solver: str, kind: str, flops: float, reads: float, memory: float, seconds: float, possible: bool = True
+    ) -> Candidate:
+        extra = (f"centred float64 copy of X, {memory:.3g} bytes",) if kind == "rows" else ()
+        return Candidate(solver, kind, flops, reads * self.size, self.copies + extra, memory, seconds, possible)
+
+
+def _problem(
+    n: int, p: int, k: int, itemsize: int, order: str, weighted: bool, n_threads: int, copies: tuple[str, ...]
+) -> _Problem:
+    row_bytes = itemsize * p + 8 * (k + weighted)
+    size = float(n) * row_bytes
+    one_thread = n * passes.row_seconds(row_bytes, p * (p + 1 + 2 * k))
+    active = n_threads if one_thread >= passes.THREADED_SECONDS else 1
+    readers = 1 + READ_SCALING * (min(n_threads, 4) - 1) if active > 1 else 1
+    convert = 0.0 if order else size / (CONVERT_RATE * n_threads)
+    return _Problem(n, p, k, row_bytes, size, size / (passes.READ_RATE * readers) + convert, active, copies)
+
+
+def _closed_forms(problem: _Problem, l2: float) -> list[Candidate]:
+    """cholesky, qr and svd; the SVD is that of R, or of the rows where there are no more of them than columns."""
+    n, p, k = problem.n, problem.p, problem.k
+    square = 8.0 * p * p
+    solve = problem.solve_flops()
+    lean = k == 1 and p <= SMALL_COLUMNS
+    call = LEAN_SECONDS + p**3 / LEAN_RATE if lean else CALL_SECONDS + solve / LAPACK_RATE
+    product, moments = problem.moments_flops(), problem.moments_seconds()
+    qr = 2.0 * n * (p + k) ** 2
+    qr_seconds = CALL_SECONDS + moments + qr / QR_RATE + problem.size / QR_ROWS_RATE
+    tall = n > p or l2 > 0
+    found = [
+        problem.candidate("cholesky", "one", product + solve, 1, 4 * square, call + moments, tall),
+        problem.candidate("qr", "two", product + qr, 2, 4 * square, qr_seconds, tall),
+    ]
+    if n <= p:
+        wide = 4.0 * n * n * p + 8.0 * n**3
+        # the rows are centred and scaled like those of qr
+        seconds = CALL_SECONDS + problem.size / QR_ROWS_RATE + wide / SVD_RATE
+        return [*found, problem.candidate("svd", "rows", wide, 1, 24.0 * n * p, seconds)]
+    svd = 12.0 * p**3
+    seconds = qr_seconds + svd / SVD_RATE
+    return [*found, problem.candidate("svd", "two", product + qr + svd, 2, 6 * square, seconds)]
+
+
+def _descents(problem: _Problem, kind: str | None, max_iter: int) -> list[Candidate]:
+    """Gradient descent on the moments and on the data, or the one of them that is asked for."""
+    n, p, possible = problem.n, problem.p, problem.k == 1
+    # up to EXACT_L columns the moments give learning rate and digits whatever the passes, beyond a power iteration
+    exact = p <= EXACT_L
+    ready = CALL_SECONDS + problem.moments_seconds() + problem.solve_flops() / LAPACK_RATE
+    ready += p**3 / EIGEN_RATE if exact else 0.0
+    one_pass = problem.pass_seconds(4 * p) + STEP_SECONDS
+    found = []
+    if kind in (None, "moments"):
+        steps = 2.0 * p * p * max_iter
+        seconds = ready + steps / DESCENT_RATE + DESCENT_STEP_SECONDS * max_iter
+        flops = problem.moments_flops() + steps
+        found.append(problem.candidate("gd", "moments", flops, 1, 24.0 * p * p, seconds, possible))
+    if kind in (None, "data"):
+        seconds = (ready if exact else CALL_SECONDS + POWER_STEPS * one_pass) + one_pass * max_iter
+        flops = 4.0 * n * p * max_iter
+        found.append(problem.candidate("gd", "data", flops, max_iter, 64.0 * p, seconds, possible))
+    return found
 
 
 def _choose(candidates: list[Candidate], n: int, p: int, k: int, solver: str) -> tuple[Candidate, str]:
@@ -248,49 +291,52 @@ def plan(
 
     Raises
     ------
+    TypeError
+        A dtype that is not of real numbers; data that `fit` would not take.
     ValueError
-        An unknown solver or order, or a shape without rows.
+        An unknown solver, order or kind of passes, a number out of range, or a shape without rows.
     """
-    from linreg_fast import inputs
-    from linreg_fast.passes import threads
-
     check_solver(solver)
     l2 = inputs.number(l2, "l2", least=0.0)
     if passes not in (None, "moments", "data"):
         raise ValueError(f"passes must be one of moments, data; got {passes!r}")
     if max_iter < 1:
         raise ValueError(f"max_iter must be at least 1, got {max_iter}")
-    if isinstance(X_or_shape, tuple) and all(isinstance(i, (int, np.integer)) for i in X_or_shape):
-        rest = X_or_shape[1:]
-        if len(rest) not in (1, 2) or X_or_shape[0] < 1 or min(rest) < 0 or rest[1:] == (0,):
-            raise ValueError(f"a shape is (rows, columns) or (rows, columns, targets), with rows > 0; got {X_or_shape}")
-        n, p, k = (*X_or_shape, 1)[:3]
-        if order not in ("C", "F"):
-            raise ValueError(f'order must be "C" or "F", got {order!r}')
-        if np.dtype(dtype).kind not in "fiub":
-            raise TypeError(f"X has dtype {np.dtype(dtype)}, which is not a real number")
-        size, copies = np.dtype(dtype).itemsize, []
-        if np.dtype(dtype) not in inputs.IN_PLACE:
-            order, copies = "", [f"X ({np.dtype(dtype)})"]
-    else:
-        rows = len(X_or_shape) if hasattr(X_or_shape, "__len__") else 1
-        data = inputs.table(X_or_shape, np.broadcast_to(0.0, rows) if y is None else y)
-        n, p, k, order, copies = data.n_rows, data.n_features, data.n_targets, data.order, data.copies
-        size = data.X.dtype.itemsize
+    n, p, k, itemsize, order, converted = _shape(X_or_shape, y, dtype, order)
     return plan_shape(
         n,
         p,
         k,
         solver=solver,
         l2=l2,
-        itemsize=size,
+        itemsize=itemsize,
         order=order,
         weighted=sample_weight is not None,
         n_threads=threads(n_threads),
         descent_passes=passes,
         max_iter=max_iter,
-        copies=[f"{name} converted to float64 in pieces of at most {inputs.CONVERT_BYTES} bytes" for name in copies],
+        copies=[f"{name} converted to float64 in pieces of at most {inputs.CONVERT_BYTES} bytes" for name in converted],
     )
+
+
+def _shape(X_or_shape: Any, y: Any, dtype: Any, order: str) -> tuple[int, int, int, int, str, list[str]]:
+    """Rows, columns, targets, bytes of a number, memory order and what must be converted, of data or a shape."""
+    if not (isinstance(X_or_shape, tuple) and all(isinstance(i, (int, np.integer)) for i in X_or_shape)):
+        rows = len(X_or_shape) if hasattr(X_or_shape, "__len__") else 1
+        data = inputs.table(X_or_shape, np.broadcast_to(0.0, rows) if y is None else y)
+        return data.n_rows, data.n_features, data.n_targets, data.X.dtype.itemsize, data.order, data.copies
+    rest = X_or_shape[1:]
+    if len(rest) not in (1, 2) or X_or_shape[0] < 1 or min(rest) < 0 or rest[1:] == (0,):
+        raise ValueError(f"a shape is (rows, columns) or (rows, columns, targets), with rows > 0; got {X_or_shape}")
+    if order not in ("C", "F"):
+        raise ValueError(f'order must be "C" or "F", got {order!r}')
+    dtype = np.dtype(dtype)
+    if dtype.kind not in "fiub":
+        raise TypeError(f"X has dtype {dtype}, which is not a real number")
+    n, p, k = (*X_or_shape, 1)[:3]
+    if dtype in IN_PLACE:
+        return n, p, k, dtype.itemsize, order, []
+    return n, p, k, dtype.itemsize, "", [f"X ({dtype})"]
 
 
 def check_solver(solver: Any) -> None:

@@ -9,6 +9,7 @@ their columns grows with some 30^degree where x is not about 0. Here t = (x - c)
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -80,31 +81,12 @@ def fit_polynomial(
         raise ValueError(f"degree must be from 1 to {DEGREE}, got {degree}")
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
-    data = inputs.table(x, y, sample_weight)
-    if not data.one_feature:
-        raise ValueError(f"x must have one dimension, got shape {data.X.shape}")
-    if not data.one_target:
-        raise ValueError(f"y must have one dimension, got shape {data.Y.shape}: fit the targets one by one")
-    fault = inputs.first_fault(data)
-    if fault is not None:
-        raise ValueError(fault)
+    data = _table(x, y, sample_weight)
     degree, workers = int(degree), passes.threads(n_threads)
     n_samples, sum_weight = objective.count_present(data)
-    there = slice(None) if data.w is None else np.asarray(data.w) != 0
-    u = np.asarray(data.X[there, 0], dtype=np.float64)
-    if not len(u):
-        raise ValueError("sample_weight has no positive weight: no row is left to fit")
-    found = len(np.unique(u))
-    if found <= degree:
-        raise ValueError(f"x has {found} different values: they cannot determine a polynomial of degree {degree}")
-    c, unit = _domain(float(u.min()), float(u.max()))
-    T = _chebyshev(_mapped(u, c, unit), degree)
-    w = None if data.w is None else np.asarray(data.w[there], dtype=np.float64)
-    with np.errstate(all="ignore"):
-        P = _powers(c, unit, degree)
-    if not (np.isfinite(P).all() and P[degree, degree, 0] > SMALLEST):
-        raise ValueError("coefficients of powers of x leave the range of float64; scale x")
-    v = np.asarray(data.Y[there, 0], dtype=np.float64)
+    u, v, w = _present(data, degree)
+    basis = _basis(float(u.min()), float(u.max()), degree)
+    T = _chebyshev(_mapped(u, basis.c, basis.unit), degree)
     ey = -int(np.frexp(np.abs(v).max())[1])
     v = np.ldexp(v, ey)  # at most 1: its squares stay in the range of float64
     M, shift = _sums(T, v, w, precision, workers)
@@ -118,7 +100,52 @@ def fit_polynomial(
             f"the x are too close to {degree} places to determine a polynomial of that degree in {hint}"
         )
     with np.errstate(divide="ignore", invalid="ignore"):
-        return _result(E, R, P, c, unit, ey, sum_weight, n_samples, precision)
+        return _result(E, R, basis, ey, sum_weight, n_samples, precision)
+
+
+@dataclass(frozen=True, slots=True)
+class _Basis:
+    """T_k((x - c) / unit) for k from 0 to degree, and what powers of x they are made of."""
+
+    c: float
+    unit: float
+    P: Matrix  # pairs P[k, j], the coefficient of x^j in T_k
+
+
+def _table(x: Any, y: Any, sample_weight: Any) -> inputs.Table:
+    """One column of each, without a fault."""
+    data = inputs.table(x, y, sample_weight)
+    if not data.one_feature:
+        raise ValueError(f"x must have one dimension, got shape {data.X.shape}")
+    if not data.one_target:
+        raise ValueError(f"y must have one dimension, got shape {data.Y.shape}: fit the targets one by one")
+    fault = inputs.first_fault(data)
+    if fault is not None:
+        raise ValueError(fault)
+    return data
+
+
+def _present(data: inputs.Table, degree: int) -> tuple[Vector, Vector, Vector | None]:
+    """x, y and weights of the rows of non-zero weight as float64; enough different x among them."""
+    there = slice(None) if data.w is None else np.asarray(data.w) != 0
+    u = np.asarray(data.X[there, 0], dtype=np.float64)
+    if not len(u):
+        raise ValueError("sample_weight has no positive weight: no row is left to fit")
+    found = len(np.unique(u))
+    if found <= degree:
+        raise ValueError(f"x has {found} different values: they cannot determine a polynomial of degree {degree}")
+    w = None if data.w is None else np.asarray(data.w[there], dtype=np.float64)
+    return u, np.asarray(data.Y[there, 0], dtype=np.float64), w
+
+
+def _basis(least: float, largest: float, degree: int) -> _Basis:
+    """About the middle of the x, in a unit that is a power of two."""
+    c, unit = _domain(least, largest)
+    with np.errstate(all="ignore"):
+        P = _powers(c, unit, degree)
+    if not (np.isfinite(P).all() and P[degree, degree, 0] > SMALLEST):
+        raise ValueError("coefficients of powers of x leave the range of float64; scale x")
+    return _Basis(c, unit, P)
 
 
 def _domain(least: float, largest: float) -> tuple[float, float]:
@@ -172,48 +199,37 @@ def _sums(T: list[Matrix], v: Vector, w: Vector | None, precision: str, n_thread
 def _result(
     E: normal_equations.Equations,
     R: Matrix,
-    P: Matrix,
-    c: float,
-    unit: float,
+    basis: _Basis,
     ey: int,
     sum_weight: float,
     n_samples: int,
     precision: str,
 ) -> LinearFit:
     """From R'R = A to coefficients of powers, their errors and their digits, all in pairs."""
-    degree = len(R)
+    degree, c, unit, P = len(R), basis.c, basis.unit, basis.P
     scale = np.ldexp(1.0, E.e)[:, None]
     # what the powers are of the equilibrated columns: those of x first, then that of 1, less the means
-    C = P[1:, 1:] * scale[:, None]
-    C0 = add(P[1:, 0], -E.m) * scale
-    Z = solve_transposed(R, np.concatenate([E.c, C, C0[:, None], pairs(np.eye(degree))], axis=1))
+    C = np.concatenate([P[1:, 1:] * scale[:, None], (add(P[1:, 0], -E.m) * scale)[:, None]], axis=1)
+    Z = solve_transposed(R, np.concatenate([E.c, C, pairs(np.eye(degree))], axis=1))
     z, D, half = Z[:, :1], Z[:, 1 : degree + 2], Z[:, degree + 2 :]
     b = product(D, z)[:, 0]
     b[-1] = add(b[-1], E.m_y[0])
     b_hi = np.ldexp(b[:, 0], -ey)
-    tss = E.S_yy[0]
-    ess = total(multiply(z, z))[0]
-    rss = add(tss, -ess)
-    if rss[0] < 0:
-        rss = np.zeros(2)
     squares = total(multiply(D, D))
     squares[-1, 0] += 1 / sum_weight
     if not (np.isfinite(b_hi).all() and np.isfinite(squares).all()):
         raise ValueError("a coefficient of a power of x leaves the range of float64; scale x")
+    tss = E.S_yy[0]
+    rss = add(tss, -total(multiply(z, z))[0])
+    if rss[0] < 0:
+        rss = np.zeros(2)
     series = product(half, z)[:, 0] * scale
-    beta = series[:, 0] / scale[:, 0]
+    mean = add(E.m_y[0], -total(multiply(E.m, series)))[0]
     singular = np.linalg.svd(R[..., 0], compute_uv=False)
     rcond = float(singular[-1] / singular[0])
-    # errors of beta from those of A and c, carried over to each power
-    error = (E.noise * float(np.abs(beta).max(initial=0.0)) + float(E.noise_c[0])) / rcond**2 / singular[0] ** 2
-    worst = 1.0 if ((b_hi == 0) & (b[:, 0] != 0)).any() else EPS  # of a coefficient that vanished
-    for j in range(degree + 1):
-        size = abs(float(b[j, 0]))
-        if size > 0:
-            column = C[:, j, 0] if j < degree else C0[:, 0]
-            own = float(E.noise_m_y[0] + np.abs(column) @ np.abs(beta) * E.noise) if j == degree else 0.0
-            worst = max(worst, (error * float(np.linalg.norm(column)) + own) / size)
-    mean = add(E.m_y[0], -total(multiply(E.m, series)))[0]
+    worst = _worst_error(E, b[:, 0], series[:, 0] / scale[:, 0], C[..., 0], rcond, singular[0])
+    if ((b_hi == 0) & (b[:, 0] != 0)).any():
+        worst = 1.0  # of a coefficient that vanished
     return LinearFit(
         coef=b_hi[:-1],
         intercept=float(b_hi[-1]),
@@ -242,6 +258,24 @@ def _result(
         chebyshev=np.concatenate([[c, unit], np.ldexp(np.append(mean, series[:, 0]), -ey)]),
         y_unit=math.ldexp(1.0, -ey),
     )
+
+
+def _worst_error(
+    E: normal_equations.Equations, b: Vector, beta: Vector, C: Matrix, rcond: float, largest: float
+) -> float:
+    """Relative error to expect of the worst coefficient b = C'beta of a power, the intercept last.
+
+    `largest` is the largest singular value of R.
+    """
+    # errors of beta from those of A and c, carried over to each power
+    error = (E.noise * float(np.abs(beta).max(initial=0.0)) + float(E.noise_c[0])) / rcond**2 / largest**2
+    worst = EPS
+    for j, size in enumerate(np.abs(b).tolist()):
+        if size > 0:
+            last = j == len(b) - 1
+            own = float(E.noise_m_y[0] + np.abs(C[:, j]) @ np.abs(beta) * E.noise) if last else 0.0
+            worst = max(worst, (error * float(np.linalg.norm(C[:, j])) + own) / size)
+    return worst
 
 
 def evaluate(chebyshev: Vector, x: Any, out: Vector | None = None) -> Vector:

@@ -22,20 +22,8 @@ from numpy.typing import NDArray
 from linreg_fast import closed_form, inference, inputs, levels, passes
 from linreg_fast.centred import Centred, in_user_units
 from linreg_fast.closed_form import FULL_DIGITS, Factor, Solution
-from linreg_fast.double_double import (
-    EPS,
-    add,
-    add_to,
-    cholesky,
-    multiply,
-    pairs,
-    product,
-    solve_transposed,
-    solve_upper,
-    total,
-    two_product,
-)
-from linreg_fast.minimum_norm import independent, minimum_norm
+from linreg_fast.double_double import EPS, add, add_to, multiply, pairs, total, two_product
+from linreg_fast.null_space import least_norm, null_pairs
 from linreg_fast.sums import Matrix, Sums, Vector
 
 AUTO_DIGITS = 10.0  # precision="auto" refines where fewer are expected
@@ -45,7 +33,6 @@ NEGLIGIBLE = 2.0**-90  # of the largest coefficient: a coefficient below may be 
 STALLED = 0.5  # a contraction worse than this is none
 FLOOR = 1e-11  # of the largest coefficient: corrections that stall below are rounding, those above a bad factor
 SURE_CONTRACTION = 1e-6  # predicted for the first correction; a larger one has to be seen
-PAIR_NOISE = 2.0**-98  # of sums and of algebra in pairs
 DD_EPS = 2.0**-106  # relative rounding of a double-double
 GAIN_LIMIT = 1e-6  # share of rss that a correction may take off it in the last pass of "auto"
 REFINE_FLOPS = 60  # float64 operations for each element of X, TwoProd and TwoSum twice
@@ -119,7 +106,7 @@ def refine(
         factor, null = solution.factor, None
         deficient = factor is not None and factor.Vt is not None and len(factor.Vt) < len(C.live)
         if factor and deficient and (full or inference.affordable(M.n_rows, len(C.live))):
-            null = _null_pairs(data, M, C, factor, fit_intercept, n_threads)
+            null = null_pairs(data, M, C, factor, fit_intercept, n_threads)
         some = (data, M, C, solution)
         done = [_refine_target(*some, t, fit_intercept, full, n_threads, null) for t in range(data.n_targets)]
         if all(one is not None for one in done) or solver != "auto" or solution.path[-1] == "svd":
@@ -203,9 +190,49 @@ def _refine_target(
 ) -> tuple[Vector, float, float, float, float, float] | None:
     """(coef, intercept, rss, tss, ess, digits) of one target, or None where corrections do not contract."""
     target, factor = _target(data, M, C, t), solution.factor
-    mu, m, k, ky = target.mu, target.m, target.shift[C.live], target.shift[-1]
-    beta = pairs(solution.beta[:, t] if solution.beta is not None else np.zeros(0))
-    # the intercept of the shifted problem, whose size is that of the spread of y
+    start = pairs(solution.beta[:, t] if solution.beta is not None else np.zeros(0))
+    done = _corrected(data, M, target, factor, start, float(C.S_yy[t]), fit_intercept, full, n_threads)
+    if done is None:
+        return None
+    rounded, intercept, digits = done.beta[:, :1], done.intercept, done.digits
+    if factor and factor.Vt is not None and len(factor.Vt) < len(done.beta):
+        least, digits = least_norm(factor, C, done.beta, digits, null)
+        rounded = least[:, :1]
+        if fit_intercept:
+            moved = add(done.beta, -least)
+            b0 = add(done.b0, total(multiply(pairs(target.mu), moved)[:, None]))
+            intercept = intercept_of(b0[0], least, target.shift[C.live], target.shift[-1])
+    coef = in_user_units(data, C, np.repeat(rounded, data.n_targets, axis=1))[t]
+    rss = np.zeros((1, 2)) if done.rss[0, 0] < 0 else done.rss
+    squares = _squares(data, M, target, fit_intercept, n_threads) if full else pairs(solution.tss[t : t + 1])
+    found = [float(pair[0, 0]) for pair in (rss, squares, add(squares, -rss))]
+    return coef, intercept / target.scale[-1], *found, digits
+
+
+@dataclass(slots=True)
+class _Corrected:
+    """Where the corrections of a target ended, in the units of its columns."""
+
+    beta: Matrix  # pairs
+    b0: Matrix  # of the shifted problem, whose size is that of the spread of y
+    intercept: float
+    rss: Matrix
+    digits: float
+
+
+def _corrected(
+    data: Any,
+    M: Sums,
+    target: _Target,
+    factor: Factor | None,
+    beta: Matrix,
+    S_yy: float,
+    fit_intercept: bool,
+    full: bool,
+    n_threads: int,
+) -> _Corrected | None:
+    """Passes and corrections until what is left would be rounded away; None where they do not contract."""
+    mu, m, k, ky = target.mu, target.m, target.shift[target.live], target.shift[-1]
     b0 = pairs(np.array([target.mu_y - mu @ beta[:, 0] if fit_intercept else 0.0]))
     kappa, gain = (factor.kappa, EPS * factor.gain) if factor else (1.0, EPS)
     # one pass may contract by luck: no more is relied on than the condition number predicts
@@ -223,7 +250,7 @@ def _refine_target(
         most = float(np.abs(beta[:, 0]).max(initial=0.0))
         floor0 = max(abs(target.mean_y), float(np.abs(m * beta[:, 0]).max(initial=0.0)))
         # rounding of the residuals, and of the sums they enter, seen through the condition number
-        noise = DD_EPS * kappa * (math.sqrt(C.S_yy[t]) + most + kappa * math.sqrt(max(0.0, float(rss[0]))))
+        noise = DD_EPS * kappa * (math.sqrt(S_yy) + most + kappa * math.sqrt(max(0.0, float(rss[0]))))
         theta = max(size / before if count > 1 and before > 0 else expected, expected)
         limits = most, floor0, noise, noise * float(np.linalg.norm(m))
         digits = _digits(d, d0, beta[:, 0], intercept, *limits, theta)
@@ -244,82 +271,7 @@ def _refine_target(
             # rounding of the double-double sums, seen through the condition number: as good as it gets
             digits = _digits(d, d0, beta[:, 0], intercept, *limits, 0.5)
             break
-    rounded = beta[:, :1]
-    if factor and factor.Vt is not None and len(factor.Vt) < len(beta):
-        least, digits = _least_norm(factor, C, beta, digits, null)
-        moved = add(beta, -least)
-        rounded = least[:, :1]
-        if fit_intercept:
-            b0 = add(b0, total(multiply(pairs(mu), moved)[:, None]))
-            intercept = intercept_of(b0[0], least, k, ky)
-    coef = in_user_units(data, C, np.repeat(rounded, data.n_targets, axis=1))[t]
-    rest = add(rss[None], pairs(np.array([-gained])))
-    if rest[0, 0] < 0:
-        rest = np.zeros((1, 2))
-    squares = _squares(data, M, target, fit_intercept, n_threads) if full else pairs(solution.tss[t : t + 1])
-    found = [float(pair[0, 0]) for pair in (rest, squares, add(squares, -rest))]
-    return coef, intercept / target.scale[-1], *found, digits
-
-
-def _null_pairs(
-    data: Any, M: Sums, C: Centred, factor: Factor, fit_intercept: bool, n_threads: int
-) -> tuple[Matrix, float] | None:
-    """Rows N of N A = 0 in pairs, and the condition number they were found through, from a pass in double-double.
-
-    Each row is a dependent column less its regression on independent ones. None where that is too much work.
-    """
-    assert factor.Vt is not None
-    p = len(C.live)
-    if p > inference.WIDEST:
-        return None
-    A = inference.gram_pairs(data, M, C, fit_intercept, n_threads)[0]
-    kept = independent(factor.Vt)
-    rest = np.setdiff1d(np.arange(p), kept)
-    R = cholesky(A[np.ix_(kept, kept)])
-    if R is None:
-        return None
-    T = solve_upper(R, solve_transposed(R, A[np.ix_(kept, rest)]))
-    T[np.abs(T[..., 0]) <= NEGLIGIBLE] = 0.0  # rounding of 0
-    null = np.zeros((len(rest), p, 2))
-    null[np.arange(len(rest)), rest, 0] = 1.0
-    null[:, kept] = -T.swapaxes(0, 1)
-    return null, float(np.linalg.cond(R[..., 0]))
-
-
-def _least_norm(
-    factor: Factor, C: Centred, beta: Matrix, digits: float, null: tuple[Matrix, float] | None
-) -> tuple[Matrix, float]:
-    """beta of least norm in the user's units, as pairs, and its digits.
-
-    Of beta + N'g the one for which g solves N D N' g = -N D beta, D being squares of the units.
-    """
-    assert factor.Vt is not None
-    if null is not None:
-        N, kappa = null
-        scale = np.ldexp(1.0, C.e - C.e.max())[:, None]
-        half = N.swapaxes(0, 1) * scale[:, None]
-        K = product(half, half)
-        R = cholesky(K)
-        if R is not None:
-            g = solve_upper(R, solve_transposed(R, product(half, (beta * scale)[:, None])))
-            least = add(beta, -product(N, g)[:, 0])
-            size = np.abs(beta[:, 0]) + np.abs(N[..., 0]).T @ np.abs(g[:, 0, 0])
-            noise = PAIR_NOISE * (kappa**2 + float(np.linalg.cond(_unit_diagonal(K[..., 0])))) * size
-            counts = np.abs(least[:, 0]) > noise
-            worst = float((noise[counts] / np.abs(least[counts, 0])).max(initial=EPS))
-            return least, max(0.0, min(digits, -math.log10(worst)))
-    # the null space is known to float64 only, and so is what of it makes the norm least
-    rounded, growth = minimum_norm(factor.Vt, factor.null, C.e, beta[:, :1], factor.kappa)
-    size = np.abs(np.concatenate([rounded[:, 0], beta[:, 0]]))
-    least_size = size[size > 0].min(initial=size.max())
-    if least_size > 0:
-        digits = max(0.0, min(digits, -math.log10(4 * EPS * growth * factor.kappa * size.max() / least_size)))
-    return pairs(rounded[:, 0]), digits
-
-
-def _unit_diagonal(K: Matrix) -> Matrix:
-    root = 1 / np.sqrt(np.diagonal(K))
-    return np.asarray(K * root * root[:, None])
+    return _Corrected(beta, b0, intercept, add(rss[None], pairs(np.array([-gained]))), digits)
 
 
 def _squares(data: Any, M: Sums, target: _Target, fit_intercept: bool, n_threads: int) -> Matrix:

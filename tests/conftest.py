@@ -1,8 +1,10 @@
-"""What several test files share: tolerances, exact oracles, levels."""
+"""What several test files share: tolerances, problems, exact oracles, comparisons of fits, levels."""
 
 from __future__ import annotations
 
 import importlib
+import itertools
+import json
 import math
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from linreg_fast import cpu, levels, passes
+from linreg_fast import Moments, cpu, levels, passes
 
 # The same examples in every run; `--hypothesis-profile=explore` looks for new ones.
 settings.register_profile("same", max_examples=60, derandomize=True, deadline=None)
@@ -24,12 +26,23 @@ EPS = 2.0**-53
 # float64 before any arithmetic, so float32 input deserves no more; what is allowed is the order of sums, and
 # NumPy's own was seen to lose 50 eps over 1000 rows.
 KERNEL_TOLERANCE = {"float64": 128 * EPS, "float32": 128 * EPS}
-# Distance of well-conditioned coefficients from float64 data in C order. Other orders only sum differently;
-# the same numbers stored as float32 are the same numbers.
-FIT_TOLERANCE = {"float64": 1e-12, "float32": 1e-12}
+
+CLOSED = ("auto", "cholesky", "qr", "svd")
+# with options: steps enough to see that they are the same
+EVERY_SOLVER = {solver: {"max_iter": 5, "tol": 0} if solver == "gd" else {} for solver in (*CLOSED, "gd")}
+solvers = pytest.mark.parametrize("solver", CLOSED)
+intercepts = pytest.mark.parametrize("fit_intercept", [True, False])
 
 # The certified data live beside the checkout, not in it.
 STRD = Path(__file__).resolve().parents[2] / "shared" / "data" / "strd"
+
+
+def certified_problem(name: str) -> dict:
+    """A problem of the NIST and its certified values; the test is skipped where they are not there."""
+    path = STRD / f"{name}.json"
+    if not path.is_file():
+        pytest.skip(f"the reference data are not at {STRD}: they are not part of the project")
+    return json.loads(path.read_text())
 
 
 def lre(value: float, exact: Fraction) -> float:
@@ -91,6 +104,54 @@ def problem(n, p, seed=0, *, noise=0.1, offset=0.0, dtype=np.float64):
     X = (rng.standard_normal((n, p)) + offset).astype(dtype)
     coef, intercept = rng.standard_normal(p) + np.sign(rng.standard_normal(p)), 1.5
     return X, X.astype(np.float64) @ coef + intercept + noise * rng.standard_normal(n), coef, intercept
+
+
+def whole_problem(n=120, p=4, low=-9):
+    """Whole numbers, so that every dtype holds them."""
+    rng = np.random.default_rng([n, p])
+    X = rng.integers(low, 10, (n, p)).astype(float)
+    return X, X @ np.arange(1.0, p + 1) + rng.integers(0, 5, n)
+
+
+def assert_same_coefficients(a, b, tolerance=1e-12):
+    """The same numbers, however they came in: other orders only sum differently."""
+    scale = max(1.0, float(np.abs(b.coef).max(initial=0.0)), float(np.abs(np.asarray(b.intercept)).max()))
+    np.testing.assert_allclose(a.coef, b.coef, rtol=tolerance, atol=tolerance * scale)
+    np.testing.assert_allclose(a.intercept, b.intercept, rtol=tolerance, atol=tolerance * scale)
+    assert a.rank == b.rank
+    assert a.n_samples == b.n_samples
+
+
+def chunked(X, y, cuts, w=None, **options):
+    """Moments of the rows between cuts, one update for each."""
+    M = Moments(X.shape[1], 1 if y.ndim == 1 else y.shape[1], **options)
+    edges = [0, *cuts, len(X)]
+    for lo, hi in itertools.pairwise(edges):
+        M.update(X[lo:hi], y[lo:hi], None if w is None else w[lo:hi])
+    return M
+
+
+def assert_close(found, expected, rtol=1e-13):
+    """The same fit but for the rounding of sums."""
+    np.testing.assert_allclose(found.coef, expected.coef, rtol=rtol)
+    np.testing.assert_allclose(found.intercept, expected.intercept, rtol=100 * rtol)
+    np.testing.assert_allclose(found.tss, expected.tss, rtol=1e-12)
+    np.testing.assert_allclose(found.rss, expected.rss, rtol=1e-9)
+    np.testing.assert_allclose(found.ess, expected.ess, rtol=1e-9)
+    assert (found.rank, found.n_samples, found.solver) == (expected.rank, expected.n_samples, expected.solver)
+    assert found.sum_weight == pytest.approx(expected.sum_weight, rel=1e-14)
+    assert np.shape(found.coef) == np.shape(expected.coef)
+    assert np.shape(found.intercept) == np.shape(expected.intercept)
+    np.testing.assert_allclose(found.stderr, expected.stderr, rtol=1e-9)
+    np.testing.assert_allclose(found.intercept_stderr, expected.intercept_stderr, rtol=1e-9)
+
+
+def ulps(values, exact):
+    """Distance from the exact values in units of the last place, of the worst."""
+    return max(
+        abs(Fraction(float(v)) - t) / Fraction(float(np.spacing(abs(float(t)))))
+        for v, t in zip(values, exact, strict=True)
+    )
 
 
 @pytest.fixture(params=levels.LEVELS)

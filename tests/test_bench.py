@@ -11,14 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from linreg_fast import bench, cpu, levels
+from linreg_fast import bench, bench_peers, bench_table, bench_timing, cpu, levels
+from linreg_fast.bench_timing import Effort, Side, interleaved, pinned
 
-TINY = bench.Effort(1e-4, 1e-4, 2, 1 << 20, 50, 1_000, 20, False)
+TINY = Effort(1e-4, 1e-4, 2, 1 << 20, 50, 1_000, 20, False)
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def side(value, peer=False, calls=1):
-    return bench.Side(lambda: value, np.atleast_1d, peer, calls)
+    return Side(lambda: value, np.atleast_1d, peer, calls)
 
 
 def failing():
@@ -30,11 +31,11 @@ def test_a_peer_that_fails_or_answers_something_else_is_left_out_and_named():
         "a": side(2.0),
         "b": side(2.0 + 1e-12),
         "c": side(2.1, peer=True),
-        "d": bench.Side(failing, np.atleast_1d, True),
+        "d": Side(failing, np.atleast_1d, True),
         "e": side(np.nan, peer=True),
         "f": side(2.0, peer=True),
     }
-    seconds, notes = bench.interleaved(sides, TINY)
+    seconds, notes = interleaved(sides, TINY)
     assert list(seconds) == ["a", "b", "f"]
     assert min(seconds.values()) > 0
     assert [note.split(",")[0] for note in notes] == [
@@ -46,64 +47,64 @@ def test_a_peer_that_fails_or_answers_something_else_is_left_out_and_named():
 
 def test_our_own_wrong_answer_is_an_error():
     with pytest.raises(ArithmeticError, match="NumPy has another answer"):
-        bench.interleaved({"linreg_fast": side(2.0), "NumPy": side(2.1)}, TINY)
+        interleaved({"linreg_fast": side(2.0), "NumPy": side(2.1)}, TINY)
     with pytest.raises(RuntimeError, match="no such thing"):
-        bench.interleaved({"linreg_fast": bench.Side(failing)}, TINY)
+        interleaved({"linreg_fast": Side(failing)}, TINY)
 
 
 def test_every_side_takes_part_and_slow_ones_less_often(monkeypatch):
     counts = dict.fromkeys("ab", 0)
     clock = [0.0]
-    monkeypatch.setattr(bench.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(bench_timing.time, "perf_counter", lambda: clock[0])
 
     def taking(name, seconds):
         def call():
             counts[name] += 1
             clock[0] += seconds
 
-        return bench.Side(call, peer=name == "b")
+        return Side(call, peer=name == "b")
 
-    seconds, _ = bench.interleaved({"a": taking("a", 0.1), "b": taking("b", 3.0)}, bench.FULL)
+    seconds, _ = interleaved({"a": taking("a", 0.1), "b": taking("b", 3.0)}, bench_timing.FULL)
     assert counts == {"a": 11, "b": 2}  # one to warm up
     assert seconds == pytest.approx({"a": 0.1, "b": 3.0})
 
 
 def test_one_call_may_stand_for_many(monkeypatch):
     clock = iter(range(100))
-    monkeypatch.setattr(bench.time, "perf_counter", lambda: float(next(clock)))
-    assert bench.interleaved({"a": side(1.0, calls=7)}, TINY) == ({"a": 7.0}, [])
+    monkeypatch.setattr(bench_timing.time, "perf_counter", lambda: float(next(clock)))
+    assert interleaved({"a": side(1.0, calls=7)}, TINY) == ({"a": 7.0}, [])
 
 
 def test_peers_too_large_too_slow_or_broken_are_left_out_and_named(monkeypatch):
     pytest.importorskip("sklearn")
     X, y = bench.generate(1_000, 3)
-    monkeypatch.setattr(bench, "PEERS", {"scikit-learn": bench.PEERS["scikit-learn"]})
-    assert list(bench._peers(X, y, 1)[0]) == ["scikit-learn"]
-    monkeypatch.setattr(bench, "PEER_SECONDS", 0.0)
-    sides, notes = bench._peers(X, y, 1)
+    monkeypatch.setattr(bench_peers, "PEERS", {"scikit-learn": bench_peers.PEERS["scikit-learn"]})
+    assert list(bench_peers.installed_peers(X, y, 1)[0]) == ["scikit-learn"]
+    monkeypatch.setattr(bench_peers, "PEER_SECONDS", 0.0)
+    sides, notes = bench_peers.installed_peers(X, y, 1)
     assert sides == {}
     assert "it would take" in notes[0]
-    monkeypatch.setattr(bench, "PEER_BYTES", X.nbytes)
-    sides, notes = bench._peers(X, y, 1)
+    monkeypatch.setattr(bench_peers, "PEER_BYTES", X.nbytes)
+    sides, notes = bench_peers.installed_peers(X, y, 1)
     assert sides == {}
     assert "it would need" in notes[0]
-    monkeypatch.setattr(bench, "PEER_BYTES", np.inf)
-    monkeypatch.setattr(bench, "PEERS", {"scikit-learn": ("sklearn", 1, lambda X, y, threads: failing())})
-    assert bench._peers(X, y, 1) == ({}, ("scikit-learn failed: RuntimeError: no such thing",))
+    monkeypatch.setattr(bench_peers, "PEER_BYTES", np.inf)
+    monkeypatch.setattr(bench_peers, "PEERS", {"scikit-learn": ("sklearn", 1, lambda X, y, threads: failing())})
+    assert bench_peers.installed_peers(X, y, 1) == ({}, ("scikit-learn failed: RuntimeError: no such thing",))
 
 
 @pytest.mark.filterwarnings("default")  # those of the peers are their own
 def test_peers_that_are_installed_agree():
-    with bench.pinned(1):
+    with pinned(1):
         (row,) = bench.shape_rows(500, 4, (), TINY, 1, True)
-    installed = {name for name, (package, _, _) in bench.PEERS.items() if bench.find_spec(package)}
-    assert set(row["seconds"]) == {bench.OURS, bench.NUMPY} | installed
+    installed = {name for name, (package, _, _) in bench_peers.PEERS.items() if bench_peers.find_spec(package)}
+    assert set(row["seconds"]) == {bench_timing.OURS, bench_timing.NUMPY} | installed
     assert row["notes"] == []
     assert row["limit"] is None
 
 
 def test_limit_is_the_larger_of_reading_and_arithmetic():
-    with bench.pinned(1):
+    with pinned(1):
         fit, gradient, cost, predict = bench.shape_rows(1500, 40, ("passes",), TINY, 1, False)
     read, product = 8 * 1500 * 41 / fit["read_rate"], 1500 * 40 * 41 / fit["product_rate"]
     assert fit["limit"] == pytest.approx(max(read, product))
@@ -115,15 +116,15 @@ def test_limit_is_the_larger_of_reading_and_arithmetic():
 def test_levels_are_forced_in_a_process_of_their_own(level, monkeypatch):
     if level not in levels.built or level not in cpu.levels():
         pytest.skip("not for this processor or build")
-    rows = bench.level_rows(level, bench.Effort(1e-4, 1e-4, 1, 1 << 20, 50, 1_000_000, 4, False), 1)
+    rows = bench.level_rows(level, Effort(1e-4, 1e-4, 1, 1 << 20, 50, 1_000_000, 4, False), 1)
     assert {row["what"] for row in rows} == {f"fit, level {level}"}
     assert len(rows) == sum("layouts" in shape[2] for shape in bench.SHAPES)
 
 
 def test_table_for_the_readme(tmp_path):
-    with bench.pinned(1):
+    with pinned(1):
         rows = [row for case in bench.cases(quick=True, peers=False)[-2:] for row in case()]
-        report = {"about": bench.about(rows, 1), "rows": rows}
+        report = {"about": bench_table.about(rows, 1), "rows": rows}
     (tmp_path / "bench.json").write_text(json.dumps(report))
     (tmp_path / "README.md").write_text("before\n<!-- benchmarks -->\nold\n<!-- end of benchmarks -->\nafter\n")
     command = [sys.executable, "-W", "error", ROOT / "benchmarks" / "table.py", "bench.json", "--into", "README.md"]

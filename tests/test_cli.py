@@ -18,7 +18,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import linreg_fast
-from linreg_fast import bench, cli, demo, files
+from linreg_fast import bench, bench_table, bench_timing, cli, demo, files, terminal
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 TREES = demo.TREES
@@ -392,15 +392,15 @@ def test_info():
 
 
 def test_bench(tmp_path, monkeypatch):
-    monkeypatch.setattr(bench, "QUICK", bench.Effort(1e-4, 1e-4, 1, 1 << 20, 50, 1_000, 20, False))
+    monkeypatch.setattr(bench, "QUICK", bench_timing.Effort(1e-4, 1e-4, 1, 1 << 20, 50, 1_000, 20, False))
     file = tmp_path / "bench.json"
     out = run("bench", "--quick", "--no-peers", "--threads", 1, "--json", file).stdout
     kept = json.loads(file.read_text())
-    heads = bench.columns(kept["rows"])
+    heads = bench_table.columns(kept["rows"])
     assert heads == ["what", "rows x columns", "linreg_fast", "limit", "NumPy", "beside"]
     lines = [" ".join(line.split()) for line in out.splitlines()]
     for row in kept["rows"]:
-        assert " ".join(bench.cells(row, heads)).strip() in lines
+        assert " ".join(bench_table.cells(row, heads)).strip() in lines
         assert min(row["seconds"].values()) > 0
     said = {row["what"] for row in kept["rows"]}
     assert {"fit", "fit, weights", "gradient", "predict", "1,000 descent steps", "fit, growth with rows"} <= said
@@ -457,9 +457,9 @@ def test_curve_has_the_asked_size_and_falls(steps):
 
 
 def test_bar_comes_late_and_only_on_a_terminal():
-    def drawn(terminal, wait):
-        console = Console(file=io.StringIO(), force_terminal=terminal, force_interactive=terminal)
-        with cli._Bar(console) as bar:
+    def drawn(interactive, wait):
+        console = Console(file=io.StringIO(), force_terminal=interactive, force_interactive=interactive)
+        with terminal.Bar(console) as bar:
             bar.shown_from += wait
             bar(1, 4)
             bar(4, 4)

@@ -1,27 +1,17 @@
-"""fit, cost and gradient against NumPy, scikit-learn and exact solutions; properties of least squares."""
+"""fit against NumPy, scikit-learn and exact solutions; problems at the edge; dependent columns, weights, penalties."""
 
 from __future__ import annotations
 
-import itertools
 import warnings
 from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import exact_fit, lre, problem, solve_exactly, worst_lre
-from hypothesis import assume, given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
+from conftest import CLOSED, exact_fit, intercepts, problem, solve_exactly, solvers, worst_lre
 from sklearn.linear_model import LinearRegression, Ridge
 
 import linreg_fast
-from linreg_fast import RankWarning, reference
-
-CLOSED = ("auto", "cholesky", "qr", "svd")
-
-solvers = pytest.mark.parametrize("solver", CLOSED)
-intercepts = pytest.mark.parametrize("fit_intercept", [True, False])
-
+from linreg_fast import RankWarning
 
 # against peers
 
@@ -333,87 +323,6 @@ def test_huge_ratio_of_weights():
     assert fit.intercept == pytest.approx(0.0, abs=1e-12)
 
 
-# range and offsets
-
-
-@solvers
-@pytest.mark.parametrize("precision", ["auto", "extended"])
-@pytest.mark.parametrize("scale", [1e200, 1e-200, 1e300, 1e-300])
-def test_scale_of_x(solver, scale, precision):
-    X, y, _, _ = problem(200, 3, offset=1.0)
-    fit = linreg_fast.fit(X, y, solver=solver, precision=precision)
-    scaled = linreg_fast.fit(X * scale, y, solver=solver, precision=precision)
-    assert scaled.digits > 11
-    np.testing.assert_allclose(scaled.coef * scale, fit.coef, rtol=1e-12)
-    assert scaled.intercept == pytest.approx(fit.intercept, rel=1e-11)
-    assert scaled.rss == pytest.approx(fit.rss, rel=1e-10)
-    np.testing.assert_allclose(scaled.predict(X * scale), fit.predict(X), rtol=1e-11)
-
-
-@solvers
-@pytest.mark.parametrize("precision", ["auto", "extended"])
-@pytest.mark.parametrize("scale", [1e150, 1e-150, 1e-300])
-def test_scale_of_y(solver, scale, precision):
-    X, y, _, _ = problem(200, 3, offset=1.0)
-    fit = linreg_fast.fit(X, y, solver=solver, precision=precision)
-    scaled = linreg_fast.fit(X, y * scale, solver=solver, precision=precision)
-    assert scaled.digits > 11
-    np.testing.assert_allclose(scaled.coef / scale, fit.coef, rtol=1e-12)
-    assert scaled.intercept / scale == pytest.approx(fit.intercept, rel=1e-11)
-    if scale > 1e-200:  # below, rss itself leaves the range of float64
-        assert scaled.r2 == pytest.approx(fit.r2, rel=1e-10)
-
-
-@solvers
-@intercepts
-@pytest.mark.parametrize("order", ["C", "F"])
-def test_columns_of_very_different_scale(solver, fit_intercept, order):
-    X, y, _, _ = problem(200, 3)
-    D = np.array([1e150, 1.0, 1e-150])
-    fit = linreg_fast.fit(X, y, solver=solver, fit_intercept=fit_intercept)
-    scaled = linreg_fast.fit(np.asarray(X * D, order=order), y, solver=solver, fit_intercept=fit_intercept)
-    np.testing.assert_allclose(scaled.coef * D, fit.coef, rtol=1e-12)
-    assert scaled.rank == 3
-
-
-@pytest.mark.parametrize("precision", ["auto", "extended"])
-def test_subnormal_column(precision):
-    """Its numbers have few bits, its slope is large: the fitted values are those of the same column in range."""
-    X, y, _, _ = problem(200, 3)
-    X[:, 1] = np.round(X[:, 1] * 1e3) / 1e3
-    tiny = X.copy()
-    tiny[:, 1] *= 1e-310
-    back = X.copy()
-    back[:, 1] = np.ldexp(tiny[:, 1], 1000) / 2.0**-30  # what is left of the column, in range
-    fit = linreg_fast.fit(tiny, y * 1e-10, precision=precision)
-    expected = linreg_fast.fit(back, y * 1e-10, precision=precision)
-    np.testing.assert_allclose(fit.coef[[0, 2]], expected.coef[[0, 2]], rtol=1e-11)
-    assert fit.rank == 3
-    assert fit.rss == pytest.approx(expected.rss, rel=1e-9)
-
-
-def test_coefficient_out_of_range_names_its_column():
-    X, y, _, _ = problem(200, 2)
-    X[:, 1] *= 1e-310
-    with pytest.raises(ValueError, match=r"coefficient of column 1 \('b'\) of X leaves the range of float64"):
-        linreg_fast.fit(X, y * 1e10, feature_names=["a", "b"])
-
-
-def test_float32_at_the_end_of_its_range():
-    X, y, _, _ = problem(200, 3)
-    fit = linreg_fast.fit((X * 1e37).astype(np.float32), y)
-    expected = linreg_fast.fit((X * 1e37).astype(np.float32).astype(float) / 1e37, y)
-    np.testing.assert_allclose(fit.coef * 1e37, expected.coef, rtol=1e-12)
-
-
-@pytest.mark.parametrize("value", [1.7e308, -1.7e308])
-def test_largest_numbers(value):
-    """Sums of leading rows and differences of finite numbers may overflow."""
-    x = np.linspace(-1.0, 1.0, 300) * value
-    fit = linreg_fast.fit(x, np.linspace(-1.0, 1.0, 300))
-    assert fit.slope * value == pytest.approx(1.0, rel=1e-12)
-
-
 # options
 
 
@@ -441,274 +350,6 @@ def test_floating_point_errors_of_the_caller_do_not_matter():
         assert fit.rank == 3
 
 
-# cost and gradient
-
-
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("order", ["C", "F"])
-@pytest.mark.parametrize("weighted", [False, True])
-def test_cost_and_gradient(dtype, order, weighted):
-    X, y, coef, b0 = problem(500, 4, offset=1.0)
-    X = np.asarray(X, dtype=dtype, order=order)
-    w = np.random.default_rng(0).integers(0, 3, 500).astype(float) if weighted else None
-    total = 500 if w is None else w.sum()
-    twin = reference.gradient(X, y, w, coef * 2, b0)[:-1] / total
-    cost, slopes, intercept = linreg_fast.gradient(X, y, coef * 2, b0, sample_weight=w)
-    np.testing.assert_allclose([cost, *slopes, intercept], twin, rtol=1e-12)
-    assert linreg_fast.cost(X, y, coef * 2, b0, sample_weight=w) == pytest.approx(twin[0], rel=1e-13)
-    assert isinstance(cost, float)
-    assert isinstance(intercept, float)
-    fit = linreg_fast.fit(X, y, sample_weight=w)
-    at_fit = linreg_fast.gradient(X, y, fit.coef, fit.intercept, sample_weight=w)
-    assert at_fit[0] == pytest.approx(fit.cost, rel=1e-9)
-    np.testing.assert_allclose([*at_fit[1], at_fit[2]], 0.0, atol=1e-12)
-
-
-def test_cost_and_gradient_check_their_arguments():
-    X, y, coef, b0 = problem(50, 3)
-    for function in (linreg_fast.cost, linreg_fast.gradient):
-        with pytest.raises(ValueError, match=r"coef must have shape \(3,\), got \(2,\)"):
-            function(X, y, coef[:2], b0)
-        with pytest.raises(ValueError, match="y must have one target"):
-            function(X, np.column_stack([y, y]), coef, b0)
-        with pytest.raises(TypeError, match="intercept must be a number"):
-            function(X, y, coef, "zero")
-        with pytest.raises(TypeError, match="coef"):
-            function(X, y, ["a", "b", "c"], b0)
-
-
-@given(st.integers(0, 2**31), st.integers(1, 6), st.booleans())
-def test_gradient_is_that_of_the_cost(seed, p, weighted):
-    """Central differences of a quadratic are exact but for rounding."""
-    rng = np.random.default_rng(seed)
-    X, y, b = rng.standard_normal((40, p)), rng.standard_normal(40), rng.standard_normal(p + 1)
-    w = rng.random(40) if weighted else None
-
-    def J(b):
-        return linreg_fast.cost(X, y, b[:p], b[p], sample_weight=w)
-
-    _, slopes, intercept = linreg_fast.gradient(X, y, b[:p], b[p], sample_weight=w)
-    for j, found in enumerate([*slopes, intercept]):
-        h = np.zeros(p + 1)
-        h[j] = 0.5
-        assert found == pytest.approx(J(b + h) - J(b - h), abs=1e-12 * (1 + J(b)), rel=1e-11)
-
-
-# properties
-
-whole = st.integers(-20, 20).map(float)
-
-
-@st.composite
-def small_problems(draw, full_rank=True):
-    """Whole numbers, so that an exact solution is cheap."""
-    p = draw(st.integers(1, 4))
-    n = draw(st.integers(p + 2, 12))
-    X = draw(arrays(float, (n, p), elements=whole))
-    y = draw(arrays(float, n, elements=whole))
-    if full_rank:
-        assume(np.linalg.matrix_rank(np.column_stack([X, np.ones(n)])) == p + 1)
-    return X, y
-
-
-@given(small_problems(), st.booleans(), st.sampled_from(["fast", "auto"]), st.sampled_from(CLOSED))
-def test_digits_are_honest(data, fit_intercept, precision, solver):
-    """The digits promised are there; a coefficient of exactly 0 does not count, but is not far off."""
-    X, y = data
-    exact = exact_fit(X, y, fit_intercept)
-    fit = linreg_fast.fit(X, y, fit_intercept=fit_intercept, precision=precision, solver=solver)
-    found = [*fit.coef, fit.intercept] if fit_intercept else list(fit.coef)
-    assert fit.rank == X.shape[1]
-    for value, true in zip(found, exact, strict=True):
-        if true != 0:
-            assert lre(value, true) >= fit.digits - 1.5
-        else:
-            assert abs(value) <= 1e-9
-    tolerance = 1e-11 * max(1.0, max(abs(float(v)) for v in exact))
-    np.testing.assert_allclose(found, [float(v) for v in exact], rtol=1e-9, atol=tolerance)
-
-
-@given(small_problems(), st.booleans())
-def test_exact_rank_of_dependent_columns(data, fit_intercept):
-    X, y = data
-    X = np.column_stack([X, X[:, 0] - 2 * X[:, -1]])
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        fit = linreg_fast.fit(X, y, fit_intercept=fit_intercept)
-    centred = X - X.mean(axis=0) if fit_intercept else X
-    assert fit.rank == np.linalg.matrix_rank(centred) == X.shape[1] - 1
-    # a last column of zeros is constant, not dependent
-    assert [w.category for w in caught] == [RankWarning] * bool(np.ptp(X[:, -1]) if fit_intercept else X[:, -1].any())
-    exact = [float(v) for v in exact_fit(X[:, :-1], y, fit_intercept)]
-    expected = X[:, :-1] @ exact[: X.shape[1] - 1] + (exact[-1] if fit_intercept else 0.0)
-    np.testing.assert_allclose(fit.predict(X), expected, rtol=1e-8, atol=1e-8 * (1 + abs(y).max()))
-
-
-@given(small_problems(), st.randoms())
-def test_order_of_rows_does_not_matter(data, random):
-    X, y = data
-    order = list(range(len(y)))
-    random.shuffle(order)
-    a, b = linreg_fast.fit(X, y), linreg_fast.fit(X[order], y[order])
-    np.testing.assert_allclose(b.coef, a.coef, rtol=1e-9, atol=1e-11 * (1 + abs(a.coef).max()))
-
-
-@given(small_problems(), st.integers(-30, 30).filter(bool), st.integers(-100, 100))
-def test_affine_y(data, a, c):
-    X, y = data
-    fit, moved = linreg_fast.fit(X, y), linreg_fast.fit(X, a * y + c)
-    scale = abs(a) * (1 + abs(fit.coef).max() + abs(fit.intercept)) + abs(c)
-    np.testing.assert_allclose(moved.coef, a * fit.coef, rtol=1e-9, atol=1e-11 * scale)
-    assert moved.intercept == pytest.approx(a * fit.intercept + c, rel=1e-9, abs=1e-10 * scale)
-
-
-@given(small_problems(), st.lists(st.integers(-60, 60), min_size=4, max_size=4), st.sampled_from(CLOSED))
-def test_columns_scaled_by_powers_of_two(data, exponents, solver):
-    """fit(X D) = D^-1 fit(X), to the last bit."""
-    X, y = data
-    D = np.ldexp(1.0, exponents[: X.shape[1]])
-    fit = linreg_fast.fit(X, y, solver=solver, precision="fast")
-    scaled = linreg_fast.fit(X * D, y, solver=solver, precision="fast")
-    assert (scaled.coef * D == fit.coef).all()
-    assert scaled.intercept == fit.intercept
-    assert scaled.rss == fit.rss
-
-
-@given(small_problems(), st.integers(1, 5))
-def test_duplication_is_weight(data, times):
-    X, y = data
-    stacked = linreg_fast.fit(np.tile(X, (times, 1)), np.tile(y, times))
-    weighted = linreg_fast.fit(X, y, sample_weight=np.full(len(y), float(times)))
-    fit = linreg_fast.fit(X, y)
-    assert stacked.rank == weighted.rank == fit.rank
-    scale = 1e-11 * (1 + abs(fit.coef).max())
-    np.testing.assert_allclose(stacked.coef, fit.coef, rtol=1e-9, atol=scale)
-    np.testing.assert_allclose(weighted.coef, fit.coef, rtol=1e-9, atol=scale)
-
-
-@given(small_problems(), st.integers(1, 70), st.sampled_from([np.nan, np.inf, 1e300, 0.0]))
-def test_appended_rows_of_weight_zero(data, count, value):
-    X, y = data
-    w = np.concatenate([np.ones(len(y)), np.zeros(count)])
-    longer = np.vstack([X, np.full((count, X.shape[1]), value)]), np.concatenate([y, np.full(count, value)])
-    fit, more = linreg_fast.fit(X, y, sample_weight=w[: len(y)]), linreg_fast.fit(*longer, sample_weight=w)
-    # The moments skip such rows. The residuals, summed where rss nearly vanishes, are taken four rows at a time:
-    # the last rows have other neighbours then, and the rounding that is all of rss may differ.
-    assert (more.coef == fit.coef).all()
-    assert (more.intercept, more.tss, more.solver_path, more.rank) == (
-        fit.intercept,
-        fit.tss,
-        fit.solver_path,
-        fit.rank,
-    )
-    assert (more.rcond, more.digits) == (fit.rcond, fit.digits)
-    assert more.rss == pytest.approx(fit.rss, rel=1e-12, abs=1e-28 * len(y) * max(np.abs(y).max(), 1.0) ** 2)
-    assert fit.n_samples == more.n_samples == len(y)
-
-
-@given(small_problems(full_rank=False))
-def test_another_column_never_raises_rss(data):
-    X, y = data
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RankWarning)
-        rss = [linreg_fast.fit(X[:, :p], y).rss for p in range(X.shape[1] + 1)]
-    assert all(b <= a + 1e-9 * (1 + rss[0]) for a, b in itertools.pairwise(rss))
-
-
-@given(small_problems())
-def test_residuals_are_orthogonal_to_the_columns(data):
-    X, y = data
-    fit = linreg_fast.fit(X, y)
-    r = y - fit.predict(X)
-    scale = 1e-11 * (1 + abs(y).max()) * (1 + abs(X).max()) * (1 + abs(fit.coef).max())
-    np.testing.assert_allclose(X.T @ r, 0.0, atol=scale * len(y))
-    assert r.sum() == pytest.approx(0.0, abs=scale * len(y))
-
-
-@given(small_problems(), st.booleans())
-def test_weighted_fit_is_exact_too(data, fit_intercept):
-    X, y = data
-    w = 1.0 + np.arange(len(y)) % 5
-    exact = exact_fit(X, y, fit_intercept, w)
-    fit = linreg_fast.fit(X, y, sample_weight=w, fit_intercept=fit_intercept)
-    found = [*fit.coef, fit.intercept] if fit_intercept else list(fit.coef)
-    nonzero = [(value, true) for value, true in zip(found, exact, strict=True) if true]
-    if nonzero:
-        assert worst_lre(*zip(*nonzero, strict=True)) >= fit.digits - 1.5
-
-
-@pytest.mark.parametrize("solver", ["auto", "cholesky", "qr", "svd"])
-@pytest.mark.parametrize("scale", [1e300, 1e-300])
-def test_weights_near_the_ends_of_the_range(solver, scale):
-    X, y, _, _ = problem(60, 3)
-    w = np.random.default_rng(0).uniform(0.5, 2.0, 60)
-    fit, other = (linreg_fast.fit(X, y, sample_weight=v, solver=solver) for v in (w, w * scale))
-    np.testing.assert_allclose(other.coef, fit.coef, rtol=1e-10)
-    np.testing.assert_allclose(other.stderr, fit.stderr, rtol=1e-10)
-    np.testing.assert_allclose([other.r2, other.rss / scale, other.tss / scale], [fit.r2, fit.rss, fit.tss], rtol=1e-10)
-
-
-def test_weights_that_reach_from_end_to_end():
-    X, y, _, _ = problem(60, 3)
-    w = np.where(np.arange(60) < 30, 1e300, 1e-300)
-    np.testing.assert_allclose(
-        linreg_fast.fit(X, y, sample_weight=w).coef, linreg_fast.fit(X[:30], y[:30]).coef, rtol=1e-10
-    )
-
-
-@pytest.mark.parametrize(
-    "options", [{"solver": "qr"}, {"precision": "extended"}, {"l2": 2.0}, {"fit_intercept": False}]
-)
-@pytest.mark.parametrize("noise", [0.0, 1e-5, 0.1])
-def test_sums_of_squares_beyond_the_range(options, noise):
-    """r2 and stderr are those of other units of y, rss and tss what float64 can hold of them."""
-    X, y, _, _ = problem(60, 3, noise=noise)
-    fit = linreg_fast.fit(X, y, **options)
-    for scale in (1e200, 1e-200):
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            scaled = linreg_fast.fit(X, y * scale, **options)
-            assert scaled.rss == scaled.tss == scaled.cost == (np.inf if scale > 1 and noise else 0.0) or not noise
-            assert scaled.tss == (np.inf if scale > 1 else 0.0)
-        np.testing.assert_allclose(scaled.coef, fit.coef * scale, rtol=1e-10)
-        assert scaled.r2 == pytest.approx(fit.r2, abs=1e-12)
-        if noise:
-            np.testing.assert_allclose(scaled.stderr, fit.stderr * scale, rtol=1e-8)
-            assert scaled.residual_std == pytest.approx(fit.residual_std * scale, rel=1e-8)
-
-
-def test_descent_of_squares_beyond_the_range():
-    X, y, _, _ = problem(60, 3)
-    fit, scaled = (linreg_fast.fit(X, y * s, solver="gd", max_iter=20_000) for s in (1.0, 1e-200))
-    np.testing.assert_allclose(scaled.coef, fit.coef * 1e-200, rtol=1e-6)
-    assert scaled.r2 == pytest.approx(fit.r2, abs=1e-9)
-    for passes in ("moments", "data"):
-        with pytest.raises(ValueError, match=r"squares of .*y leave the range of float64"):
-            linreg_fast.fit(X, y * 1e200, solver="gd", passes=passes)
-
-
-def test_one_target_of_another_size():
-    X, y, _, _ = problem(60, 3)
-    fit, several = linreg_fast.fit(X, y), linreg_fast.fit(X, np.column_stack([y, y * 1e200, y * 1e-200]))
-    np.testing.assert_allclose(several.r2, fit.r2, rtol=1e-12)
-    np.testing.assert_allclose(several.stderr / np.array([[1.0], [1e200], [1e-200]]), [fit.stderr] * 3, rtol=1e-9)
-
-
-@pytest.mark.parametrize("offset", [1e6, 1e9, 1e12])
-@pytest.mark.parametrize("where", ["x", "y", "both"])
-def test_residuals_beside_offsets(offset, where):
-    """A small rss is not that of the rounding of an offset."""
-    X, y, _, _ = problem(100, 2, noise=1e-4)
-    X, y = np.round(X * 2**10), np.round(y * 2**10)  # offsets are added exactly
-    fit = linreg_fast.fit(X, y, precision="extended")
-    X, y = X + offset * (where != "y"), y + offset * (where != "x")
-    assert fit.rss < 1e-6 * fit.tss
-    for other in (X, X.astype(np.float64, order="F"), X[:, ::-1][:, ::-1]):
-        found = linreg_fast.fit(other, y)
-        assert found.rss == pytest.approx(fit.rss, rel=1e-6)
-        np.testing.assert_allclose(found.stderr, fit.stderr, rtol=1e-6)
-
-
 def test_residuals_of_ridge_in_extended():
     X, y = problem(4, 3)[:2]
     y = X @ [1.0, 2.0, 3.0]
@@ -725,24 +366,6 @@ def test_residuals_of_ridge_in_extended():
 
 
 @solvers
-@pytest.mark.parametrize("shape", [(60, 3), (3, 6)])
-@pytest.mark.parametrize("scale", [1e-290, 1e-160, 1.0, 1e160, 1e290])
-@pytest.mark.parametrize("l2", [0.0, 1.0])
-def test_whatever_numpy_is_told_about_rounding(solver, shape, scale, l2):
-    X, y, _, _ = problem(*shape)
-    if shape[0] < shape[1] and solver in ("cholesky", "qr"):
-        return  # no unique solution, or hardly
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        warnings.simplefilter("ignore", RankWarning)
-        expected = linreg_fast.fit(X * scale, y, solver=solver, l2=l2)
-        with np.errstate(all="raise"):
-            fit = linreg_fast.fit(X * scale, y, solver=solver, l2=l2)
-    assert (fit.coef == expected.coef).all()
-    assert np.isfinite(fit.coef).all()
-
-
-@pytest.mark.parametrize("solver", CLOSED)
 @pytest.mark.parametrize("precision", ["fast", "auto"])
 def test_digits_of_an_intercept_of_nearly_nothing(solver, precision):
     for seed in range(40):
@@ -765,8 +388,8 @@ def test_digits_where_y_is_noise():
             assert worst_lre([*fit.coef, fit.intercept], exact) >= fit.digits - 0.5
 
 
-@pytest.mark.parametrize("solver", ["auto", "cholesky", "qr", "svd"])
-@pytest.mark.parametrize("fit_intercept", [True, False])
+@solvers
+@intercepts
 @pytest.mark.parametrize("l2", [1e-16, 1e4, 1e14, 1e20, 1e28])
 def test_penalties_of_any_size(solver, fit_intercept, l2):
     X, y, _, _ = problem(100, 20)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import problem
 
-from linreg_fast import Moments, by_group, groups
+from linreg_fast import Moments, by_group, fit, groups
 
 N, P = 4000, 3
 
@@ -22,6 +22,24 @@ def apart(X, y, labels, w=None):
         part = Moments(X.shape[1], n_targets, shift=shift)
         found[label] = part.update(X[rows], y[rows], None if w is None else w[rows])
     return found
+
+
+def test_groups_of_a_frame():
+    pd = pytest.importorskip("pandas")
+    X, y, _, _ = problem(90, 2, offset=10.0)
+    groups = np.array(["b", "a", "c"])[np.arange(90) % 3]
+    found = by_group(pd.DataFrame(X, columns=["u", "v"]), y, groups)
+    assert list(found) == ["a", "b", "c"]
+    for name, part in found.items():
+        assert part.feature_names == ("u", "v")
+        np.testing.assert_allclose(part.solve().coef, fit(X[groups == name], y[groups == name]).coef, rtol=1e-12)
+    whole = sum(found.values())
+    np.testing.assert_allclose(whole.solve().coef, fit(X, y).coef, rtol=1e-13)
+    X[4, 1] = np.nan
+    with pytest.raises(ValueError, match="X has NaN at row 4, column 1"):  # among those the shift is the mean of
+        by_group(X, y, groups)
+    with pytest.raises(ValueError, match=r"groups must have shape \(90,\)"):
+        by_group(X, y, groups[:5])
 
 
 @pytest.mark.parametrize("order", ["C", "F"])

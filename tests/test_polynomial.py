@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import STRD, lre, solve_exactly, worst_lre
+from conftest import certified_problem, lre, solve_exactly, worst_lre
 
 import linreg_fast
 from linreg_fast import fit_polynomial
@@ -88,10 +87,7 @@ def test_digits_are_honest(seed):
 )
 def test_certified_values(name, floor, errors):
     """Of the decimal problem, which for Filip has twice the digits that a matrix of rounded powers leaves."""
-    if not STRD.is_dir():
-        pytest.skip(f"the reference data are not at {STRD}: they are not part of the project")
-    with open(STRD / f"{name}.json") as file:
-        record = json.load(file)
+    record = certified_problem(name)
     x, y = (np.array([float(v) for v in np.ravel(a)]) for a in (record.get("x", record.get("X")), record["y"]))
     fit = fit_polynomial(x, y, record["p"] - 1)
     assert fit.digits > 15

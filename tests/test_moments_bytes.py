@@ -1,0 +1,90 @@
+"""Moments as bytes: the same bits come back, and nothing else is believed."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import pickle
+
+import numpy as np
+import pytest
+from conftest import problem
+
+from linreg_fast import Moments
+from linreg_fast.moments_bytes import DIGEST_SIZE, HEADER
+
+
+def test_bytes_come_back_with_the_same_bits():
+    pd = pytest.importorskip("pandas")
+    X, y, _, _ = problem(100, 3, offset=1e3)
+    named = pd.DataFrame(X, columns=["a", "b", "ü"])
+    states = [
+        Moments(3),
+        Moments(3, 2, shift=np.arange(5.0), precision="extended"),
+        Moments(0).update(np.empty((5, 0)), np.arange(5.0)),
+        Moments(3).update(X[:50], y[:50]).update(X[50:], y[50:]),
+        Moments(3, 2).update(named, np.column_stack([y, y * y]), np.arange(100.0)),
+    ]
+    for state in states:
+        data = state.to_bytes()
+        back = Moments.from_bytes(data)
+        assert back.to_bytes() == data
+        assert back == state
+        assert Moments.from_bytes(memoryview(bytearray(data))) == state
+        assert back.feature_names == state.feature_names
+        assert back.precision == state.precision
+        for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+            assert pickle.loads(pickle.dumps(state, protocol)) == state
+        assert copy.copy(state) == copy.deepcopy(state) == state
+        if state.n_samples:
+            assert back.solve().coef.tobytes() == state.solve().coef.tobytes()
+            assert back.update(X[:, : back.n_features], np.ones((100, back.n_targets))) != state
+            assert state.to_bytes() == data
+
+
+def test_bytes_are_checked():
+    X, y, _, _ = problem(100, 2)
+    data = Moments(2).update(X, y).to_bytes()
+    for size in range(len(data)):
+        with pytest.raises(ValueError, match=r"saved|whole"):
+            Moments.from_bytes(data[:size])
+    for at in range(len(data)):
+        with pytest.raises(ValueError, match=r"saved|whole"):
+            Moments.from_bytes(data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :])
+    with pytest.raises(ValueError, match="whole"):
+        Moments.from_bytes(data + b"\0")
+    for wrong in (None, "text", 5, [1]):
+        with pytest.raises(TypeError, match="must be bytes"):
+            Moments.from_bytes(wrong)
+
+
+def forged(data, at, kind, value):
+    """Bytes with one number replaced and a checksum that fits."""
+    body = bytearray(data[:-DIGEST_SIZE])
+    body[at : at + 8] = np.array([value], kind).tobytes()
+    return bytes(body) + hashlib.blake2b(body, digest_size=DIGEST_SIZE).digest()
+
+
+def test_forged_bytes_cannot_make_it_allocate_or_lie():
+    X, y, _, _ = problem(100, 2)
+    data = Moments(2).update(X, y).to_bytes()
+    sizes_at = HEADER.size - 5 * 8
+    for field, value in (
+        (0, 2**62),
+        (0, 10**6),
+        (0, -1),
+        (0, 1),
+        (1, 2**40),
+        (1, 0),
+        (2, -5),
+        (2, 0),
+        (4, 2**62),
+        (4, 3),
+    ):
+        with pytest.raises(ValueError, match="saved"):
+            Moments.from_bytes(forged(data, sizes_at + 8 * field, "<i8", value))
+    with pytest.raises(ValueError, match="no rows can have"):
+        Moments.from_bytes(forged(data, sizes_at + 24, "<f8", 0.5))  # unit
+    for value in (np.nan, np.inf):
+        with pytest.raises(ValueError, match="no rows can have"):
+            Moments.from_bytes(forged(data, HEADER.size, "<f8", value))
