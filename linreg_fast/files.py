@@ -125,6 +125,7 @@ def open_npy(
         return str(column + len(kinds) if column < 0 else column)
 
     targets, weight = [name(one) for one in target], None if weight is None else name(weight)
+    _check_sequence(features)
     wanted = None if features is None else [name(one) for one in features]
     chosen, _ = choose(path, list(kinds), kinds, targets, wanted, weight)
     files = Files(paths, form, [*chosen, *targets, *([] if weight is None else [weight])], chosen, {}, [])
@@ -160,6 +161,7 @@ def choose(
 
     `kinds` has the Arrow types of the columns; one that is not in it is of numbers.
     """
+    _check_sequence(features)
     asked = [*target, *([] if weight is None else [weight])]
     _check_names(where, names, [*asked, *(features or ())])
     wanted = [name for name in names if name not in asked and arrow.is_number(kinds.get(name))]
@@ -451,6 +453,11 @@ def _ipc(path: Path, fields: list[int] | None = None) -> Any:
     except pa.ArrowInvalid:
         source.seek(0)
         return pa.ipc.open_stream(source, options=options)
+
+
+def _check_sequence(features: Any) -> None:
+    if isinstance(features, (str, bytes)) or not (features is None or np.iterable(features)):
+        raise TypeError(f"features must be a sequence of columns, not {features!r} alone")
 
 
 def _check_names(where: Any, known: Sequence[str], names: Sequence[str]) -> None:
