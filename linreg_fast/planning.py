@@ -248,8 +248,8 @@ def plan(
 
     Raises
     ------
-    ValueError
-        An unknown solver or order, or a shape without rows.
+    TypeError, ValueError
+        An unknown solver or order, a shape that is not of integers or has no rows.
     """
     from linreg_fast import inputs
     from linreg_fast.passes import threads
@@ -260,7 +260,9 @@ def plan(
         raise ValueError(f"passes must be one of moments, data; got {passes!r}")
     if max_iter < 1:
         raise ValueError(f"max_iter must be at least 1, got {max_iter}")
-    if isinstance(X_or_shape, tuple) and all(isinstance(i, (int, np.integer)) for i in X_or_shape):
+    if isinstance(X_or_shape, tuple) and all(isinstance(i, (int, float, np.number)) for i in X_or_shape):
+        if not all(isinstance(i, (int, np.integer)) and not isinstance(i, bool) for i in X_or_shape):
+            raise TypeError(f"a shape is (rows, columns) or (rows, columns, targets), of integers; got {X_or_shape}")
         rest = X_or_shape[1:]
         if len(rest) not in (1, 2) or X_or_shape[0] < 1 or min(rest) < 0 or rest[1:] == (0,):
             raise ValueError(f"a shape is (rows, columns) or (rows, columns, targets), with rows > 0; got {X_or_shape}")
