@@ -409,7 +409,7 @@ def _csv_batches(path: Path, columns: list[str], files: Files) -> Iterator[Any]:
         if names and csv_text.is_blank(text):
             continue
         if names is None:
-            found = csv_text.read(path, memoryview(bytes(text).partition(b"\n")[0] + b"\n"), None).column_names
+            found = csv_text.read(path, csv_text.head(text), None).column_names
             _check_kinds(path, dict.fromkeys(found), columns, files.paths[0])
         types = {name: files.types[name] for name in columns}
         try:
