@@ -168,6 +168,8 @@ def choose(
     wanted = wanted if features is None else list(features)
     _check_names(where, names, [*asked, *wanted])
     for name in asked if features is None else [*asked, *wanted]:
+        if str(kinds.get(name)) == "null":
+            raise ValueError(f"column {name!r} of {where} has no value in any row")
         if not arrow.is_number(kinds.get(name)):
             raise TypeError(f"column {name!r} is not of numbers: its type is {kinds[name]}")
     if not wanted:
@@ -372,7 +374,10 @@ def _kinds(path: Path, form: str, exact: bool) -> tuple[dict[str, Any], Any]:
     import pyarrow as pa
 
     if form == "npy":
-        array = np.load(path, mmap_mode="r")
+        try:
+            array = np.lib.format.open_memmap(path, mode="r")
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
         if array.ndim != 2:
             raise ValueError(f"{path} must hold a table of two dimensions, it has shape {array.shape}")
         if array.dtype.kind not in "fiub":
@@ -387,7 +392,7 @@ def _kinds(path: Path, form: str, exact: bool) -> tuple[dict[str, Any], Any]:
             with parquet.ParquetFile(path) as file:
                 return csv_text.by_name(path, file.schema_arrow), file.metadata
         return csv_text.by_name(path, _ipc(path).schema), None
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: {error}") from error
 
 

@@ -279,6 +279,20 @@ def test_text_lies_in_memory_of_arrow(tmp_path):
     assert found == [b"x,y\n1,2\n3,4\n", b"5,7"]
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("t.csv", b"x,y\n", "column 'y' of .*t.csv has no value in any row"),
+        ("t.csv", b"\xe4,y\n1,2\n", "t.csv: 'utf-8' codec"),
+        ("t.npy", b"x,y\n1,2\n", "t.npy: .*magic string"),
+    ],
+)
+def test_files_that_are_not_what_they_seem(tmp_path, name, content, text):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=text):
+        linreg_fast.fit_file(tmp_path / name, target="y" if name == "t.csv" else None)
+
+
 def test_lines_longer_than_a_piece_of_text(tmp_path, monkeypatch):
     monkeypatch.setattr(csv_text, "CSV_BYTES", 16)
     text = "x,y\n" + "".join(f"{i},{' ' * (i * 37 % 300)}{2 * i}\n" for i in range(50))
