@@ -75,13 +75,14 @@ class Table:
         step = self.piece_rows()
         for at in range(lo, hi, step):
             to = min(at + step, hi)
-            yield (
-                np.array(self.X[at:to], dtype=self.dtype, order="C"),
-                np.array(self.Y[at:to], dtype=np.float64, order="C"),
-                None if self.w is None else np.array(self.w[at:to], dtype=np.float64),
-                0,
-                to - at,
-            )
+            yield *self.converted(slice(at, to)), 0, to - at
+
+    def converted(self, rows: Any) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64] | None]:
+        """X, Y and w of some rows as the kernels want them; infinity for a longdouble that float64 does not hold."""
+        with np.errstate(over="ignore"):
+            X = np.array(self.X[rows], dtype=self.dtype, order="C")
+            Y = np.array(self.Y[rows], dtype=np.float64, order="C")
+            return X, Y, None if self.w is None else np.array(self.w[rows], dtype=np.float64)
 
 
 def plain(a: Any) -> bool:
@@ -288,7 +289,7 @@ def _from_objects(array: NDArray[Any], name: str) -> NDArray[Any]:
         if any(isinstance(item, (str, bytes)) for item in array.flat):
             raise TypeError("text")  # NumPy would parse it
         return array.astype(np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         flat = array.reshape(len(array), -1) if array.ndim else array.reshape(1, 1)
         for row, values in enumerate(flat):
             for column, item in enumerate(values):
@@ -296,6 +297,10 @@ def _from_objects(array: NDArray[Any], name: str) -> NDArray[Any]:
                     if isinstance(item, (str, bytes)):
                         raise TypeError
                     float(item)
+                except OverflowError:
+                    raise ValueError(
+                        f"{name} has a number at row {row}, column {column} that is beyond the range of float64"
+                    ) from None
                 except (TypeError, ValueError):
                     raise TypeError(
                         f"{name} has {item!r} of type {type(item).__name__} at row {row}, column {column}; "
@@ -344,10 +349,10 @@ def _from_frame(value: Any, name: str) -> tuple[Any, list[str] | None]:
     for column, label in zip(columns, names, strict=True):
         if not (column.dtype.is_numeric() or column.dtype in (nw.Boolean, nw.Object)):
             dtype = getattr(column.to_native(), "dtype", "?") if column.dtype == nw.Unknown else column.dtype
-            raise TypeError(
-                f"column {label!r} of {name} has dtype {dtype}, which is not a number; "
-                "leave it out or encode it as numbers first"
-            )
+            what = "which is not a number; leave it out or encode it as numbers first"
+            if str(dtype).startswith("Sparse"):
+                what = "which is not supported; sparse.to_dense() makes it dense"
+            raise TypeError(f"column {label!r} of {name} has dtype {dtype}, {what}")
     out = np.empty((len(native), len(columns)), order="F")
     for j, column in enumerate(columns):
         out[:, j] = _column_array(column, f"column {names[j]!r} of {name}", nw)
@@ -431,6 +436,9 @@ def find_fault(data: Table) -> Fault | None:
         for name, array in (("X", data.X), ("y", data.Y)):
             piece = np.asarray(array[at:to])
             if piece.dtype.kind == "f":
+                if piece.dtype.itemsize > 8:
+                    with np.errstate(over="ignore"):
+                        piece = piece.astype(np.float64)  # which may not hold it
                 places = np.argwhere(~np.isfinite(piece) & present[:, None])
                 if places.size:
                     row, column = (int(i) for i in places[0])

@@ -112,7 +112,8 @@ def leading_mean(data: inputs.Table) -> Vector:
     X, Y, w = data.X, data.Y, data.w
     if not data.order:
         rows = slice(0, SHIFT_ROWS) if w is None else np.flatnonzero(w)[:SHIFT_ROWS]
-        X, Y, w = np.array(X[rows], dtype=data.dtype, order="C"), np.array(Y[rows], dtype=np.float64), None
+        X, Y, _ = data.converted(rows)
+        w = None
     levels.shift[data.order or "C", data.dtype](X, Y, w, SHIFT_ROWS, shift)
     return shift
 
