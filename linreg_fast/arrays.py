@@ -50,7 +50,7 @@ def _from_objects(array: NDArray[Any], name: str) -> NDArray[Any]:
         if any(isinstance(item, (str, bytes)) for item in array.flat):
             raise TypeError("text")  # NumPy would parse it
         return array.astype(np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         flat = array.reshape(len(array), -1) if array.ndim else array.reshape(1, 1)
         for row, values in enumerate(flat):
             for column, item in enumerate(values):
@@ -58,6 +58,10 @@ def _from_objects(array: NDArray[Any], name: str) -> NDArray[Any]:
                     if isinstance(item, (str, bytes)):
                         raise TypeError
                     float(item)
+                except OverflowError:
+                    raise ValueError(
+                        f"{name} has a number at row {row}, column {column} that is beyond the range of float64"
+                    ) from None
                 except (TypeError, ValueError):
                     raise TypeError(
                         f"{name} has {item!r} of type {type(item).__name__} at row {row}, column {column}; "
@@ -106,10 +110,10 @@ def _from_frame(value: Any, name: str) -> tuple[Any, list[str] | None]:
     for column, label in zip(columns, names, strict=True):
         if not (column.dtype.is_numeric() or column.dtype in (nw.Boolean, nw.Object)):
             dtype = getattr(column.to_native(), "dtype", "?") if column.dtype == nw.Unknown else column.dtype
-            raise TypeError(
-                f"column {label!r} of {name} has dtype {dtype}, which is not a number; "
-                "leave it out or encode it as numbers first"
-            )
+            what = "which is not a number; leave it out or encode it as numbers first"
+            if str(dtype).startswith("Sparse"):
+                what = "which is not supported; sparse.to_dense() makes it dense"
+            raise TypeError(f"column {label!r} of {name} has dtype {dtype}, {what}")
     out = np.empty((len(native), len(columns)), order="F")
     for j, column in enumerate(columns):
         out[:, j] = _column_array(column, f"column {names[j]!r} of {name}", nw)

@@ -28,29 +28,44 @@ def unified(one: Any, other: Any) -> Any:
     return pa.float64() if mixed else pa.string()
 
 
-def chunks(path: Path) -> Iterator[tuple[memoryview, float]]:
-    """Yield (whole lines of text, part of the file read so far; 0 where that is not known).
+def chunks(path: Path) -> Iterator[tuple[Any, float]]:
+    """Yield (an Arrow buffer of whole lines, part of the file read so far; 0 where that is not known).
 
     The text is overwritten once the next is asked for.
     """
     import pyarrow as pa
 
     size = path.stat().st_size if path.name.lower().endswith((".csv", ".tsv")) else 0
-    buffer = bytearray(CSV_BYTES)
+    # Memory of Arrow's: a thread of its reader may be the last to let go of it, for which memory of Python's asks for
+    # the interpreter, and if that is about to end the process is aborted.
+    buffer = pa.allocate_buffer(CSV_BYTES)
     kept = done = 0  # bytes of a line that has only begun, bytes of the file
     with pa.input_stream(str(path)) as stream:
         while n := stream.readinto(memoryview(buffer)[kept:]):
             done += n
             end = kept + n
-            cut = buffer.rfind(b"\n", kept, end) + 1
+            view = memoryview(buffer)
+            cut = _after_last_line(view, kept, end)
             if cut:
-                yield memoryview(buffer)[:cut], done / size if size else 0.0
-                buffer[: end - cut] = buffer[cut:end]
+                yield buffer.slice(0, cut), done / size if size else 0.0
+                view[: end - cut] = view[cut:end]
             kept = end - cut
-            if kept == len(buffer):  # one line is longer than that
-                buffer = buffer + bytearray(len(buffer))
+            if kept == len(view):  # one line is longer than that
+                buffer = pa.allocate_buffer(2 * kept)
+                memoryview(buffer)[:kept] = view
     if kept or not done:
-        yield memoryview(buffer)[:kept], 1.0 if size else 0.0
+        yield buffer.slice(0, kept), 1.0 if size else 0.0
+
+
+def _after_last_line(text: memoryview, start: int, end: int) -> int:
+    """Where the last whole line between two places ends, or 0."""
+    step = 1 << 16
+    for at in range(end, start, -step):
+        least = max(start, at - step)
+        found = bytes(text[least:at]).rfind(b"\n")
+        if found >= 0:
+            return least + found + 1
+    return 0
 
 
 def text_types(kinds: dict[str, Any], columns: Sequence[str]) -> dict[str, Any]:
@@ -64,7 +79,7 @@ def text_types(kinds: dict[str, Any], columns: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def read(path: Path, text: memoryview, names: list[str] | None, **convert: Any) -> Any:
+def read(path: Path, text: Any, names: list[str] | None, **convert: Any) -> Any:
     """The table of some whole lines, whose first is the head where no names are given."""
     import pyarrow as pa
     from pyarrow import csv
@@ -82,9 +97,14 @@ def read(path: Path, text: memoryview, names: list[str] | None, **convert: Any) 
         return csv.read_csv(pa.BufferReader(text), read_options=read, **options)
 
 
-def is_blank(text: memoryview) -> bool:
+def is_blank(text: Any) -> bool:
     """Whether there is nothing but white space, looking at the start first."""
     return not bytes(text[:1024]).strip() and not bytes(text).strip()
+
+
+def head(text: Any) -> Any:
+    """The first line."""
+    return text.slice(0, bytes(text).find(b"\n") + 1 or len(text))
 
 
 def kinds(path: Path, exact: bool) -> dict[str, Any]:

@@ -125,6 +125,7 @@ def open_npy(
         return str(column + len(kinds) if column < 0 else column)
 
     targets, weight = [name(one) for one in target], None if weight is None else name(weight)
+    _check_sequence(features)
     wanted = None if features is None else [name(one) for one in features]
     chosen, _ = choose(path, list(kinds), kinds, targets, wanted, weight)
     files = Files(paths, form, [*chosen, *targets, *([] if weight is None else [weight])], chosen, {}, [])
@@ -160,12 +161,15 @@ def choose(
 
     `kinds` has the Arrow types of the columns; one that is not in it is of numbers.
     """
+    _check_sequence(features)
     asked = [*target, *([] if weight is None else [weight])]
     _check_names(where, names, [*asked, *(features or ())])
     wanted = [name for name in names if name not in asked and arrow.is_number(kinds.get(name))]
     wanted = wanted if features is None else list(features)
     _check_names(where, names, [*asked, *wanted])
     for name in asked if features is None else [*asked, *wanted]:
+        if str(kinds.get(name)) == "null":
+            raise ValueError(f"column {name!r} of {where} has no value in any row")
         if not arrow.is_number(kinds.get(name)):
             raise TypeError(f"column {name!r} is not of numbers: its type is {kinds[name]}")
     if not wanted:
@@ -380,7 +384,10 @@ def _kinds(path: Path, form: str, exact: bool) -> tuple[dict[str, Any], Any]:
     import pyarrow as pa
 
     if form == "npy":
-        array = np.load(path, mmap_mode="r")
+        try:
+            array = np.lib.format.open_memmap(path, mode="r")
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
         if array.ndim != 2:
             raise ValueError(f"{path} must hold a table of two dimensions, it has shape {array.shape}")
         if array.dtype.kind not in "fiub":
@@ -395,7 +402,7 @@ def _kinds(path: Path, form: str, exact: bool) -> tuple[dict[str, Any], Any]:
             with parquet.ParquetFile(path) as file:
                 return csv_text.by_name(path, file.schema_arrow), file.metadata
         return csv_text.by_name(path, _ipc(path).schema), None
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: {error}") from error
 
 
@@ -417,7 +424,7 @@ def _csv_batches(path: Path, columns: list[str], files: Files) -> Iterator[Any]:
         if names and csv_text.is_blank(text):
             continue
         if names is None:
-            found = csv_text.read(path, memoryview(bytes(text).partition(b"\n")[0] + b"\n"), None).column_names
+            found = csv_text.read(path, csv_text.head(text), None).column_names
             _check_kinds(path, dict.fromkeys(found), columns, files.paths[0])
         types = {name: files.types[name] for name in columns}
         try:
@@ -461,6 +468,11 @@ def _ipc(path: Path, fields: list[int] | None = None) -> Any:
     except pa.ArrowInvalid:
         source.seek(0)
         return pa.ipc.open_stream(source, options=options)
+
+
+def _check_sequence(features: Any) -> None:
+    if isinstance(features, (str, bytes)) or not (features is None or np.iterable(features)):
+        raise TypeError(f"features must be a sequence of columns, not {features!r} alone")
 
 
 def _check_names(where: Any, known: Sequence[str], names: Sequence[str]) -> None:

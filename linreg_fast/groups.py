@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from linreg_fast import inputs, levels, sums
+from linreg_fast import inputs, levels, passes, sums
 from linreg_fast.double_double import pairs
 from linreg_fast.moments import Moments
 from linreg_fast.sums import Matrix, Vector
@@ -48,6 +48,7 @@ def by_group(
         As for `Moments.update`; rows in errors count within the group, which a note names.
     """
     data = inputs.table(X, y, sample_weight)
+    workers = passes.threads(n_threads)
     groups = np.asarray(groups)
     if groups.shape != (data.n_rows,):
         raise ValueError(f"groups must have shape ({data.n_rows},), one group for each row of X; got {groups.shape}")
@@ -81,7 +82,7 @@ def by_group(
         else:
             rows = slice(first[i], first[i] + counts[i])
             try:
-                part.update(data.X[rows], data.Y[rows], None if w is None else data.w[rows], n_threads=n_threads)  # type: ignore[index]
+                part.update(data.X[rows], data.Y[rows], None if w is None else data.w[rows], n_threads=workers)  # type: ignore[index]
             except ValueError as error:
                 error.add_note(f"rows are counted within group {value!r}")
                 raise

@@ -82,13 +82,14 @@ class Table:
         step = self.piece_rows()
         for at in range(lo, hi, step):
             to = min(at + step, hi)
-            yield (
-                np.array(self.X[at:to], dtype=self.dtype, order="C"),
-                np.array(self.Y[at:to], dtype=np.float64, order="C"),
-                None if self.w is None else np.array(self.w[at:to], dtype=np.float64),
-                0,
-                to - at,
-            )
+            yield *self.converted(slice(at, to)), 0, to - at
+
+    def converted(self, rows: Any) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64] | None]:
+        """X, Y and w of some rows as the kernels want them; infinity for a longdouble that float64 does not hold."""
+        with np.errstate(over="ignore"):
+            X = np.array(self.X[rows], dtype=self.dtype, order="C")
+            Y = np.array(self.Y[rows], dtype=np.float64, order="C")
+            return X, Y, None if self.w is None else np.array(self.w[rows], dtype=np.float64)
 
 
 def plain(a: Any) -> bool:
@@ -298,6 +299,9 @@ def find_fault(data: Table) -> Fault | None:
         for name, array in (("X", data.X), ("y", data.Y)):
             piece = np.asarray(array[at:to])
             if piece.dtype.kind == "f":
+                if piece.dtype.itemsize > 8:
+                    with np.errstate(over="ignore"):
+                        piece = piece.astype(np.float64)  # which may not hold it
                 places = np.argwhere(~np.isfinite(piece) & present[:, None])
                 if places.size:
                     row, column = (int(i) for i in places[0])

@@ -292,7 +292,7 @@ def plan(
     Raises
     ------
     TypeError
-        A dtype that is not of real numbers; data that `fit` would not take.
+        A shape that is not of integers; a dtype that is not of real numbers; data that `fit` would not take.
     ValueError
         An unknown solver, order or kind of passes, a number out of range, or a shape without rows.
     """
@@ -321,10 +321,12 @@ def plan(
 
 def _shape(X_or_shape: Any, y: Any, dtype: Any, order: str) -> tuple[int, int, int, int, str, list[str]]:
     """Rows, columns, targets, bytes of a number, memory order and what must be converted, of data or a shape."""
-    if not (isinstance(X_or_shape, tuple) and all(isinstance(i, (int, np.integer)) for i in X_or_shape)):
+    if not (isinstance(X_or_shape, tuple) and all(isinstance(i, (int, float, np.number)) for i in X_or_shape)):
         rows = len(X_or_shape) if hasattr(X_or_shape, "__len__") else 1
         data = inputs.table(X_or_shape, np.broadcast_to(0.0, rows) if y is None else y)
         return data.n_rows, data.n_features, data.n_targets, data.X.dtype.itemsize, data.order, data.copies
+    if not all(isinstance(i, (int, np.integer)) and not isinstance(i, bool) for i in X_or_shape):
+        raise TypeError(f"a shape is (rows, columns) or (rows, columns, targets), of integers; got {X_or_shape}")
     rest = X_or_shape[1:]
     if len(rest) not in (1, 2) or X_or_shape[0] < 1 or min(rest) < 0 or rest[1:] == (0,):
         raise ValueError(f"a shape is (rows, columns) or (rows, columns, targets), with rows > 0; got {X_or_shape}")

@@ -2,8 +2,8 @@
 """Polynomials of one variable: fitted in Chebyshev polynomials of x mapped to [-1, 1], returned in powers of x.
 
 The powers of x itself cannot be rounded to float64 without moving the solution: the condition number of
-their columns grows with some 30^degree where x is not about 0. Here t = (x - c) 2^-k is an exact pair
-(double-double), the columns T_1(t) .. T_d(t) are pairs, and so are all sums and what is made of them.
+their columns grows with some 30^degree where x is not about 0. Here t = (x - c) / u, which reaches from -1 to 1, is a
+pair (double-double), the columns T_1(t) .. T_d(t) are pairs, and so are all sums and what is made of them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,18 @@ import numpy as np
 
 from linreg_fast import inputs, normal_equations, objective, passes, sums
 from linreg_fast.closed_form import FULL_DIGITS
-from linreg_fast.double_double import EPS, add, cholesky, multiply, pairs, product, solve_transposed, total, two_sum
+from linreg_fast.double_double import (
+    EPS,
+    add,
+    cholesky,
+    divide,
+    multiply,
+    pairs,
+    product,
+    solve_transposed,
+    total,
+    two_sum,
+)
 from linreg_fast.result import LinearFit, check_out, digits_held
 from linreg_fast.saved import PRECISIONS
 from linreg_fast.sums import Matrix, Vector
@@ -40,7 +51,7 @@ def fit_polynomial(
     Parameters
     ----------
     x : array_like of shape (n_samples,)
-        In any units: it is shifted and scaled inside, exactly.
+        In any units: it is shifted and scaled inside, in double-double.
     y : array_like of shape (n_samples,)
     degree : int
         From 1 to 60.
@@ -149,14 +160,23 @@ def _basis(least: float, largest: float, degree: int) -> _Basis:
 
 
 def _domain(least: float, largest: float) -> tuple[float, float]:
-    """c and a power of two with |x - c| <= unit for all x."""
+    """c and the least unit with |x - c| <= unit for all x, but for rounding.
+
+    On half of [-1, 1] the condition number of Chebyshev polynomials would grow with 3.7^degree.
+    """
     c = least / 2 + largest / 2
-    return c, 2.0 ** math.frexp(max(largest / 2 - c / 2, c / 2 - least / 2) * 2)[1]
+    return c, max(largest / 2 - c / 2, c / 2 - least / 2) * 2
+
+
+def _over(x: Matrix, unit: float) -> Matrix:
+    """x / unit as pairs, by a power of two first: nothing on the way leaves the range of float64."""
+    part, power = math.frexp(unit)
+    return divide(np.ldexp(x, -power), pairs(np.array(part)))
 
 
 def _mapped(x: Vector, c: float, unit: float) -> Matrix:
-    """t = (x - c) / unit as pairs, exactly."""
-    return pairs(*two_sum(x, np.full_like(x, -c))) / unit
+    """t = (x - c) / unit as pairs."""
+    return _over(pairs(*two_sum(x, np.full_like(x, -c))), unit)
 
 
 def _chebyshev(t: Matrix, degree: int) -> list[Matrix]:
@@ -171,10 +191,10 @@ def _powers(c: float, unit: float, degree: int) -> Matrix:
     """Pairs P[k, j]: the coefficient of x^j in T_k((x - c) / unit), for k and j from 0 to degree."""
     P = np.zeros((degree + 1, degree + 1, 2))
     P[0, 0] = 1.0, 0.0
-    P[1, :2] = [[-c / unit, 0.0], [1 / unit, 0.0]]
+    P[1, :2] = shift, step = _over(pairs(np.array([-c, 1.0])), unit)
     for k in range(1, degree):
-        lifted = np.roll(P[k], 1, axis=0) / unit  # T_k x / unit; the highest place is still free
-        P[k + 1] = add(2 * add(lifted, multiply(P[k], pairs(np.array(-c / unit)))), -P[k - 1])
+        lifted = multiply(np.roll(P[k], 1, axis=0), step)  # T_k x / unit; the highest place is still free
+        P[k + 1] = add(2 * add(lifted, multiply(P[k], shift)), -P[k - 1])
     return P
 
 

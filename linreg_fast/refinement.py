@@ -163,18 +163,22 @@ def _target(data: Any, M: Sums, C: Centred, t: int) -> _Target:
 
 def _correction(
     target: _Target, factor: Factor | None, N: float, sums: Matrix, beta: Matrix, fit_intercept: bool
-) -> tuple[Vector, float, float]:
-    """The correction d of beta, the mean of the residuals, and what both take off the residual sum of squares."""
+) -> tuple[Vector, float, float, float]:
+    """The correction d of beta, the mean of the residuals, what both take off their sum of squares, and ||Z d||."""
     h, g0 = sums[target.live], sums[-2:-1]
     if fit_intercept:
         h = add(h, -multiply(pairs(target.mu), np.repeat(g0, len(h), axis=0)))
     if target.penalty.any():
         h = add(h, -multiply(pairs(target.penalty), beta))
     d = factor.solve(h[:, 0]) if factor else np.zeros(0)
+    size, size_h = float(np.abs(d).max(initial=0.0)), float(np.abs(h[:, 0]).max(initial=0.0))
+    fitted = 0.0
+    if size > 0 and size_h > 0:  # d'h = ||Z d||^2, whose terms may vanish
+        fitted = math.sqrt(size) * math.sqrt(size_h) * math.sqrt(max(0.0, float((d / size) @ (h[:, 0] / size_h))))
     gained = float(d @ h[:, 0] + (target.penalty * d) @ (2 * beta[:, 0] + d))
     if not fit_intercept:
-        return d, 0.0, gained
-    return d, float(g0[0, 0] / N), gained + float(g0[0, 0] ** 2 / N)
+        return d, 0.0, gained, fitted
+    return d, float(g0[0, 0] / N), gained + float(g0[0, 0] ** 2 / N), fitted
 
 
 def _refine_target(
@@ -241,32 +245,37 @@ def _corrected(
     for count in range(1, MAX_PASSES + 1):
         sums = target.run(data, beta, b0, n_threads)
         rss = sums[-1]
-        d, mean, gained = _correction(target, factor, M.N, sums, beta, fit_intercept)
+        d, mean, gained, fitted = _correction(target, factor, M.N, sums, beta, fit_intercept)
         beta, b0 = add(beta, pairs(d)), add(b0, pairs(np.array([mean - mu @ d])))
         d0, intercept = mean - float(m @ d), intercept_of(b0[0], beta, k, ky) if fit_intercept else 0.0
-        before, size = size, float(np.abs(d).max(initial=0.0))
-        if not np.isfinite(size):
+        before, size = size, fitted
+        most_d = float(np.abs(d).max(initial=0.0))
+        if not np.isfinite(most_d):
             return None
+        # ||Z d|| contracts from pass to pass, d itself need not: rounding of the factor and of h reaches it
+        # through the condition number once more
+        reach = kappa * gain * fitted
         most = float(np.abs(beta[:, 0]).max(initial=0.0))
         floor0 = max(abs(target.mean_y), float(np.abs(m * beta[:, 0]).max(initial=0.0)))
         # rounding of the residuals, and of the sums they enter, seen through the condition number
-        noise = DD_EPS * kappa * (math.sqrt(S_yy) + most + kappa * math.sqrt(max(0.0, float(rss[0]))))
+        noise = reach + DD_EPS * kappa * (math.sqrt(S_yy) + most + kappa * math.sqrt(max(0.0, float(rss[0]))))
         theta = max(size / before if count > 1 and before > 0 else expected, expected)
         limits = most, floor0, noise, noise * float(np.linalg.norm(m))
         digits = _digits(d, d0, beta[:, 0], intercept, *limits, theta)
         last = LAST_PLACE * np.abs(beta[:, 0]) + NEGLIGIBLE * most
-        last0 = LAST_PLACE * abs(intercept) + NEGLIGIBLE * floor0
-        if (np.abs(d) <= last).all() and abs(d0) <= last0:
+        last0, lever = LAST_PLACE * abs(intercept) + NEGLIGIBLE * floor0, float(np.abs(m).sum())
+        if (np.abs(d) + reach <= last).all() and abs(d0) + reach * lever <= last0:
             break
         # the correction after this one, as large as the condition number allows, would be rounded away
-        enough = bool((theta * np.abs(d) <= last).all()) and theta * (abs(d0) + size * np.abs(m).sum()) <= last0
+        enough = bool((theta * np.abs(d) + reach <= last).all())
+        enough = enough and theta * abs(d0) + (theta * most_d + reach) * lever <= last0
         if not full:
             enough = digits >= 15.0
         # rss less a gain of its own size has lost digits: the next pass sums it up anew
         if enough and (count > 1 or theta <= SURE_CONTRACTION) and abs(gained) <= GAIN_LIMIT * rss[0]:
             break
         if theta > STALLED:
-            if size > FLOOR * most:
+            if most_d > FLOOR * most:
                 return None
             # rounding of the double-double sums, seen through the condition number: as good as it gets
             digits = _digits(d, d0, beta[:, 0], intercept, *limits, 0.5)

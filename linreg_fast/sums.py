@@ -114,7 +114,8 @@ def leading_mean(data: inputs.Table) -> Vector:
     order: Any = data.order or ("F" if data.apart else "C")
     if not data.order:
         rows = slice(0, SHIFT_ROWS) if w is None else np.flatnonzero(w)[:SHIFT_ROWS]
-        X, Y, w = np.array(X[rows], dtype=data.dtype, order=order), np.array(Y[rows], dtype=np.float64), None
+        X, Y, _ = data.converted(rows)
+        X, w = np.asarray(X, order=order), None
     levels.shift[order, data.dtype](X, Y, w, SHIFT_ROWS, shift)
     return shift
 

@@ -268,23 +268,27 @@ def _refine_target(dual: _Dual, R: Matrix, t: int) -> tuple[Matrix, Matrix, floa
     from scipy.linalg import lapack
 
     u, r = np.zeros((len(R), 2)), dual.v[:, t]
-    b = np.zeros((dual.X.shape[1], 2))
+    b, terms = np.zeros((dual.X.shape[1], 2)), np.zeros(dual.X.shape[1])
     left = math.inf
     for count in range(refinement.MAX_PASSES):
         d = lapack.dtrtrs(R, lapack.dtrtrs(R, r[:, 0], trans=1)[0])[0]
         u, last = add(u, pairs(d)), b[:, 0].copy()
         r = add(dual.v[:, t], -dual.penalty(u))
         for part, D in dual.pieces():
-            b[part] = total(multiply(D, u[:, None]))
+            b[part], terms[part] = total(multiply(D, u[:, None])), np.abs(u[:, 0]) @ np.abs(D[..., 0])
             r = add(r, -total(multiply(D, b[None, part]).swapaxes(0, 1)))
         change, size = np.abs(b[:, 0] - last), np.abs(b[:, 0])
         before, left, most = left, float(change.max()), float(size.max())
+        # rounding of D'u, whose terms cancel where rows are nearly dependent
+        noise = refinement.DD_EPS * terms
+        counts = size > refinement.NEGLIGIBLE * most
         if (change <= refinement.LAST_PLACE * size + refinement.NEGLIGIBLE * most).all():
-            return b, u, FULL_DIGITS, 0.0
+            worst = float((noise[counts] / size[counts]).max(initial=EPS))
+            return b, u, max(0.0, min(FULL_DIGITS, -math.log10(worst))), float(noise.max())
         if count and not left <= refinement.STALLED * before:
             break
     if not left <= refinement.FLOOR * most:
         return None
     # rounding of the double-double sums, seen through the condition number: as good as it gets
-    counts = size > refinement.NEGLIGIBLE * most
-    return b, u, min(FULL_DIGITS, -math.log10(max(EPS, float((left / size[counts]).max())))), left
+    worst = float(((left + noise[counts]) / size[counts]).max(initial=EPS))
+    return b, u, max(0.0, min(FULL_DIGITS, -math.log10(worst))), left + float(noise.max())

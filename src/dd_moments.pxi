@@ -45,7 +45,7 @@ cdef void _dd_moments(
         whole = last == m
         for r in range(last):
             weight = (w[a + r] if weighted else 1.0) if r < m else 0.0
-            there[r] = weight
+            there[r] = weight if weight >= 0.0 else NAN     # the caller looks for the row at fault
             if weight == 0.0:
                 whole = False               # a row of weight 0 is not there, whatever it holds
         for j in range(q):
@@ -119,7 +119,8 @@ def dd_moments_c(
 
     scale   powers of two, p for the columns of X and n_targets for those of Y
     shift   [k, ky] of the scaled columns
-    out     (p + 1 + n_targets, p + 1 + n_targets, 2), pairs hi, lo; the upper triangle is added to
+    out     (p + 1 + n_targets, p + 1 + n_targets, 2), pairs hi, lo; the upper triangle is added to; sum w is NaN
+            where a weight is negative
     """
     cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
     with nogil:

@@ -235,17 +235,25 @@ def test_hilbert(n):
         assert fit.solver_path[-1] == "svd"
 
 
-@pytest.mark.parametrize("epsilon", [1e-3, 1e-5, 1e-7, 1e-8])
-def test_laeuchli(epsilon):
-    """Cross products round epsilon away; QR sees it."""
-    X = np.vstack([np.ones(3), epsilon * np.eye(3)])
-    y = np.array([3.0, epsilon, epsilon, epsilon * 2])
-    exact = exact_fit(X, y, fit_intercept=False)
-    fit = linreg_fast.fit(X, y, fit_intercept=False)
-    assert fit.rank == 3
-    reached = worst_lre(fit.coef, exact)
-    assert reached >= 7
-    assert reached >= fit.digits - HONEST
+@pytest.mark.parametrize("epsilon", [1e-3, 1e-5, 1e-7, 1e-8, 1e-9, 1e-10])
+@pytest.mark.parametrize("fits", [True, False])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_laeuchli(epsilon, fits, fit_intercept):
+    """Cross products round epsilon away; QR sees it.
+
+    Where y does not fit, one coefficient is smaller by epsilon than the others and than the first correction of
+    them: that they do not change any more says nothing of it.
+    """
+    X = np.vstack([np.ones(3), epsilon * np.eye(3), np.zeros((int(fit_intercept), 3))])
+    y = np.array([3.0, epsilon, epsilon, epsilon * 2] if fits else [1.0, 2.0, 3.0, 4.0])
+    y = np.append(y, np.full(int(fit_intercept), 5.0))
+    exact = exact_fit(X, y, fit_intercept)
+    for precision, least in (("auto", 7), ("extended", 14 if epsilon > 1e-9 else 11)):
+        fit = linreg_fast.fit(X, y, fit_intercept=fit_intercept, precision=precision)
+        assert fit.rank == 3
+        reached = worst_lre([*fit.coef, fit.intercept][: len(exact)], exact)
+        assert reached >= least, precision
+        assert reached >= fit.digits - HONEST, precision
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -260,6 +260,40 @@ def test_types_of_text_may_change_further_down(tmp_path, pieces):
         linreg_fast.fit_file(tmp_path / "t.csv", target="y", features=["x", "code"])
 
 
+def test_text_lies_in_memory_of_arrow(tmp_path):
+    """What its threads let go of as the interpreter ends must not be Python's: the process would be aborted."""
+    (tmp_path / "t.csv").write_text("x,y\n1,2\n3,4\n5,7")
+    before = pa.total_allocated_bytes()
+    found = []
+    for text, _ in csv_text.chunks(tmp_path / "t.csv"):
+        assert pa.total_allocated_bytes() - before >= csv_text.CSV_BYTES
+        assert isinstance(text, pa.Buffer)
+        found.append(bytes(text))
+    assert found == [b"x,y\n1,2\n3,4\n", b"5,7"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("t.csv", b"x,y\n", "column 'y' of .*t.csv has no value in any row"),
+        ("t.csv", b"\xe4,y\n1,2\n", "t.csv: 'utf-8' codec"),
+        ("t.npy", b"x,y\n1,2\n", "t.npy: .*magic string"),
+    ],
+)
+def test_files_that_are_not_what_they_seem(tmp_path, name, content, text):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=text):
+        linreg_fast.fit_file(tmp_path / name, target="y" if name == "t.csv" else None)
+
+
+def test_lines_longer_than_a_piece_of_text(tmp_path, monkeypatch):
+    monkeypatch.setattr(csv_text, "CSV_BYTES", 16)
+    text = "x,y\n" + "".join(f"{i},{' ' * (i * 37 % 300)}{2 * i}\n" for i in range(50))
+    (tmp_path / "t.csv").write_text(text)
+    assert "".join(bytes(part).decode() for part, _ in csv_text.chunks(tmp_path / "t.csv")) == text
+    assert linreg_fast.fit_file(tmp_path / "t.csv", target="y").slope == pytest.approx(2.0, rel=1e-14)
+
+
 def test_column_that_changes_type_between_files(table, tmp_path, pieces):
     write(table.slice(0, 9000), tmp_path / "1.parquet")
     other = table.slice(9000).set_column(0, "a", table["a"].slice(9000).cast("float32").cast("float64"))

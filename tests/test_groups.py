@@ -92,3 +92,10 @@ def test_faults_are_named_within_their_group(place, value, text):
     with pytest.raises(ValueError, match=text) as caught:
         by_group(X, y, labels, sample_weight=w)
     assert caught.value.__notes__ == ["rows are counted within group 5"]
+
+
+@pytest.mark.parametrize(("n_threads", "error"), [(0, ValueError), (1.5, TypeError)])
+def test_threads_are_checked_whatever_the_size_of_the_groups(n_threads, error):
+    X, y, *_ = problem(100, P)
+    with pytest.raises(error, match="n_threads"):
+        by_group(X, y, np.arange(100) % 3, n_threads=n_threads)

@@ -176,6 +176,22 @@ def test_kinds_that_are_no_numbers(value, message):
         linreg_fast.fit(value, np.arange(5.0))
 
 
+@pytest.mark.parametrize("where", ["X", "y"])
+def test_numbers_beyond_the_range_of_float64(where):
+    large, small = [[0], [1], [10**400], [3], [4]], np.arange(5.0)[:, None]
+    pair = (large, small) if where == "X" else (small, large)
+    with pytest.raises(ValueError, match=f"{where} has a number at row 2, column 0 that is beyond the range"):
+        linreg_fast.fit(*pair)
+    long = np.arange(5, dtype=np.longdouble)[:, None]
+    long[2] = np.longdouble(2) ** 5000
+    if np.isinf(long[2, 0]):
+        pytest.skip("longdouble is float64 here")
+    pair = (long, small) if where == "X" else (small, long)
+    for call in (linreg_fast.fit, linreg_fast.Moments(1).update):
+        with pytest.warns(linreg_fast.PrecisionWarning), pytest.raises(ValueError, match=f"{where} has inf at row 2"):
+            call(*pair)
+
+
 @pytest.mark.parametrize("bad", [np.ones(5) * 1j, list("abcde"), pd.Series(list("abcde")), {"a": 1}, object()])
 def test_y_and_weights_that_are_no_numbers(bad):
     X = np.arange(10.0).reshape(5, 2)

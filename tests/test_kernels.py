@@ -526,6 +526,17 @@ def test_dd_moments(kernels, order, dtype, weights):
                     assert error <= Fraction(size[i, j]) / 2**98, f"n={n} p={p} weights={weights} entry {i}, {j}"
 
 
+@layouts
+@dtypes
+def test_dd_moments_mark_negative_weights(kernels, order, dtype):
+    X, Y, _, _ = table(70, 2, 1, order, dtype, None, whole_numbers=False)
+    for row in (0, 5, 63, 64, 69):
+        w = np.ones(70)
+        w[row] = -(2.0**-1000)
+        out = run_dd_moments(kernels, X, Y, w, 0, 70, np.ones(3), np.zeros(3), order, dtype)
+        assert np.isnan(out[2, 2, 0]), row
+
+
 def test_double_double_works(kernels):
     assert kernels.double_double_works(1 + 2.0**-30, 1 + 2.0**-30)
     assert not kernels.double_double_works(1.0, 1.0)

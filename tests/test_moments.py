@@ -421,4 +421,6 @@ def test_precision_of_merged_states():
         precise.update(bad, y)
     with pytest.raises(ValueError, match="sample_weight has -1"):
         precise.update(X, y, np.full(100, -1.0))
+    with pytest.raises(ValueError, match=r"sample_weight has -0\.25 at row 7"):
+        precise.update(X, y, np.where(np.arange(100) == 7, -0.25, 1.0))
     assert precise.to_bytes() == before

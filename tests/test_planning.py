@@ -161,6 +161,8 @@ def test_fit_by_descent_where_the_plan_says_so(monkeypatch):
         (((5,),), {}, ValueError, "a shape is"),
         (((5, 3, 1, 1),), {}, ValueError, "a shape is"),
         (((5, 3, 0),), {}, ValueError, "a shape is|target"),
+        (((1e6, 3),), {}, TypeError, "of integers"),
+        (((True, 3),), {}, TypeError, "of integers"),
         (((5, 3),), {"order": "K"}, ValueError, 'order must be "C" or "F"'),
         (((5, 3),), {"n_threads": 0}, ValueError, "n_threads must be"),
         (((5, 3),), {"solver": "gd", "passes": "rows"}, ValueError, "passes must be one of"),

@@ -149,6 +149,24 @@ def test_prediction_far_from_zero():
     assert fit.predict(np.empty(0)).shape == (0,)
 
 
+@pytest.mark.parametrize("ends", [(-1.0, 1.0), (0.0, 1.0), (-1.1, 1.1), (2000.0, 2020.0), (-1e300, 1e300)])
+@pytest.mark.parametrize(("degree", "digits"), [(10, 12), (20, 12), (40, 3)])
+def test_high_degrees_wherever_x_ends(ends, degree, digits):
+    """The x are mapped to all of [-1, 1], whatever they span: Chebyshev polynomials are orthogonal there only."""
+    t = np.linspace(-1.0, 1.0, 300)
+    x = ends[0] / 2 + ends[1] / 2 + t * (ends[1] / 2 - ends[0] / 2)
+    y = np.exp(t + np.sin(10 * t))
+    if ends[1] > 1e299:
+        with pytest.raises(ValueError, match="leave the range of float64"):
+            fit_polynomial(x, y, degree)
+        return
+    fit = fit_polynomial(x, y, degree)
+    true = np.polynomial.Chebyshev.fit(x, y, degree)(x)
+    np.testing.assert_allclose(fit.predict(x), true, rtol=0, atol=1e-12)
+    assert fit.digits >= digits
+    assert fit.rcond > 1e-3
+
+
 def test_units_that_are_powers_of_two_do_not_matter():
     x, y = noisy(40)
     fit, scaled = fit_polynomial(x, y, 4), fit_polynomial(x * 2.0**80, y, 4)

@@ -150,6 +150,8 @@ def test_memory_maps_and_npy(data, tmp_path):
     assert_same(linreg_fast.fit_stream(tmp_path, target=3, sample_weight=-1), expected)
     assert_same(linreg_fast.fit_file(tmp_path, target=3, features=[0, 1, 2], sample_weight=4), expected)
     assert_same(linreg_fast.fit_stream(tmp_path), linreg_fast.fit(table[:, :-1], w), 1e-11)  # w is noise
+    with pytest.raises(TypeError, match="features must be a sequence of columns, not 0 alone"):
+        linreg_fast.fit_stream(tmp_path, features=0)
     mapped = np.load(tmp_path / "part1.npy", mmap_mode="r")
     assert_same(linreg_fast.fit_stream([(mapped[:, :3], mapped[:, 3])]), linreg_fast.fit(mapped[:, :3], mapped[:, 3]))
 
@@ -267,6 +269,12 @@ def raising():
         ([pd.DataFrame({"x": [1.0], "y": [1.0]})], {"target": "z"}, ValueError, "batch 0 has no column 'z'"),
         ([pd.DataFrame({"x": ["a"], "y": [1.0]})], {"target": "y"}, ValueError, "no column of numbers beside y"),
         ([pd.DataFrame({"x": [1.0], "y": ["a"]})], {"target": "y"}, TypeError, "'y' is not of numbers"),
+        (
+            [pd.DataFrame({"ab": [1.0], "a": [1.0], "b": [1.0], "y": [1.0]})],
+            {"target": "y", "features": "ab"},
+            TypeError,
+            "features must be a sequence of columns, not 'ab' alone",
+        ),
         (
             [pd.DataFrame({"x": [1.0], "y": [1.0]}), pd.DataFrame({"x": ["a"], "y": [1.0]})],
             {"target": "y"},

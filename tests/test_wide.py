@@ -85,6 +85,16 @@ def test_ill_conditioned_rows():
         assert worst_lre(found(fit(X, y, precision=precision)), expected) >= least
 
 
+@pytest.mark.parametrize("epsilon", [1e-5, 1e-8, 1e-9, 1e-10, 1e-11])
+def test_digits_where_rows_are_nearly_dependent(epsilon):
+    """The terms of b = D'u cancel: u is as large as the square of the condition number."""
+    X, y = np.column_stack([np.ones(3), epsilon * np.eye(3)]), np.array([1.0, 2.0, 3.0])
+    expected = exact(X, y, False)
+    for precision in ("auto", "extended"):
+        one = fit(X, y, fit_intercept=False, precision=precision)
+        assert worst_lre(found(one), expected) >= one.digits - 1.5
+
+
 def test_columns_of_very_different_size():
     X, y = wide_problem(3, 5)
     X *= 10.0 ** np.array([0, 8, -8, 3, -20])
