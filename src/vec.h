@@ -44,6 +44,10 @@ enum { LANES = LINREG_FAST_LANES };
 #define VEC_UNROLL
 #endif
 
+#if defined(__AVX__) && LINREG_FAST_LANES > 1
+#include <immintrin.h>
+#endif
+
 #if LINREG_FAST_LANES > 1
 typedef double vec __attribute__((vector_size(8 * LINREG_FAST_LANES), aligned(8), may_alias));
 typedef float vec_f32 __attribute__((vector_size(4 * LINREG_FAST_LANES), aligned(4), may_alias));
@@ -51,7 +55,18 @@ typedef float vec_f32 __attribute__((vector_size(4 * LINREG_FAST_LANES), aligned
 VEC_INLINE vec vec_zero(void) { return (vec){0.0}; }
 VEC_INLINE vec vec_set(double s) { return vec_zero() + s; }
 VEC_INLINE vec vec_load_f64(const double *p) { return *(const vec *)p; }
-VEC_INLINE vec vec_load_f32(const float *p) { return __builtin_convertvector(*(const vec_f32 *)p, vec); }
+/* GCC up to 13 makes a conversion to a vector of four or eight of two, and an insertion. */
+VEC_INLINE vec vec_widen(vec_f32 v)
+{
+#if LINREG_FAST_LANES == 8 && defined(__AVX512F__)
+    return (vec)_mm512_cvtps_pd((__m256)v);
+#elif LINREG_FAST_LANES == 4 && defined(__AVX__)
+    return (vec)_mm256_cvtps_pd((__m128)v);
+#else
+    return __builtin_convertvector(v, vec);
+#endif
+}
+VEC_INLINE vec vec_load_f32(const float *p) { return vec_widen(*(const vec_f32 *)p); }
 VEC_INLINE void vec_store(double *p, vec v) { *(vec *)p = v; }
 VEC_INLINE double vec_lane(vec v, int i) { return v[i]; }
 VEC_INLINE vec vec_gather_f64(const double *p, ptrdiff_t step)
@@ -66,7 +81,7 @@ VEC_INLINE vec vec_gather_f32(const float *p, ptrdiff_t step)
     vec_f32 v;
     for (int i = 0; i < LANES; i++)
         v[i] = p[i * step];
-    return __builtin_convertvector(v, vec);
+    return vec_widen(v);
 }
 #else
 typedef double vec;
