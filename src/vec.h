@@ -157,6 +157,38 @@ VEC_INLINE void vec_transpose(vec *r)
 VEC_TURN(double, f64)
 VEC_TURN(float, f32)
 
+/* The same of VEC_PAIR columns, where these are fewer than LANES: two rows of two numbers fill a vector.  0: none. */
+#if LINREG_FAST_LANES == 4 && defined(__AVX__)
+enum { VEC_PAIR = 2 };
+VEC_INLINE vec vec_pairs_f64(const double *p, const double *q)
+{
+    return (vec)_mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(p)), _mm_loadu_pd(q), 1);
+}
+VEC_INLINE vec vec_pairs_f32(const float *p, const float *q)
+{
+    return (vec)_mm256_cvtps_pd(_mm_loadh_pi(_mm_loadl_pi(_mm_setzero_ps(), (const __m64 *)p), (const __m64 *)q));
+}
+#define VEC_TURN_PAIR(TYPE, NAME)                                                                             \
+    VEC_INLINE void vec_turn_pair_##NAME(const TYPE *x, ptrdiff_t ld, const double *k, double *out,           \
+                                         ptrdiff_t stride)                                                    \
+    {                                                                                                         \
+        vec kk = vec_pairs_f64(k, k);                                                                         \
+        vec even = vec_pairs_##NAME(x, x + 2 * ld) - kk, odd = vec_pairs_##NAME(x + ld, x + 3 * ld) - kk;     \
+        vec_store(out, VEC_PICK(even, odd, 0, 4, 2, 6));                                                      \
+        vec_store(out + stride, VEC_PICK(even, odd, 1, 5, 3, 7));                                             \
+    }
+#else
+enum { VEC_PAIR = 0 };
+#define VEC_TURN_PAIR(TYPE, NAME)                                                                             \
+    VEC_INLINE void vec_turn_pair_##NAME(const TYPE *x, ptrdiff_t ld, const double *k, double *out,           \
+                                         ptrdiff_t stride)                                                    \
+    {                                                                                                         \
+        (void)x, (void)ld, (void)k, (void)out, (void)stride;                                                  \
+    }
+#endif
+VEC_TURN_PAIR(double, f64)
+VEC_TURN_PAIR(float, f32)
+
 /* Whether each of n numbers is greater than 0, n a multiple of LANES. */
 VEC_INLINE int vec_positive(const double *v, ptrdiff_t n)
 {
