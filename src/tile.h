@@ -211,18 +211,15 @@ static void dots(const double *a, const double *b, ptrdiff_t stride, ptrdiff_t n
         }                                                                                                     \
         ptrdiff_t t = 0;                                                                                      \
         do {                                                                                                  \
-            vec av[DOT_ROWS];                                                                                 \
             vec_prefetch(ahead);                                                                              \
             ahead += step;                                                                                    \
             VEC_UNROLL for (int r = 0; r < DOT_ROWS; r++) {                                                   \
-                av[r] = vec_load_f64(b + r * stride + t);                                                     \
+                vec bv = vec_load_f64(b + r * stride + t), av = bv;                                           \
                 ROW                                                                                           \
-                s[r] += av[r];                                                                                \
-            }                                                                                                 \
-            VEC_UNROLL for (int c = 0; c < DOT_ROWS; c++) {                                                   \
-                vec bv = vec_load_f64(b + c * stride + t);                                                    \
-                VEC_UNROLL for (int r = 0; r <= c; r++)                                                       \
-                    acc[r][c] += av[r] * bv;                                                                  \
+                s[r] += av;                                                                                   \
+                acc[r][r] += av * bv;                                                                         \
+                VEC_UNROLL for (int c = r + 1; c < DOT_ROWS; c++)                                             \
+                    acc[r][c] += av * vec_load_f64(b + c * stride + t);                                       \
             }                                                                                                 \
         } while ((t += LANES) < n);                                                                           \
         VEC_UNROLL for (int r = 0; r < DOT_ROWS; r++) {                                                       \
@@ -235,6 +232,6 @@ static void dots(const double *a, const double *b, ptrdiff_t stride, ptrdiff_t n
     }
 
 DOTS_DIAGONAL(dots_diagonal, )
-DOTS_DIAGONAL(dots_diagonal_weighted, av[r] *= vec_load_f64(w + t); vec_store(a + r * stride + t, av[r]);)
+DOTS_DIAGONAL(dots_diagonal_weighted, av *= vec_load_f64(w + t); vec_store(a + r * stride + t, av);)
 
 #endif

@@ -44,6 +44,10 @@ enum { LANES = LINREG_FAST_LANES };
 #define VEC_UNROLL
 #endif
 
+#if defined(__AVX__) && LINREG_FAST_LANES > 1
+#include <immintrin.h>
+#endif
+
 #if LINREG_FAST_LANES > 1
 typedef double vec __attribute__((vector_size(8 * LINREG_FAST_LANES), aligned(8), may_alias));
 typedef float vec_f32 __attribute__((vector_size(4 * LINREG_FAST_LANES), aligned(4), may_alias));
@@ -51,7 +55,18 @@ typedef float vec_f32 __attribute__((vector_size(4 * LINREG_FAST_LANES), aligned
 VEC_INLINE vec vec_zero(void) { return (vec){0.0}; }
 VEC_INLINE vec vec_set(double s) { return vec_zero() + s; }
 VEC_INLINE vec vec_load_f64(const double *p) { return *(const vec *)p; }
-VEC_INLINE vec vec_load_f32(const float *p) { return __builtin_convertvector(*(const vec_f32 *)p, vec); }
+/* GCC up to 13 makes a conversion to a vector of four or eight of two, and an insertion. */
+VEC_INLINE vec vec_widen(vec_f32 v)
+{
+#if LINREG_FAST_LANES == 8 && defined(__AVX512F__)
+    return (vec)_mm512_cvtps_pd((__m256)v);
+#elif LINREG_FAST_LANES == 4 && defined(__AVX__)
+    return (vec)_mm256_cvtps_pd((__m128)v);
+#else
+    return __builtin_convertvector(v, vec);
+#endif
+}
+VEC_INLINE vec vec_load_f32(const float *p) { return vec_widen(*(const vec_f32 *)p); }
 VEC_INLINE void vec_store(double *p, vec v) { *(vec *)p = v; }
 VEC_INLINE double vec_lane(vec v, int i) { return v[i]; }
 VEC_INLINE vec vec_gather_f64(const double *p, ptrdiff_t step)
@@ -66,7 +81,7 @@ VEC_INLINE vec vec_gather_f32(const float *p, ptrdiff_t step)
     vec_f32 v;
     for (int i = 0; i < LANES; i++)
         v[i] = p[i * step];
-    return __builtin_convertvector(v, vec);
+    return vec_widen(v);
 }
 VEC_INLINE vec vec_collect_f64(const size_t *columns, ptrdiff_t t)
 {
@@ -157,6 +172,38 @@ VEC_INLINE void vec_transpose(vec *r)
     }
 VEC_TURN(double, f64)
 VEC_TURN(float, f32)
+
+/* The same of VEC_PAIR columns, where these are fewer than LANES: two rows of two numbers fill a vector.  0: none. */
+#if LINREG_FAST_LANES == 4 && defined(__AVX__)
+enum { VEC_PAIR = 2 };
+VEC_INLINE vec vec_pairs_f64(const double *p, const double *q)
+{
+    return (vec)_mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(p)), _mm_loadu_pd(q), 1);
+}
+VEC_INLINE vec vec_pairs_f32(const float *p, const float *q)
+{
+    return (vec)_mm256_cvtps_pd(_mm_loadh_pi(_mm_loadl_pi(_mm_setzero_ps(), (const __m64 *)p), (const __m64 *)q));
+}
+#define VEC_TURN_PAIR(TYPE, NAME)                                                                             \
+    VEC_INLINE void vec_turn_pair_##NAME(const TYPE *x, ptrdiff_t ld, const double *k, double *out,           \
+                                         ptrdiff_t stride)                                                    \
+    {                                                                                                         \
+        vec kk = vec_pairs_f64(k, k);                                                                         \
+        vec even = vec_pairs_##NAME(x, x + 2 * ld) - kk, odd = vec_pairs_##NAME(x + ld, x + 3 * ld) - kk;     \
+        vec_store(out, VEC_PICK(even, odd, 0, 4, 2, 6));                                                      \
+        vec_store(out + stride, VEC_PICK(even, odd, 1, 5, 3, 7));                                             \
+    }
+#else
+enum { VEC_PAIR = 0 };
+#define VEC_TURN_PAIR(TYPE, NAME)                                                                             \
+    VEC_INLINE void vec_turn_pair_##NAME(const TYPE *x, ptrdiff_t ld, const double *k, double *out,           \
+                                         ptrdiff_t stride)                                                    \
+    {                                                                                                         \
+        (void)x, (void)ld, (void)k, (void)out, (void)stride;                                                  \
+    }
+#endif
+VEC_TURN_PAIR(double, f64)
+VEC_TURN_PAIR(float, f32)
 
 /* Whether each of n numbers is greater than 0, n a multiple of LANES. */
 VEC_INLINE int vec_positive(const double *v, ptrdiff_t n)

@@ -18,6 +18,9 @@ cdef extern from "vec.h" nogil:
     double vec_sum(vec v)
     void vec_turn_f64(const double* x, Py_ssize_t ld, vec k, double* out, Py_ssize_t stride)
     void vec_turn_f32(const float* x, Py_ssize_t ld, vec k, double* out, Py_ssize_t stride)
+    const int VEC_PAIR
+    void vec_turn_pair_f64(const double* x, Py_ssize_t ld, const double* k, double* out, Py_ssize_t stride)
+    void vec_turn_pair_f32(const float* x, Py_ssize_t ld, const double* k, double* out, Py_ssize_t stride)
     bint vec_positive(const double* v, Py_ssize_t n)
     vec vec_product(vec a, vec b)
     vec vec_product_error(vec a, vec b, vec p)
@@ -48,3 +51,13 @@ cdef inline void vec_turn(
         vec_turn_f32(x, ld, k, out, stride)
     else:
         vec_turn_f64(x, ld, k, out, stride)
+
+
+cdef inline void vec_turn_pair(
+    const floating* x, Py_ssize_t ld, const double* k, double* out, Py_ssize_t stride
+) noexcept nogil:
+    """The same of VEC_PAIR columns, which is 0 where there is no such turn."""
+    if floating is float:
+        vec_turn_pair_f32(x, ld, k, out, stride)
+    else:
+        vec_turn_pair_f64(x, ld, k, out, stride)
