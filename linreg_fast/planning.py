@@ -21,7 +21,7 @@ from linreg_fast.descent import EXACT_L, POWER_STEPS
 SMALL_COLUMNS: int = levels.kernels.small_columns
 SOLVERS = ("auto", "cholesky", "qr", "svd", "gd")
 LEAN_SECONDS = 21e-6  # Python and checks around a fit of few columns, which needs no LAPACK
-LEAN_RATE = 1.5e9  # float64 operations a second of its p^3 work
+LEAN_RATE = 1.5e9  # float64 operations a second of its p^3 work, and p^2 for each further target
 CALL_SECONDS = 2.2e-3  # Python, checks and LAPACK calls of any other fit
 LAPACK_RATE = 6.5e9  # float64 operations a second of potrf and gemm, all BLAS threads
 QR_RATE = 13e9  # the same of geqrf on row blocks
@@ -141,7 +141,7 @@ def plan_shape(
         return n * passes.work_seconds(row_bytes, flops) / active
 
     moments = max(read(1), work(p * (p + 1 + 2 * k))) + (WAKE_SECONDS if active > 1 else 0.0)
-    lean = k == 1 and p <= SMALL_COLUMNS
+    lean = p <= SMALL_COLUMNS
     square = 8.0 * p * p
     solve = p**3 / 3 + 2.0 * p * p * k
 
@@ -153,7 +153,7 @@ def plan_shape(
 
     qr_flops = 2.0 * n * (p + k) ** 2
     qr_seconds = CALL_SECONDS + moments + qr_flops / QR_RATE + size / QR_ROWS_RATE
-    call = LEAN_SECONDS + p**3 / LEAN_RATE if lean else CALL_SECONDS + solve / LAPACK_RATE
+    call = LEAN_SECONDS + p**2 * (p + 2 * (k - 1)) / LEAN_RATE if lean else CALL_SECONDS + solve / LAPACK_RATE
     tall = n > p or l2 > 0
     candidates = [
         candidate("cholesky", "one", product + solve, 1, 4 * square, call + moments, tall),
