@@ -30,7 +30,7 @@ from linreg_fast.saved import PRECISIONS as PRECISIONS
 
 LEAN = ("auto", "fast")
 SMALL_SIZE = 1 << 16  # numbers of X up to which a fit is one kernel call, on this thread
-SMALL_WORK = [levels.kernels.small_work_size(p, SMALL_SIZE) for p in range(planning.SMALL_COLUMNS + 1)]
+SMALL_WORK = [levels.kernels.small_work_size(p, 1, SMALL_SIZE) for p in range(planning.SMALL_COLUMNS + 1)]
 CANCELLED = 1e-6  # share of tss that rss may fall to before it is summed from the residuals themselves
 FAR_OFF = 1e3  # of the standard deviation of y: offsets beyond cost residuals three digits
 
@@ -306,19 +306,37 @@ def _fit_small(X: Any, y: Any, w: Any, fit_intercept: bool, precision: str) -> L
     ):
         return None
     n, p = X.shape
-    if not (0 < p <= planning.SMALL_COLUMNS and p < n and n * p <= SMALL_SIZE):
+    k = 1 if y.ndim == 1 else y.shape[-1]
+    if not (0 < p <= planning.SMALL_COLUMNS and p < n and n * (p + k - 1) <= SMALL_SIZE):
         return None
-    work, res = np.empty(SMALL_WORK[p]), np.empty(2 * p + 7)
+    work, res = _small_buffers(n, p, k)
     found = levels.kernels.small(X, y, w, sums.SHIFT_ROWS, fit_intercept, 0.0, work, res)
     if found is None:
         return None
     if precision == "auto" and (found[3] < AUTO_DIGITS or found[1] <= CANCELLED * found[2]):
         return None
     shape = {"n_rows": n, "n_features": p, "itemsize": X.itemsize, "weighted": w is not None}
+    if k > 1:
+        if precision == "auto" and _cancelled(res, p, k).any():
+            return None
+        shape["n_targets"] = k
     if not X.flags.c_contiguous:
         shape["order"] = "F"
     n_samples = n if w is None else int(np.count_nonzero(w))
-    return _lean_result(res, found, shape, precision, fit_intercept, 0.0, n_samples)
+    return _lean_result(res, found, shape, precision, fit_intercept, 0.0, n_samples, one_target=y.ndim == 1)
+
+
+def _small_buffers(n: int, p: int, k: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Workspace and result of the small kernels for k targets."""
+    if k == 1:
+        return np.empty(SMALL_WORK[p]), np.empty(2 * p + 7)
+    return np.empty(levels.kernels.small_work_size(p, k, n)), np.empty(levels.kernels.small_result_size(p, k))
+
+
+def _cancelled(res: NDArray[np.float64], p: int, k: int) -> NDArray[np.bool_]:
+    """Whether the rss of each target has lost too many digits."""
+    rss, tss = res[k * (p + 1) : k * (p + 3)].reshape(2, k)
+    return np.asarray(rss <= CANCELLED * tss)
 
 
 def _fit_lean(
@@ -329,34 +347,38 @@ def _fit_lean(
     n_threads: int | None,
     report: Callable[[int, int], object] | None,
 ) -> LinearFit | None:
-    """The fit of one target, few columns and more rows, without LAPACK.
+    """The fit of few columns and more rows, without LAPACK.
 
     None where the kernel declines or the digits ask for more: the general path then starts again.
     """
     X, Y, w, order, dtype = data.X, data.Y, data.w, data.order, data.dtype
-    n, p = X.shape
-    if not order or Y.shape[1] != 1 or not 0 < p <= planning.SMALL_COLUMNS or n <= p:
+    (n, p), k = X.shape, Y.shape[1]
+    if not order or not 0 < p <= planning.SMALL_COLUMNS or n <= p:
         return None
-    work, res = np.empty(SMALL_WORK[p]), np.empty(2 * p + 7)
+    work, res = _small_buffers(n, p, k)
     workers = 1
-    if n * passes.row_seconds(X.itemsize * p + 8, p * (p + 3)) < passes.THREADED_SECONDS:
-        found = levels.kernels.small(X, Y[:, 0], w, sums.SHIFT_ROWS, fit_intercept, l2, work, res)
+    if n * passes.row_seconds(X.itemsize * p + 8 * k, p * (p + 1 + 2 * k)) < passes.THREADED_SECONDS:
+        found = levels.kernels.small(X, Y, w, sums.SHIFT_ROWS, fit_intercept, l2, work, res)
         if found is not None and report is not None:
             report(n, n)
     else:
         workers = passes.threads(n_threads)
-        shift = np.zeros(p + 1)
+        shift = np.zeros(p + k)
         if fit_intercept:
             levels.shift[order, dtype](X, Y, w, sums.SHIFT_ROWS, shift)
         out = sums.sum_moments(data, shift, workers, progress=report)
-        found = levels.kernels.small_solve(out, p, fit_intercept, l2, shift, work, res)
+        found = levels.kernels.small_solve(out, p, k, fit_intercept, l2, shift, work, res)
     if found is None or (precision == "auto" and found[3] < AUTO_DIGITS):
         return None
-    if precision == "auto" and found[1] <= CANCELLED * found[2]:
-        size = abs(found[0]) + abs(float(Y[0, 0])) + float(np.abs(X[0], dtype=np.float64) @ np.abs(res[:p]))
-        if _far_off(size, found[5], found[2]):
-            return None
-        found = (found[0], 2 * objective.pass_cost(data, res[:p], found[0], workers), *found[2:])
+    if precision == "auto" and (found[1] <= CANCELLED * found[2] or k > 1):
+        b0, rss, tss = res[k * p : k * (p + 3)].reshape(3, k)
+        for t in np.flatnonzero(_cancelled(res, p, k)).tolist():
+            b, intercept = res[t * p : (t + 1) * p], float(b0[t])
+            size = abs(intercept) + abs(float(Y[0, t])) + float(np.abs(X[0], dtype=np.float64) @ np.abs(b))
+            if _far_off(size, found[5], float(tss[t])):
+                return None
+            rss[t] = 2 * objective.pass_cost(data, b, intercept, workers, t)
+        found = (found[0], float(rss[0]), *found[2:])
     shape = _plan_arguments(data, "auto", l2, workers)
     n_samples = n if w is None else int(np.count_nonzero(w))
     return _lean_result(
@@ -376,13 +398,16 @@ def _lean_result(
     *,
     one_target: bool = True,
 ) -> LinearFit:
-    """The result from what the small kernels leave: found is (b_0, rss, tss, digits, rcond, sum w) of it."""
-    intercept, rss, tss, digits, rcond, sum_weight = found
-    p = len(res) // 2 - 3
-    coef = res[:p]
+    """The result from what the small kernels leave, `res`: found is (b_0, rss, tss, digits, rcond, sum w) of it."""
+    digits, rcond, sum_weight = found[3:]
+    p, k = shape["n_features"], shape.get("n_targets", 1)
+    of_targets: tuple[Any, ...] = res[:p], *found[:3], 1.0
+    if not one_target:
+        of_targets = res[: k * p].reshape(k, p), *res[k * p : k * (p + 3)].reshape(3, k), np.ones(k)
+    coef, intercept, rss, tss, y_unit = of_targets
     return LinearFit(
-        coef if one_target else coef[None, :],
-        intercept if one_target else np.array([intercept]),
+        coef,
+        intercept,
         "cholesky",
         ("cholesky",),
         planning.TALL_REASON,
@@ -394,21 +419,21 @@ def _lean_result(
         True,
         0,
         None,
-        rss if one_target else np.array([rss]),
-        tss - rss if one_target else np.array([tss - rss]),
-        tss if one_target else np.array([tss]),
+        rss,
+        tss - rss,
+        tss,
         sum_weight,
         n_samples,
         p,
-        1,
+        k,
         None if names is None else tuple(names),
         fit_intercept,
         l2,
-        None if l2 else res[p + 6 :],
+        None if l2 else res[k * (p + 3) + 3 :],
         (),
         (),
         None,
-        1.0,
+        y_unit,
     )
 
 

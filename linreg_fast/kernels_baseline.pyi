@@ -132,9 +132,17 @@ def dd_moments_c(
 dd_moments_f = dd_moments_c
 
 def double_double_works(a: float, b: float) -> bool: ...
-def small_work_size(p: int, n_rows: int) -> int: ...
+def small_work_size(p: int, n_targets: int, n_rows: int) -> int: ...
+def small_result_size(p: int, n_targets: int) -> int: ...
 def small_solve(
-    out: _Double, p: int, fit_intercept: bool, l2: float, shift: _Double, work: _Double, res: _Double
+    out: _Double,
+    p: int,
+    n_targets: int,
+    fit_intercept: bool,
+    l2: float,
+    shift: _Double,
+    work: _Double,
+    res: _Double,
 ) -> _Scalars | None: ...
 def small(
     X: NDArray[Any],

@@ -24,7 +24,7 @@ from linreg_fast.passes import threads
 SMALL_COLUMNS: int = levels.kernels.small_columns
 SOLVERS = ("auto", "cholesky", "qr", "svd", "gd")
 LEAN_SECONDS = 21e-6  # Python and checks around a fit of few columns, which needs no LAPACK
-LEAN_RATE = 1.5e9  # float64 operations a second of its p^3 work
+LEAN_RATE = 1.5e9  # float64 operations a second of its p^3 work, and p^2 for each further target
 CALL_SECONDS = 2.2e-3  # Python, checks and LAPACK calls of any other fit
 LAPACK_RATE = 6.5e9  # float64 operations a second of potrf and gemm, all BLAS threads
 QR_RATE = 13e9  # the same of geqrf on row blocks
@@ -195,8 +195,8 @@ def _closed_forms(problem: _Problem, l2: float) -> list[Candidate]:
     n, p, k = problem.n, problem.p, problem.k
     square = 8.0 * p * p
     solve = problem.solve_flops()
-    lean = k == 1 and p <= SMALL_COLUMNS
-    call = LEAN_SECONDS + p**3 / LEAN_RATE if lean else CALL_SECONDS + solve / LAPACK_RATE
+    lean = p <= SMALL_COLUMNS
+    call = LEAN_SECONDS + p**2 * (p + 2 * (k - 1)) / LEAN_RATE if lean else CALL_SECONDS + solve / LAPACK_RATE
     product, moments = problem.moments_flops(), problem.moments_seconds()
     qr = 2.0 * n * (p + k) ** 2
     qr_seconds = CALL_SECONDS + moments + qr / QR_RATE + problem.size / QR_ROWS_RATE

@@ -298,6 +298,7 @@ def moments_apart(
 
 
 cdef void _unpack(const double* out, Py_ssize_t p, Py_ssize_t n_targets, double* M) noexcept nogil:
+    """The first p + 1 rows of M, X'wX from its diagonal on, and a row that has y'wy below each column of Y."""
     cdef Py_ssize_t ld = _groups(p) * LANES, n = p + 1 + n_targets, sums = _groups(n) * LANES * ld
     cdef Py_ssize_t i, j
     if _is_narrow(p, n_targets):
@@ -305,18 +306,15 @@ cdef void _unpack(const double* out, Py_ssize_t p, Py_ssize_t n_targets, double*
         return
     for i in range(p):
         for j in range(i, p):
-            M[i * n + j] = M[j * n + i] = out[i * ld + j]
+            M[i * n + j] = out[i * ld + j]
         for j in range(p, n):
             # 1 and Y have rows of their own, unless they fit beside the last columns of X
-            M[i * n + j] = M[j * n + i] = out[i * ld + j] if j < ld else out[j * ld + i]
-    for i in range(p, n):
-        for j in range(p, n):
-            M[i * n + j] = 0.0
+            M[i * n + j] = out[i * ld + j] if j < ld else out[j * ld + i]
+        M[p * n + i] = M[i * n + p]
     M[p * n + p] = out[sums]
     for j in range(n_targets):
-        i = p + 1 + j
-        M[p * n + i] = M[i * n + p] = out[sums + 1 + j]
-        M[i * n + i] = out[sums + 1 + n_targets + j]
+        M[p * n + p + 1 + j] = out[sums + 1 + j]
+        M[(p + 1) * n + p + 1 + j] = out[sums + 1 + n_targets + j]
 
 
 def moments_unpack(
@@ -326,5 +324,14 @@ def moments_unpack(
     double[:, ::1] M,           # OUT
 ):
     """The symmetric matrix M of `moments_c`, columns in the order X, 1, Y; 0 where it was not computed."""
+    cdef Py_ssize_t n = p + 1 + n_targets, i, j
+    cdef double* squares
     with nogil:
         _unpack(&out[0], p, n_targets, &M[0, 0])
+        squares = &M[0, 0] + (p + 1) * n
+        for i in range(n - 1, p, -1):           # the row of the squares last
+            for j in range(p + 1, n):
+                M[i, j] = squares[j] if i == j else 0.0
+        for i in range(n):
+            for j in range(min(i, p + 1)):
+                M[i, j] = M[j, i]

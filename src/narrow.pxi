@@ -284,18 +284,16 @@ cdef void _narrow_flush(
 
 
 cdef void _narrow_unpack(const double* out, Py_ssize_t p, Py_ssize_t n_targets, double* M) noexcept nogil:
-    cdef Py_ssize_t columns = p + n_targets, n = columns + 1, i, j, to
+    cdef Py_ssize_t columns = p + n_targets, n = columns + 1, i, j
     for i in range(p):
         for j in range(i, columns):
-            to = j + (j >= p)
-            M[i * n + to] = M[to * n + i] = out[j]
+            M[i * n + j + (j >= p)] = out[j]
         out += columns
     for j in range(columns):
-        to = j + (j >= p)
-        M[p * n + to] = M[to * n + p] = out[j]
+        M[p * n + j + (j >= p)] = out[j]
     out += columns
-    for i in range(p + 1, n):
-        for j in range(p + 1, n):
-            M[i * n + j] = 0.0
-        M[i * n + i] = out[i - p - 1]
+    for i in range(p):
+        M[i * n + p] = M[p * n + i]
+    for j in range(n_targets):
+        M[(p + 1) * n + p + 1 + j] = out[j]
     M[p * n + p] = out[n_targets]

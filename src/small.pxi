@@ -1,7 +1,7 @@
-# The closed form of one target and few columns without a call into Python or LAPACK: for those a
-# microsecond counts.  The same steps as in linreg_fast/moments.py and closed_form.py, which take over
-# wherever this declines: a column that is constant or out of range, a shift that turns out badly
-# chosen, columns too ill-conditioned for Cholesky.
+# The closed form of few columns without a call into Python or LAPACK: for those a microsecond counts.
+# The same steps as in linreg_fast/moments.py and closed_form.py, which take over wherever this declines: a
+# column that is constant or out of range, a shift that turns out badly chosen, columns too ill-conditioned
+# for Cholesky.
 
 from cpython.buffer cimport Py_buffer, PyBUF_RECORDS_RO, PyBuffer_Release, PyObject_GetBuffer
 
@@ -24,6 +24,19 @@ cdef inline void _axpy(Py_ssize_t lo, Py_ssize_t hi, double a, const double* x, 
     cdef Py_ssize_t j
     for j in range(lo, hi):
         y[j] += a * x[j]
+
+
+cdef inline double _dot(Py_ssize_t lo, Py_ssize_t hi, const double* x, const double* y) noexcept nogil:
+    """Sum of x y from lo on, in whole vectors up to hi."""
+    cdef Py_ssize_t j = lo
+    cdef double first = 0.0
+    cdef vec s = vec_zero()
+    while j < hi and j % LANES != 0:
+        first += x[j] * y[j]
+        j += 1
+    for j from j <= j < hi by LANES:
+        s += vec_load_f64(x + j) * vec_load_f64(y + j)
+    return first + vec_sum(s)
 
 
 cdef double _inverse_norm(const double* R, Py_ssize_t p, Py_ssize_t ld, double* X, double* columns) noexcept nogil:
@@ -62,36 +75,33 @@ cdef double _inverse_norm(const double* R, Py_ssize_t p, Py_ssize_t ld, double* 
 cdef int _solve_small(
     const double* M,
     Py_ssize_t p,
+    Py_ssize_t n_targets,
     bint fit_intercept,
     double l2,
     const double* k,
     double* work,
     double* res,                # OUT
 ) noexcept nogil:
-    """Coefficients and what is known of them from the moments M of [X - k, 1, y - ky]; 1 if declined.
+    """Coefficients and what is known of them from the moments M that `_unpack` leaves; 1 if declined.
 
-    res     [b_1 .. b_p, b_0, rss, tss, digits, rcond, sum w, h_1 .. h_p, h_0], h being the standard errors
-            over the residual standard deviation: h_j^2 is the diagonal of S^-1, h_0^2 = 1/N + m'S^-1 m
+    res     [b, b_0, rss, tss, digits, rcond, sum w, h_1 .. h_p, h_0]: b one row of p for each target, the next
+            three one number for each, digits those of the worst coefficient.  h are the standard errors over
+            the residual standard deviation: h_j^2 is the diagonal of S^-1, h_0^2 = 1/N + m'S^-1 m
     """
-    cdef Py_ssize_t ld = _groups(p) * LANES, n = p + 2, y = p + 1, i, j
-    cdef double N = M[p * n + p], rho = 0.0, tss, rss, square, norm, rcond, pivot, most, least, delta
-    cdef double m, m_y, error, lever
+    cdef Py_ssize_t ld = _groups(p) * LANES, n = p + 1 + n_targets, i, j
+    cdef double N = M[p * n + p], rho = 0.0, square, norm, rcond, pivot, worst = 0.0, lever = 0.0
     cdef double* R = work                       # upper triangle, rows of ld numbers
     cdef double* X = R + p * ld
     cdef double* e = X + p * ld
     cdef double* mu = e + ld
-    cdef double* beta = mu + ld
-    cdef double* rhs = beta + ld
-    cdef dd sum0
+    cdef double* rhs = mu + ld
+    cdef double* tail = res + n_targets * (p + 3)
     if not (N > 0.0) or not isfinite(N):
         return 1
-    square = M[y * n + y]
-    if not (square >= LEAST_SQUARE and square <= MOST_SQUARE):
-        return 1
-    tss = square
-    if fit_intercept:
-        tss = square - M[p * n + y] * M[p * n + y] / N
-        if not (M[p * n + y] * M[p * n + y] / N <= SHIFT_LIMIT * tss):
+    for i in range(n_targets):
+        square = M[(p + 1) * n + p + 1 + i]
+        pivot = M[p * n + p + 1 + i] * M[p * n + p + 1 + i] / N if fit_intercept else 0.0
+        if not (square >= LEAST_SQUARE and square <= MOST_SQUARE and pivot <= SHIFT_LIMIT * (square - pivot)):
             return 1
     for i in range(p):
         square = M[i * n + i]
@@ -111,8 +121,6 @@ cdef int _solve_small(
         for j in range(i, p):
             R[i * ld + j] = (M[i * n + j] - M[p * n + i] * mu[j]) * e[i] * e[j]
         R[i * ld + i] += l2 * e[i] * e[i]
-        rhs[i] = (M[i * n + y] - mu[i] * M[p * n + y]) * e[i]
-        beta[i] = rhs[i]
     for i in range(p):
         pivot = 0.0
         for j in range(p):
@@ -120,7 +128,7 @@ cdef int _solve_small(
         norm = fmax(norm, pivot)
     if not isfinite(norm):
         return 1
-    # R'R = A, row by row; R'z = rhs is solved along with it
+    # R'R = A, row by row
     for i in range(p):
         if not (R[i * ld + i] > 0.0):
             return 1
@@ -129,48 +137,20 @@ cdef int _solve_small(
             R[i * ld + j] /= pivot
         for j in range(i + 1, p):
             _axpy(j, p, -R[i * ld + j], R + i * ld, R + j * ld)
-        beta[i] /= pivot
-        for j in range(i + 1, p):
-            beta[j] -= R[i * ld + j] * beta[i]
     rcond = fmin(1.0, 1.0 / (norm * _inverse_norm(R, p, ld, X, res)))
     if not (rcond >= RCOND_CHOLESKY):
         return 1
-    rss = tss
-    for i in range(p - 1, -1, -1):
-        for j in range(i + 1, p):
-            beta[i] -= R[i * ld + j] * beta[j]
-        beta[i] /= R[i * ld + i]
-    sum0.hi = vec_set(k[p] if fit_intercept else 0.0)
-    sum0.lo = vec_set(M[p * n + y] / N if fit_intercept else 0.0)
-    most = lever = 0.0
-    least = INFINITY
-    m_y = k[p] + M[p * n + y] / N if fit_intercept else 0.0
-    error = fabs(m_y)
     for i in range(p):
-        res[i] = beta[i] * e[i]
-        rss -= beta[i] * rhs[i] + l2 * res[i] * res[i]
-        most = fmax(most, fabs(beta[i]))
-        if beta[i] != 0.0:
-            least = min(least, fabs(beta[i]))
         if fit_intercept:
-            m = k[i] + mu[i]
-            _add_product(&sum0, vec_set(-res[i]), vec_set(k[i]), vec_set(mu[i]))
-            error += fabs(m * res[i])
-            lever += fabs(m) * e[i]
-    delta = EPS * (1.0 + rho) / rcond
-    if most > 0.0:  # large residuals add their rounding to that of rhs
-        delta *= fmax(1.0, sqrt(fmax(rss, 0.0)) / most)
-    res[p] = (vec_sum(sum0.hi) + vec_sum(sum0.lo)) / LANES if fit_intercept else 0.0
-    res[p + 1] = fmax(rss, 0.0)
-    res[p + 2] = tss
-    res[p + 3] = FULL_DIGITS
-    if most > 0.0:
-        res[p + 3] = fmin(res[p + 3], -log10(delta * most / least))
-    if fit_intercept and res[p] != 0.0:
-        res[p + 3] = fmin(res[p + 3], -log10((EPS * error + delta * most * lever) / fabs(res[p])))
-    res[p + 3] = fmax(res[p + 3], 0.0)
-    res[p + 4] = sqrt(rcond)
-    res[p + 5] = N
+            lever += fabs(k[i] + mu[i]) * e[i]
+    for i in range(n_targets):
+        if not _solve_target(
+            M, p, n_targets, i, fit_intercept, l2, k, R, e, mu, EPS * (1.0 + rho) / rcond, lever, rhs, res, &worst
+        ):
+            return 1
+    tail[0] = fmax(fmin(FULL_DIGITS, -log10(worst)), 0.0) if worst > 0.0 else FULL_DIGITS
+    tail[1] = sqrt(rcond)
+    tail[2] = N
     # S^-1 = e X X' e
     for j in range(p):
         rhs[j] = 0.0
@@ -178,48 +158,120 @@ cdef int _solve_small(
         square = 0.0
         for j in range(i, p):
             square += X[i * ld + j] * X[i * ld + j]
-        res[p + 6 + i] = sqrt(square) * e[i]
+        tail[3 + i] = sqrt(square) * e[i]
         _axpy(i, p, (k[i] + mu[i]) * e[i], X + i * ld, rhs)
     square = 1.0 / N
     for j in range(p):
         square += rhs[j] * rhs[j]
-    res[2 * p + 6] = sqrt(square) if fit_intercept else NAN
-    return 0 if isfinite(res[p]) and isfinite(most) else 1
+    tail[3 + p] = sqrt(square) if fit_intercept else NAN
+    return 0
+
+
+cdef bint _solve_target(
+    const double* M,
+    Py_ssize_t p,
+    Py_ssize_t n_targets,
+    Py_ssize_t t,
+    bint fit_intercept,
+    double l2,
+    const double* k,
+    const double* R,            # A = R'R, rows of whole vectors
+    const double* e,
+    const double* mu,
+    double delta,               # error of beta relative to its largest component
+    double lever,               # what an error of beta is worth in the intercept
+    double* work,
+    double* res,                # OUT
+    double* worst,              # IN, OUT: relative error of a coefficient
+) noexcept nogil:
+    """The part of `_solve_small` that target t takes; False if a coefficient is not finite."""
+    cdef Py_ssize_t ld = _groups(p) * LANES, n = p + 1 + n_targets, y = p + 1 + t, i
+    cdef double* beta = work
+    cdef double* rhs = beta + ld
+    cdef double* b = res + t * p
+    cdef double s = M[p * n + y], m_y = 0.0, error, most = 0.0, least = INFINITY, tss = M[(p + 1) * n + y], rss, b0
+    cdef dd sum0
+    sum0.hi = sum0.lo = vec_zero()
+    if fit_intercept:
+        tss -= s * s / M[p * n + p]
+        sum0.hi = vec_set(k[p + t])
+        sum0.lo = vec_set(s / M[p * n + p])
+        m_y = k[p + t] + s / M[p * n + p]
+    for i in range(p, ld):
+        beta[i] = 0.0
+    for i in range(p):
+        beta[i] = rhs[i] = (M[i * n + y] - mu[i] * s) * e[i]
+    for i in range(p):
+        beta[i] /= R[i * ld + i]
+        _axpy(i + 1, p, -beta[i], R + i * ld, beta)
+    for i in range(p - 1, -1, -1):
+        beta[i] = (beta[i] - _dot(i + 1, ld, R + i * ld, beta)) / R[i * ld + i]
+    rss = tss
+    error = fabs(m_y)
+    for i in range(p):
+        b[i] = beta[i] * e[i]
+        rss -= beta[i] * rhs[i] + l2 * b[i] * b[i]
+        most = fmax(most, fabs(beta[i]))
+        if beta[i] != 0.0:
+            least = fmin(least, fabs(beta[i]))
+        if fit_intercept:
+            _add_product(&sum0, vec_set(-b[i]), vec_set(k[i]), vec_set(mu[i]))
+            error += fabs((k[i] + mu[i]) * b[i])
+    if most > 0.0:  # large residuals add their rounding to that of rhs
+        delta *= fmax(1.0, sqrt(fmax(rss, 0.0)) / most)
+        worst[0] = fmax(worst[0], delta * most / least)
+    b0 = (vec_sum(sum0.hi) + vec_sum(sum0.lo)) / LANES
+    if b0 != 0.0:
+        worst[0] = fmax(worst[0], (EPS * error + delta * most * lever) / fabs(b0))
+    res[n_targets * p + t] = b0
+    res[n_targets * (p + 1) + t] = fmax(rss, 0.0)
+    res[n_targets * (p + 2) + t] = tss
+    return isfinite(b0) and isfinite(most)
 
 
 cdef inline Py_ssize_t _solve_size(Py_ssize_t p) noexcept nogil:
     return (2 * p + 4) * _groups(p) * LANES
 
 
-def small_work_size(Py_ssize_t p, Py_ssize_t n_rows):
+def small_work_size(Py_ssize_t p, Py_ssize_t n_targets, Py_ssize_t n_rows):
     """Length of the float64 workspace of `small`, for at most n_rows rows, and of `small_solve`."""
-    work, out = moments_sizes(p, 1, n_rows)
-    return work + out + (p + 2) * (p + 2) + _solve_size(p) + p + 1
+    work, out = moments_sizes(p, n_targets, n_rows)
+    return work + out + (p + 2) * (p + 1 + n_targets) + _solve_size(p) + p + n_targets
 
 
-cdef inline tuple _scalars(const double* found):
-    return found[0], found[1], found[2], found[3], found[4], found[5]
+def small_result_size(Py_ssize_t p, Py_ssize_t n_targets):
+    """Length of what `_solve_small` leaves."""
+    return n_targets * (p + 3) + p + 4
+
+
+cdef inline tuple _scalars(const double* res, Py_ssize_t p, Py_ssize_t n_targets):
+    cdef const double* tail = res + n_targets * (p + 3)
+    return res[n_targets * p], res[n_targets * (p + 1)], res[n_targets * (p + 2)], tail[0], tail[1], tail[2]
 
 
 def small_solve(
     const double[::1] out,
     Py_ssize_t p,
+    Py_ssize_t n_targets,
     bint fit_intercept,
     double l2,
     const double[::1] shift,
     double[::1] work,
     double[::1] res,            # OUT
 ):
-    """The closed form from what `moments_c` summed up for one target; None if it declines.
+    """The closed form from what `moments_c` summed up; None if it declines.
 
-    res     as in `_solve_small`, 2 p + 7 numbers; (b_0, rss, tss, digits, rcond, sum w) of it are returned
+    res     as in `_solve_small`; (b_0, rss, tss, digits, rcond, sum w) of it are returned, the first three of
+            the first target
     """
     cdef int status
     cdef double* M = &work[0]
     with nogil:
-        _unpack(&out[0], p, 1, M)
-        status = _solve_small(M, p, fit_intercept, l2, &shift[0], M + (p + 2) * (p + 2), &res[0])
-    return None if status else _scalars(&res[p])
+        _unpack(&out[0], p, n_targets, M)
+        status = _solve_small(
+            M, p, n_targets, fit_intercept, l2, &shift[0], M + (p + 2) * (p + 1 + n_targets), &res[0]
+        )
+    return None if status else _scalars(&res[0], p, n_targets)
 
 
 cdef int _small(
@@ -229,6 +281,7 @@ cdef int _small(
     Py_ssize_t n,
     Py_ssize_t p,
     strided y,
+    Py_ssize_t n_targets,
     strided w,
     Py_ssize_t shift_rows,
     bint fit_intercept,
@@ -236,29 +289,29 @@ cdef int _small(
     double* work,
     double* res,                # OUT
 ) noexcept nogil:
-    cdef Py_ssize_t i, size = _moments_size(p, 1)
+    cdef Py_ssize_t i, size = _moments_size(p, n_targets)
     cdef double* out = work
     cdef double* M = out + size
-    cdef double* shift = M + (p + 2) * (p + 2)
-    cdef double* rest = shift + p + 1
+    cdef double* shift = M + (p + 2) * (p + 1 + n_targets)
+    cdef double* rest = shift + p + n_targets
     for i in range(size):
         out[i] = 0.0
-    for i in range(p + 1):
+    for i in range(p + n_targets):
         shift[i] = 0.0
     if fit_intercept:
-        _shift(x, ld, c_order, p, n, y, 1, w, shift_rows, shift)
-    _moments(x, ld, NULL, c_order, p, y, 1, w, 0, n, shift, rest, out)
-    _unpack(out, p, 1, M)
-    return _solve_small(M, p, fit_intercept, l2, shift, rest, res)
+        _shift(x, ld, c_order, p, n, y, n_targets, w, shift_rows, shift)
+    _moments(x, ld, NULL, c_order, p, y, n_targets, w, 0, n, shift, rest, out)
+    _unpack(out, p, n_targets, M)
+    return _solve_small(M, p, n_targets, fit_intercept, l2, shift, rest, res)
 
 
-cdef bint _column(const Py_buffer* a, Py_ssize_t n, strided* y) noexcept nogil:
-    """Whether a is a column of n float64 that can be read in place, described in y."""
-    if a.ndim != 1 or a.shape[0] != n or a.format[0] != c"d" or a.format[1] != 0:
+cdef bint _columns(const Py_buffer* a, Py_ssize_t n, strided* y) noexcept nogil:
+    """Whether a holds columns of n float64 that can be read in place, or one, described in y."""
+    if not 1 <= a.ndim <= 2 or a.shape[0] != n or a.format[0] != c"d" or a.format[1] != 0:
         return False
     y.at = <const char*> a.buf
     y.row = a.strides[0]
-    y.column = 0
+    y.column = a.strides[1] if a.ndim == 2 else 0
     return True
 
 
@@ -272,11 +325,11 @@ def small(
     work,
     res,                        # OUT
 ):
-    """Shift, moments and closed form of one target in one call; None if it declines.
+    """Shift, moments and closed form in one call; None if it declines.
 
     All arrays are read through the buffer protocol itself, as typed memoryviews of them would take longer
-    than the arithmetic: X of float64 or float32 in C or F order, y and w (or None) of float64.  Any other
-    layout or dtype, and whatever `small_solve` declines, is declined.
+    than the arithmetic: X of float64 or float32 in C or F order, y and w (or None) of float64, y with one
+    dimension or two.  Any other layout or dtype, and whatever `small_solve` declines, is declined.
 
     shift_rows  leading rows whose mean is the shift
     work        as long as `small_work_size` says
@@ -284,7 +337,7 @@ def small(
     """
     cdef Py_buffer[5] a                         # X, y, work, res, w
     cdef strided ys, ws
-    cdef Py_ssize_t n, p, i, held = 0
+    cdef Py_ssize_t n, p, n_targets, i, held = 0
     cdef int status = 1
     cdef bint c_order, f_order
     ws.at = NULL
@@ -296,9 +349,10 @@ def small(
         if a[0].ndim != 2 or a[0].format[1] != 0:
             return None
         n, p = a[0].shape[0], a[0].shape[1]
-        if not 0 < p <= SMALL or n == 0 or not _column(&a[1], n, &ys):
+        if not 0 < p <= SMALL or n == 0 or not _columns(&a[1], n, &ys):
             return None
-        if held == 5 and not _column(&a[4], n, &ws):
+        n_targets = a[1].shape[1] if a[1].ndim == 2 else 1
+        if n_targets == 0 or (held == 5 and (a[4].ndim != 1 or not _columns(&a[4], n, &ws))):
             return None
         c_order = a[0].strides[0] == p * a[0].itemsize and (p == 1 or a[0].strides[1] == a[0].itemsize)
         f_order = a[0].strides[1] == n * a[0].itemsize and a[0].strides[0] == a[0].itemsize
@@ -307,15 +361,15 @@ def small(
         with nogil:
             if a[0].format[0] == c"d":
                 status = _small(
-                    <const double*> a[0].buf, p if c_order else n, c_order, n, p, ys, ws, shift_rows,
-                    fit_intercept, l2, <double*> a[2].buf, <double*> a[3].buf,
+                    <const double*> a[0].buf, p if c_order else n, c_order, n, p, ys, n_targets, ws,
+                    shift_rows, fit_intercept, l2, <double*> a[2].buf, <double*> a[3].buf,
                 )
             elif a[0].format[0] == c"f":
                 status = _small(
-                    <const float*> a[0].buf, p if c_order else n, c_order, n, p, ys, ws, shift_rows,
-                    fit_intercept, l2, <double*> a[2].buf, <double*> a[3].buf,
+                    <const float*> a[0].buf, p if c_order else n, c_order, n, p, ys, n_targets, ws,
+                    shift_rows, fit_intercept, l2, <double*> a[2].buf, <double*> a[3].buf,
                 )
-        return None if status else _scalars(<const double*> a[3].buf + p)
+        return None if status else _scalars(<const double*> a[3].buf, p, n_targets)
     finally:
         for i in range(held):
             PyBuffer_Release(&a[i])

@@ -545,7 +545,8 @@ def test_double_double_works(kernels):
 def run_small(kernels, X, y, w, fit_intercept, l2, order, dtype, *, shift_rows=256, offset=0):
     """(found, res) of one call, with guarded buffers; the same from moments by `small_solve`."""
     n, p = X.shape
-    work_size, size = kernels.small_work_size(p, n), 2 * p + 7
+    n_targets = 1 if y.ndim == 1 else y.shape[1]
+    work_size, size = kernels.small_work_size(p, n_targets, n), kernels.small_result_size(p, n_targets)
     work, work_untouched = guarded(work_size, np.nan, offset)
     res, res_untouched = guarded(size, np.nan, offset)
     assert X.dtype == dtype
@@ -553,18 +554,20 @@ def run_small(kernels, X, y, w, fit_intercept, l2, order, dtype, *, shift_rows=2
     done = kernels.small(X, y, w, shift_rows, fit_intercept, l2, work, res)
     work_untouched(X.shape)
     res_untouched(X.shape)
-    shift = reference.shift(X, y[:, None], w, shift_rows) * fit_intercept
-    M_work, out_size = kernels.moments_sizes(p, 1, n)
+    Y = y.reshape(n, n_targets)
+    shift = reference.shift(X, Y, w, shift_rows) * fit_intercept
+    M_work, out_size = kernels.moments_sizes(p, n_targets, n)
     out, work[:] = np.zeros(out_size), np.nan
-    kernel(kernels, "moments", order, dtype)(X, y[:, None], w, 0, n, shift, np.empty(M_work), out)
+    kernel(kernels, "moments", order, dtype)(X, Y, w, 0, n, shift, np.empty(M_work), out)
     again, again_untouched = guarded(size, np.nan)
-    found = kernels.small_solve(out, p, fit_intercept, l2, shift, work, again)
+    found = kernels.small_solve(out, p, n_targets, fit_intercept, l2, shift, work, again)
     assert (found is None) == (done is None)
     work_untouched(X.shape)
     again_untouched(X.shape)
     if done:
-        assert done == tuple(res[p : p + 6])
-        assert found == tuple(again[p : p + 6])
+        first, tail = np.arange(p, p + 3) * n_targets, (p + 3) * n_targets
+        assert done == (*res[first], *res[tail : tail + 3])
+        assert found == (*again[first], *again[tail : tail + 3])
         np.testing.assert_allclose(again, res, rtol=1e-9, atol=1e-11 * np.nanmax(abs(res)))
     return done, res
 
@@ -604,6 +607,38 @@ def test_small(kernels, order, dtype, fit_intercept):
 
 
 @layouts
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_small_of_several_targets(kernels, order, fit_intercept):
+    """Each target as it is found alone, the digits those of the worst."""
+    for p in (1, 2, 4, 5, 10, 17, 33, 64):
+        for n_targets in (1, 2, 3, 4, 5, 9, 50, 200):
+            for weights in WEIGHTS:
+                n, l2 = 3 * p + 70, 2.5 * (p % 2)
+                X, Y, w, _ = table(n, p, n_targets, order, "float64", weights, whole_numbers=False)
+                Y *= np.arange(1, n_targets + 1)
+                Y = np.asfortranarray(Y) if n_targets == 9 else Y
+                done, res = run_small(kernels, X, Y, w, fit_intercept, l2, order, "float64", offset=p % 8)
+                case = f"p={p} targets={n_targets} weights={weights}"
+                assert done, case
+                coef = res[: n_targets * p].reshape(n_targets, p)
+                scalars, tail = (
+                    res[n_targets * p : n_targets * (p + 3)].reshape(3, n_targets),
+                    res[n_targets * (p + 3) :],
+                )
+                digits = []
+                for t in range(n_targets):
+                    alone, found = run_small(kernels, X, Y[:, t], w, fit_intercept, l2, order, "float64")
+                    assert alone, case
+                    size = abs(found[:p]).max()
+                    np.testing.assert_allclose(coef[t], found[:p], rtol=1e-11, atol=1e-11 * size, err_msg=case)
+                    np.testing.assert_allclose(scalars[0, t], found[p], rtol=1e-9, atol=1e-11 * size, err_msg=case)
+                    np.testing.assert_allclose(scalars[1:, t], found[p + 1 : p + 3], rtol=1e-11, err_msg=case)
+                    np.testing.assert_allclose(tail[1:], found[p + 4 :], rtol=1e-11, err_msg=case)
+                    digits.append(found[p + 3])
+                assert tail[0] == pytest.approx(min(digits), abs=1e-3), case
+
+
+@layouts
 def test_small_declines(kernels, order):
     """Whatever the general path has more to decide about, and nothing it would have raised for."""
     X, Y, w, _ = table(100, 3, 1, "C", "float64", "random", whole_numbers=False)
@@ -611,9 +646,10 @@ def test_small_declines(kernels, order):
 
     def declines(X=X, y=y, w=w, **options):
         X = np.asarray(X, order=order)
-        work_size = kernels.small_work_size(X.shape[1], len(X))
+        shape = X.shape[1], 1 if y.ndim == 1 else y.shape[1]
+        work, res = kernels.small_work_size(*shape, len(X)), kernels.small_result_size(*shape)
         arguments = X, y, w, 256, options.get("fit_intercept", True), options.get("l2", 0.0)
-        return not kernels.small(*arguments, np.full(work_size, np.nan), np.full(2 * X.shape[1] + 7, np.nan))
+        return not kernels.small(*arguments, np.full(work, np.nan), np.full(res, np.nan))
 
     assert not declines()
     for bad in (np.nan, np.inf, -np.inf):
@@ -635,6 +671,10 @@ def test_small_declines(kernels, order):
     assert declines(y=y * 1e200)
     assert declines(y=y * 1e-200)
     assert declines(X=X[:1], y=y[:1], w=w[:1])
+    assert declines(y=np.empty((100, 0)))
+    for bad in (np.full(100, 3.0), y * 1e200, y * 1e-200, np.where(np.arange(100) == 50, np.nan, y)):
+        assert not declines(y=np.column_stack([y, -y]))
+        assert declines(y=np.column_stack([y, bad, y]))
 
 
 GUARD_PAGES = textwrap.dedent(
@@ -699,7 +739,7 @@ GUARD_PAGES = textwrap.dedent(
                                 X, Y, w, 0, n, units, shift, work, place(np.zeros((p + 2, p + 2, 2)), at_end)
                             )
                             if p <= k.small_columns:
-                                work = place(np.zeros(k.small_work_size(p, n)), at_end)
+                                work = place(np.zeros(k.small_work_size(p, 1, n)), at_end)
                                 k.small(X, Y[:, 0], w, 256, True, 1.0, work, place(np.zeros(2 * p + 7), at_end))
                             state, none = place(np.zeros((6, p)), at_end), np.empty(0)
                             k.descent(A, c, 1.0, none, 0.1, False, -1.0, 0, 5, state, history)
