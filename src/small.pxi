@@ -13,6 +13,7 @@ cdef double FULL_DIGITS = 15.95
 cdef double RCOND_CHOLESKY = 1e-13      # as in closed_form.py, where they are explained
 cdef double CONSTANT = 4 * 2.0 ** -53
 cdef double SHIFT_LIMIT = 25.0          # as in moments.py
+cdef double NOTHING = 2.0 ** -46        # as in closed_form.py
 cdef double LEAST_SQUARE = 2.0 ** -800
 cdef double MOST_SQUARE = 2.0 ** 1000
 
@@ -75,7 +76,7 @@ cdef int _solve_small(
     """
     cdef Py_ssize_t ld = _groups(p) * LANES, n = p + 2, y = p + 1, i, j
     cdef double N = M[p * n + p], rho = 0.0, tss, rss, square, norm, rcond, pivot, most, least, delta
-    cdef double m, m_y, error, lever
+    cdef double m, m_y, spread, error, lever
     cdef double* R = work                       # upper triangle, rows of ld numbers
     cdef double* X = R + p * ld
     cdef double* e = X + p * ld
@@ -145,6 +146,7 @@ cdef int _solve_small(
     most = lever = 0.0
     least = INFINITY
     m_y = k[p] + M[p * n + y] / N if fit_intercept else 0.0
+    spread = sqrt(fmax(tss, 0.0) / N)
     error = fabs(m_y)
     for i in range(p):
         res[i] = beta[i] * e[i]
@@ -166,6 +168,8 @@ cdef int _solve_small(
     res[p + 3] = FULL_DIGITS
     if most > 0.0:
         res[p + 3] = fmin(res[p + 3], -log10(delta * most / least))
+    if fabs(res[p]) > NOTHING * spread:     # the mean of y rounds by its spread
+        error += spread
     if fit_intercept and res[p] != 0.0:
         res[p + 3] = fmin(res[p + 3], -log10((EPS * error + delta * most * lever) / fabs(res[p])))
     res[p + 3] = fmax(res[p + 3], 0.0)
