@@ -28,6 +28,7 @@ from linreg_fast.sums import Matrix, Sums, Vector
 FULL_DIGITS = 15.95  # -log10(EPS)
 RCOND_CHOLESKY = 1e-13  # of the Gram matrix; under it the columns' condition number exceeds 3e6: QR
 ON_COLLINEAR = ("min_norm", "drop", "raise")
+NOTHING = 2.0**-46  # of the spread of y: an intercept below may be rounding of the mean
 RANK_TOLERANCE = 2.0**-40  # times sqrt(p): singular values below are rounding, whatever the number of rows
 ROWS_MARGIN = 1e4  # times p eps: rounding that millions of rows leave in R
 QR_BLOCK_BYTES = 1 << 18  # of rows that are prepared and factorised at once: L2
@@ -438,7 +439,7 @@ def _finish(
         y_unit=back,
         rank=rank,
         rcond=rcond,
-        digits=expected_digits(beta, delta, coef, m, m_y, lever, intercept),
+        digits=expected_digits(beta, delta, coef, m, m_y, lever, np.sqrt(C.S_yy / M.N) * back, intercept),
         path=path,
         reason=reason,
         beta=beta,
@@ -453,12 +454,14 @@ def expected_digits(
     m: Vector,
     m_y: Vector,
     lever: Vector,
+    spread: Vector,
     intercept: Vector,
 ) -> float:
     """Correct decimal digits to expect of the worst coefficient; those that are exactly 0 do not count.
 
     delta is the error of beta relative to its largest component: a small component has fewer digits.
-    delta times lever is what that error is worth in the intercept, beside the rounding of its terms.
+    delta times lever is what that error is worth in the intercept, beside the rounding of its terms. The mean of y
+    rounds by its spread; where nothing else is left of the intercept, as of centred columns, that does not count.
     """
     if not beta.size:
         delta = np.zeros(beta.shape[1])  # nothing but the intercept
@@ -467,7 +470,8 @@ def expected_digits(
     least = np.where(size > 0, size, np.inf).min(axis=0, initial=np.inf)
     error = [delta * np.where(most > 0, most / least, 0.0)]
     b0 = np.abs(intercept)
-    rounding = EPS * (np.abs(m_y) + np.abs(coef * m).sum(axis=1)) + np.where(most > 0, delta * lever, 0.0)
+    own = np.abs(m_y) + np.where(b0 > NOTHING * spread, spread, 0.0)
+    rounding = EPS * (own + np.abs(coef * m).sum(axis=1)) + np.where(most > 0, delta * lever, 0.0)
     error.append(rounding[b0 > 0] / b0[b0 > 0])
     worst = float(np.concatenate(error).max(initial=EPS))
     return max(0.0, min(-math.log10(worst), FULL_DIGITS)) if worst < math.inf else 0.0

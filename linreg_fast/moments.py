@@ -385,7 +385,7 @@ class Moments:
             Columns depend on each other as far as moments can tell, that is with singular values under some
             1e-7 of the largest (1e-11 with precision="extended"): the minimum-norm solution.
         ConditionWarning
-            Fewer than three digits may be right.
+            Fewer than three digits may be right, or a column is lost in the rounding of sums far from it.
         """
         if on_collinear not in ON_COLLINEAR:
             raise ValueError(f"on_collinear must be one of {', '.join(ON_COLLINEAR)}; got {on_collinear!r}")
@@ -397,6 +397,15 @@ class Moments:
         names = None if self.feature_names is None else tuple(self.feature_names[j] for j in positions)
         E = normal_equations.equations(*self._part(positions, chosen), p, fit_intercept, l2)
         solution = normal_equations.solve(E, p, names, on_collinear)
+        if len(E.lost):
+            lost = [names[j] if names else int(positions[j]) for j in E.lost]
+            warnings.warn(
+                f"the columns {lost} vary by less than their sums can tell so far from the shift: their coefficients "
+                'are taken for 0; give a shift nearer to the rows, or precision="extended"',
+                ConditionWarning,
+                stacklevel=2,
+            )
+            solution.digits = 0.0
         sum_weight = self._M[self.n_features, self.n_features]
         spread = normal_equations.unscaled(E, solution, sum_weight, p, fit_intercept)
         return self._result(solution, spread, names, one, fit_intercept, l2)

@@ -60,6 +60,7 @@ class Equations:
     noise_m: Vector  # error of the means
     noise_m_y: Vector
     l2: float
+    lost: NDArray[np.intp]  # columns that vary, but by less than the sums can tell
 
 
 def moved(M: Matrix, noise: Vector, unit: float, p: int, delta: Matrix) -> tuple[Matrix, Vector]:
@@ -126,7 +127,10 @@ def equations(
     spread = np.diagonal(centred[..., 0]).copy()
     with np.errstate(over="ignore"):
         floor = np.maximum(4 * error, N[0] * (CONSTANT * mean[:, 0]) ** 2 if fit_intercept else 0.0)
+        # of a constant the algebra on pairs leaves their rounding, by the shift
+        constant = N[0] * ((CONSTANT * mean[:p, 0]) ** 2 + DD_UNIT * shift[:p] ** 2)
     live = np.flatnonzero(spread[:p] > floor[:p])
+    lost = np.flatnonzero((spread[:p] <= floor[:p]) & (spread[:p] > constant))
     A = centred[np.ix_(live, live)] if len(live) < p else centred[:p, :p].copy()
     if l2:
         at = np.arange(len(live))
@@ -164,6 +168,7 @@ def equations(
         noise_m=noise_mean[live],
         noise_m_y=noise_mean[p + 1 :],
         l2=l2,
+        lost=lost,
     )
 
 

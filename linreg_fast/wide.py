@@ -83,7 +83,9 @@ def solve_wide(
             b0 = intercepts(b.T, rows.k, rows.mu, rows.ky, rows.mu_y)
         lever = np.abs(rows.k[live]) @ np.ldexp(1.0, e) * np.abs(beta).max(axis=0, initial=0.0)
         delta = EPS / rcond * (1 + tan / rcond)
-        digits = expected_digits(beta, delta, b.T, rows.k + rows.mu, rows.ky + rows.mu_y, lever, b0)
+        weight = n if rows.w is None else float((rows.w / rows.unit).sum())
+        spread = np.sqrt(np.einsum("ij,ij->j", rows.V, rows.V) / weight)
+        digits = expected_digits(beta, delta, b.T, rows.k + rows.mu, rows.ky + rows.mu_y, lever, spread, b0)
     rss = np.einsum("ij,ij->j", residual, residual) * rows.unit
     if precision == "extended" or (precision == "auto" and digits < refinement.AUTO_DIGITS):
         found = _refine(rows, live, fit_intercept, l2)

@@ -13,6 +13,7 @@ cdef double FULL_DIGITS = 15.95
 cdef double RCOND_CHOLESKY = 1e-13      # as in closed_form.py, where they are explained
 cdef double CONSTANT = 4 * 2.0 ** -53
 cdef double SHIFT_LIMIT = 25.0          # as in moments.py
+cdef double NOTHING = 2.0 ** -46        # as in closed_form.py
 cdef double LEAST_SQUARE = 2.0 ** -800
 cdef double MOST_SQUARE = 2.0 ** 1000
 
@@ -189,7 +190,8 @@ cdef bint _solve_target(
     cdef double* beta = work
     cdef double* rhs = beta + ld
     cdef double* b = res + t * p
-    cdef double s = M[p * n + y], m_y = 0.0, error, most = 0.0, least = INFINITY, tss = M[(p + 1) * n + y], rss, b0
+    cdef double s = M[p * n + y], tss = M[(p + 1) * n + y], rss, m_y = 0.0, spread, error, b0
+    cdef double most = 0.0, least = INFINITY
     cdef dd sum0
     sum0.hi = sum0.lo = vec_zero()
     if fit_intercept:
@@ -207,6 +209,7 @@ cdef bint _solve_target(
     for i in range(p - 1, -1, -1):
         beta[i] = (beta[i] - _dot(i + 1, ld, R + i * ld, beta)) / R[i * ld + i]
     rss = tss
+    spread = sqrt(fmax(tss, 0.0) / M[p * n + p])
     error = fabs(m_y)
     for i in range(p):
         b[i] = beta[i] * e[i]
@@ -221,6 +224,8 @@ cdef bint _solve_target(
         delta *= fmax(1.0, sqrt(fmax(rss, 0.0)) / most)
         worst[0] = fmax(worst[0], delta * most / least)
     b0 = (vec_sum(sum0.hi) + vec_sum(sum0.lo)) / LANES
+    if fabs(b0) > NOTHING * spread:         # the mean of y rounds by its spread
+        error += spread
     if b0 != 0.0:
         worst[0] = fmax(worst[0], (EPS * error + delta * most * lever) / fabs(b0))
     res[n_targets * p + t] = b0

@@ -375,6 +375,28 @@ def test_digits_of_an_intercept_of_nearly_nothing(solver, precision):
         assert max(0.0, worst_lre([*fit.coef, fit.intercept], exact_fit(X, y))) >= fit.digits - 1.5
 
 
+@pytest.mark.parametrize("solver", CLOSED)
+@pytest.mark.parametrize("mean", [1e-12, 1e-6, 1e-3])
+def test_digits_of_an_intercept_beside_centred_columns(solver, mean):
+    """It is the mean of y, which rounds by the spread of y."""
+    half, y, *_ = problem(40, 3)
+    X, y = np.concatenate([half, -half]), np.concatenate([y, 0.3 * y])
+    y -= y.mean()
+    y += mean - y.mean()
+    fit = linreg_fast.fit(X, y, solver=solver, precision="fast")
+    assert worst_lre([*fit.coef, fit.intercept], exact_fit(X, y)) >= fit.digits - 1.5
+    assert fit.digits <= 16.5 + np.log10(mean / y.std())
+
+
+def test_centred_data_are_not_refined_for_an_intercept_of_nothing():
+    X, y, *_ = problem(500, 4)
+    X, y = X - X.mean(axis=0), y - y.mean()
+    X, y = X - X.mean(axis=0), y - y.mean()
+    fit = linreg_fast.fit(X, y, precision="fast")
+    assert abs(fit.intercept) < 1e-15
+    assert fit.digits > 10
+
+
 def test_digits_where_y_is_noise():
     """The cross products of X and y round by the size of y, not by that of the small coefficients."""
     for seed in range(200):

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import linreg_fast
-from linreg_fast import Moments, fit, inputs, levels, sums
+from linreg_fast import ConditionWarning, Moments, fit, inputs, levels, sums
 
 
 def partials(X, y, n_chunks, shift, w=None, **options):
@@ -405,6 +405,22 @@ def test_one_pass_for_usual_data(monkeypatch):
 def test_it_is_a_public_name():
     assert linreg_fast.Moments is Moments
     assert "Moments" in linreg_fast.__all__
+
+
+@pytest.mark.parametrize("precision", ["auto", "extended"])
+def test_column_lost_in_the_rounding_of_a_shift_far_away_is_told(precision):
+    X, y, *_ = problem(40, 2)
+    X = np.column_stack([X, np.full(40, 7.0), np.zeros(40)])
+    far = 1e10 if precision == "auto" else 3e14
+    M = Moments(4, shift=[far, 0.3, 0.3, 0.3, 0.0], precision=precision).update(X, y, np.resize([0.5, 1.25, 3.0], 40))
+    with pytest.warns(ConditionWarning, match=r"the columns \[0\] vary by less") as caught:
+        found = M.solve()
+    assert caught[0].filename == __file__
+    assert (found.coef[0], found.digits) == (0.0, 0.0)
+    kept = M.solve(features=[1, 2, 3])  # without a warning: those that do not vary are no loss
+    assert kept.coef[0] != 0.0
+    assert kept.digits > 5
+    assert M.solve(features=[1, 3], fit_intercept=False).digits > 5
 
 
 def test_precision_of_merged_states():

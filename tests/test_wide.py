@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import solve_exactly, worst_lre
+from conftest import lre, solve_exactly, worst_lre
 
 import linreg_fast
 from linreg_fast import RankWarning, wide
@@ -93,6 +93,16 @@ def test_digits_where_rows_are_nearly_dependent(epsilon):
     for precision in ("auto", "extended"):
         one = fit(X, y, fit_intercept=False, precision=precision)
         assert worst_lre(found(one), expected) >= one.digits - 1.5
+
+
+def test_digits_of_an_intercept_beside_centred_columns():
+    X, y = wide_problem(3, 8)
+    X, y = np.concatenate([X, -X]), np.concatenate([y, y])
+    y += 1e-6 - y.mean()
+    one = fit(X, y, precision="fast")
+    mean = sum(Fraction(v) for v in y.tolist()) / 6
+    assert lre(one.intercept, mean) >= one.digits - 1.5
+    assert one.digits <= 11
 
 
 def test_columns_of_very_different_size():
