@@ -9,8 +9,8 @@ With --into the table replaces what stands between the two marks of that file; w
 before are kept in that file and stand in the table too.
 
 Each side of each round runs in a new process, one after the other, so that no side finds the memory that another one
-left behind: the first call there pays for pages that are touched for the first time, the second finds some of them.
-Seconds are without imports; memory is the peak of both calls above that after the imports.
+left behind: the first call there pays for pages that are touched for the first time, later ones find some of them.
+Seconds are without imports; memory is the peak of all calls above that after the imports.
 The generated files need 90 bytes a row and are removed at the end.
 """
 
@@ -32,6 +32,7 @@ COLUMNS = 10
 NAMES = [*(f"x{j}" for j in range(COLUMNS)), "y"]
 GROUP = 1 << 18  # rows of a row group, as Polars writes them
 BEGIN, END = "<!-- streams -->", "<!-- end of streams -->"
+CALLS = 5  # in each process
 LIMIT = 1 << 30  # bytes of address space in the side with a hard limit
 
 
@@ -149,15 +150,15 @@ def one_side(name: str, path: str) -> None:
     call = SIDES[name](path)
     before = peak()
     seconds = []
-    for _ in range(2):
+    for _ in range(CALLS):
         start = time.perf_counter()
         call()
         seconds.append(time.perf_counter() - start)
-    print(json.dumps([*seconds, (peak() - before) / 1024]))
+    print(json.dumps([seconds[0], statistics.median(seconds[1:]), (peak() - before) / 1024]))
 
 
-def interleaved(names: list[str], path: Path, rounds: int) -> dict[str, tuple[float, float, float]]:
-    """Median seconds of the first and the second call, largest memory in MB, of each side that works on one file."""
+def interleaved(names: list[str], path: Path, rounds: int) -> dict[str, tuple[float, ...]]:
+    """Median seconds of the first call and of later ones, median memory in MB, of each side that works on one file."""
     found: dict[str, list[list[float]]] = {name: [] for name in names}
     for _ in range(rounds):
         for name in names:
@@ -167,15 +168,9 @@ def interleaved(names: list[str], path: Path, rounds: int) -> dict[str, tuple[fl
                 print(f"{name}: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
                 continue
             found[name].append(json.loads(done.stdout.splitlines()[-1]))
-    return {
-        name: (
-            statistics.median(one[0] for one in runs),
-            statistics.median(one[1] for one in runs),
-            max(one[2] for one in runs),
-        )
-        for name, runs in found.items()
-        if runs
-    }
+    for name, runs in found.items():
+        print(f"{name}: {', '.join(f'{one[2]:.0f}' for one in runs)} MB", file=sys.stderr)
+    return {name: tuple(map(statistics.median, zip(*runs, strict=True))) for name, runs in found.items() if runs}
 
 
 def file_rows(what: str, path: Path, rows: int, names: list[str], rounds: int) -> list[str]:
@@ -328,9 +323,9 @@ def main() -> None:
     lines += [line for part in done for line in part["lines"]]
     rounds = " or ".join(map(str, sorted({part["rounds"] for part in done})))
     text = "\n".join(lines) + (
-        f"\n\nTwice: the first call in a new process, without imports, and the second; medians of {rounds} "
-        f"rounds, in each of which every side ran once. MB: the most above what the imports take. {processor()}, "
-        f"{os.cpu_count()} threads."
+        f"\n\nTwice: the first call in a new process, without imports, and the median of the next {CALLS - 1}; medians "
+        f"of {rounds} rounds, in each of which every side ran once. MB: the peak above what the imports take. "
+        f"{processor()}, {os.cpu_count()} threads."
     )
     if not arguments.into:
         print(text)

@@ -4,19 +4,28 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from linreg_fast.columns import Columns, readable
+
 IN_PLACE = (np.dtype(np.float64), np.dtype(np.float32))  # in native byte order
+APART_BYTES = 4 << 20  # of a data frame: putting columns together costs more than what else a fit of columns apart does
 
 
-def array_of(value: Any, name: str) -> tuple[NDArray[Any], list[str] | None]:
-    """An array of numbers, with the column names where the value has some."""
+def array_of(value: Any, name: str, apart: bool = False) -> tuple[Any, list[str] | None]:
+    """An array of numbers, with the column names where the value has some.
+
+    With `apart` a large data frame may come as the Columns that it holds.
+    """
     names = None
     if not isinstance(value, np.ndarray):
-        value, names = _from_frame(value, name)
+        value, names = _from_frame(value, name, apart)
+        if isinstance(value, Columns):
+            return value, names
     try:
         array = value if isinstance(value, np.ndarray) else np.asarray(value)
     except ValueError as error:
@@ -70,14 +79,14 @@ def _from_objects(array: NDArray[Any], name: str) -> NDArray[Any]:
         raise TypeError(f"{name} cannot be converted to float64: {error}") from None
 
 
-def _from_frame(value: Any, name: str) -> tuple[Any, list[str] | None]:
+def _from_frame(value: Any, name: str, apart: bool) -> tuple[Any, list[str] | None]:
     """A data frame, series or Arrow table as an array with its column names; anything else as it is."""
     if isinstance(value, (list, tuple)) or type(value).__module__.partition(".")[0] == "numpy":
         return value, None
     known = type(value).__module__.partition(".")[0] in ("pandas", "polars", "pyarrow")
     if not known and not hasattr(value, "__dataframe__"):
         return value, None
-    if _one_float_dtype(value):
+    if _one_float_dtype(value) and not (apart and _holds_columns(value)):
         names = _column_names(value) or [str(name if value.name in (None, "") else value.name)]
         return value.to_numpy(), names  # for pandas a view of its one block
     try:
@@ -114,10 +123,30 @@ def _from_frame(value: Any, name: str) -> tuple[Any, list[str] | None]:
             if str(dtype).startswith("Sparse"):
                 what = "which is not supported; sparse.to_dense() makes it dense"
             raise TypeError(f"column {label!r} of {name} has dtype {dtype}, {what}")
+    arrays: Iterable[NDArray[Any]] = (
+        _column_array(column, f"column {names[j]!r} of {name}", nw) for j, column in enumerate(columns)
+    )
+    if apart and 8 * len(native) * len(columns) >= APART_BYTES:
+        arrays = found = list(arrays)
+        if found[0].dtype in IN_PLACE and all(readable(array, found[0].dtype) for array in found):
+            return Columns(found), names
     out = np.empty((len(native), len(columns)), order="F")
-    for j, column in enumerate(columns):
-        out[:, j] = _column_array(column, f"column {names[j]!r} of {name}", nw)
+    for j, array in enumerate(arrays):
+        out[:, j] = array
     return out, names
+
+
+def _holds_columns(value: Any) -> bool:
+    """Whether a large frame of Polars is no array without a copy."""
+    if type(value).__name__ != "DataFrame" or not hasattr(value, "estimated_size"):
+        return False
+    if value.estimated_size() < APART_BYTES:
+        return False
+    try:
+        value.to_numpy(allow_copy=False)
+    except RuntimeError:
+        return True
+    return False
 
 
 def _one_float_dtype(value: Any) -> bool:

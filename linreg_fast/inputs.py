@@ -118,7 +118,7 @@ def table(
     if (plain(X) and X.ndim == 2) or isinstance(X, Columns):
         names = None  # the common case, and the one where microseconds count
     else:
-        X, names = array_of(X, "X")
+        X, names = array_of(X, "X", apart=True)
     one_feature = X.ndim == 1
     if one_feature:
         X = X[:, None]
@@ -250,7 +250,7 @@ def _layout(X: Any, Y: NDArray[Any], w: NDArray[Any] | None) -> tuple[str, str, 
 
 
 def _weights(sample_weight: Any, n: int) -> NDArray[Any]:
-    w, _ = array_of(sample_weight, "sample_weight")
+    w: NDArray[Any] = array_of(sample_weight, "sample_weight")[0]
     if w.shape != (n,):
         raise ValueError(f"sample_weight must have shape ({n},), one weight for each row of X; got {w.shape}")
     return w

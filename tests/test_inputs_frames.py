@@ -10,6 +10,7 @@ import pytest
 from conftest import assert_same_coefficients, problem, whole_problem
 
 import linreg_fast
+from linreg_fast import arrays, inputs
 
 
 def frames(X):
@@ -176,3 +177,36 @@ def test_columns_that_hold_no_numbers(column, message):
 def test_categories_are_no_numbers_in_a_series_either(y):
     with pytest.raises(TypeError, match="y has dtype Categorical"):
         linreg_fast.fit(np.arange(3.0), y)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("kind", ["polars", "arrow"])
+def test_columns_of_large_frames_are_read_where_they_are(monkeypatch, kind, dtype):
+    monkeypatch.setattr(arrays, "APART_BYTES", 1)
+    X, y, *_ = problem(500, 3, offset=10.0)
+    X = X.astype(dtype)
+    columns = {name: pa.array(X[:, j]) for j, name in enumerate("abc")}
+    frame = pa.table(columns)
+    data = inputs.table(pl.from_arrow(frame) if kind == "polars" else frame, y)
+    assert data.apart
+    assert data.names == ["a", "b", "c"]
+    assert data.X.addresses.tolist() == [column.buffers()[1].address for column in columns.values()]
+    fit = linreg_fast.fit(pl.from_arrow(frame) if kind == "polars" else frame, y)
+    np.testing.assert_allclose(fit.coef, linreg_fast.fit(X, y).coef, rtol=1e-13)
+
+
+def test_columns_of_large_frames_that_need_a_copy(monkeypatch):
+    """Missing values, other dtypes and several chunks: an array, and the same fits and errors as of small frames."""
+    monkeypatch.setattr(arrays, "APART_BYTES", 1)
+    X, y, *_ = problem(500, 3)
+    whole = pa.table({"a": X[:, 0], "b": X[:, 1], "c": X[:, 2]})
+    for frame in (
+        pa.table([*whole.columns[:2], pa.array(np.arange(500))], names=list("abc")),
+        pl.concat([pl.from_arrow(whole[:100]), pl.from_arrow(whole[100:])], rechunk=False),
+    ):
+        names = list("abc")
+        expected = np.column_stack([np.asarray(frame[name].to_numpy(), dtype=float) for name in names])
+        np.testing.assert_allclose(linreg_fast.fit(frame, y).coef, linreg_fast.fit(expected, y).coef, rtol=1e-13)
+    missing = pl.from_arrow(whole).with_columns(b=pl.when(pl.int_range(500) != 7).then(pl.col("b")))
+    with pytest.raises(ValueError, match=r"X has NaN at row 7, column 1 \('b'\)"):
+        linreg_fast.fit(missing, y)
