@@ -31,6 +31,9 @@ from linreg_fast.saved import PRECISIONS as PRECISIONS
 LEAN = ("auto", "fast")
 SMALL_SIZE = 1 << 16  # numbers of X up to which a fit is one kernel call, on this thread
 SMALL_WORK = [levels.kernels.small_work_size(p, SMALL_SIZE) for p in range(planning.SMALL_COLUMNS + 1)]
+_small_work: list[
+    NDArray[np.float64]
+] = []  # as many as threads were in `_fit_small` at once; append and pop are atomic
 CANCELLED = 1e-6  # share of tss that rss may fall to before it is summed from the residuals themselves
 FAR_OFF = 1e3  # of the standard deviation of y: offsets beyond cost residuals three digits
 
@@ -129,9 +132,17 @@ def fit(
     >>> line.slope, line.intercept
     (2.0, 1.0)
     """
-    plain = solver == "auto" and precision in LEAN and type(l2) is float and l2 == 0.0
-    plain = plain and feature_names is None and n_threads is None and on_collinear == "min_norm"
-    if plain and not progress and not solver_options:
+    if (
+        solver == "auto"
+        and precision in LEAN
+        and type(l2) is float
+        and l2 == 0.0
+        and feature_names is None
+        and n_threads is None
+        and on_collinear == "min_norm"
+        and not progress
+        and not solver_options
+    ):
         done = _fit_small(X, y, sample_weight, bool(fit_intercept), precision)
         if done is not None:
             return done
@@ -308,8 +319,13 @@ def _fit_small(X: Any, y: Any, w: Any, fit_intercept: bool, precision: str) -> L
     n, p = X.shape
     if not (0 < p <= planning.SMALL_COLUMNS and p < n and n * p <= SMALL_SIZE):
         return None
-    work, res = np.empty(SMALL_WORK[p]), np.empty(2 * p + 7)
+    try:
+        work = _small_work.pop()
+    except IndexError:
+        work = np.empty(SMALL_WORK[-1])
+    res = np.empty(2 * p + 7)
     found = levels.kernels.small(X, y, w, sums.SHIFT_ROWS, fit_intercept, 0.0, work, res)
+    _small_work.append(work)
     if found is None:
         return None
     if precision == "auto" and (found[3] < AUTO_DIGITS or found[1] <= CANCELLED * found[2]):
@@ -359,9 +375,7 @@ def _fit_lean(
         found = (found[0], 2 * objective.pass_cost(data, res[:p], found[0], workers), *found[2:])
     shape = _plan_arguments(data, "auto", l2, workers)
     n_samples = n if w is None else int(np.count_nonzero(w))
-    return _lean_result(
-        res, found, shape, precision, fit_intercept, l2, n_samples, data.names, one_target=data.one_target
-    )
+    return _lean_result(res, found, shape, precision, fit_intercept, l2, n_samples, data.names, data.one_target)
 
 
 def _lean_result(
@@ -373,16 +387,20 @@ def _lean_result(
     l2: float,
     n_samples: int,
     names: list[str] | None = None,
-    *,
     one_target: bool = True,
 ) -> LinearFit:
     """The result from what the small kernels leave: found is (b_0, rss, tss, digits, rcond, sum w) of it."""
+    intercept: Any
+    rss: Any
+    tss: Any
     intercept, rss, tss, digits, rcond, sum_weight = found
     p = len(res) // 2 - 3
     coef = res[:p]
+    if not one_target:
+        coef, intercept, rss, tss = coef[None, :], np.array([intercept]), np.array([rss]), np.array([tss])
     return LinearFit(
-        coef if one_target else coef[None, :],
-        intercept if one_target else np.array([intercept]),
+        coef,
+        intercept,
         "cholesky",
         ("cholesky",),
         planning.TALL_REASON,
@@ -394,9 +412,9 @@ def _lean_result(
         True,
         0,
         None,
-        rss if one_target else np.array([rss]),
-        tss - rss if one_target else np.array([tss - rss]),
-        tss if one_target else np.array([tss]),
+        rss,
+        tss - rss,
+        tss,
         sum_weight,
         n_samples,
         p,
