@@ -30,7 +30,9 @@ from linreg_fast.saved import PRECISIONS as PRECISIONS
 
 LEAN = ("auto", "fast")
 SMALL_SIZE = 1 << 16  # numbers of X up to which a fit is one kernel call, on this thread
-SMALL_WORK = [levels.kernels.small_work_size(p, 1, SMALL_SIZE) for p in range(planning.SMALL_COLUMNS + 1)]
+SMALL_WORK = max(levels.kernels.small_work_size(p, 1, SMALL_SIZE) for p in range(planning.SMALL_COLUMNS + 1))
+# workspaces for one target: as many as threads were in `_fit_small` at once; append and pop are atomic
+_small_work: list[NDArray[np.float64]] = []
 CANCELLED = 1e-6  # share of tss that rss may fall to before it is summed from the residuals themselves
 FAR_OFF = 1e3  # of the standard deviation of y: offsets beyond cost residuals three digits
 
@@ -129,9 +131,17 @@ def fit(
     >>> line.slope, line.intercept
     (2.0, 1.0)
     """
-    plain = solver == "auto" and precision in LEAN and type(l2) is float and l2 == 0.0
-    plain = plain and feature_names is None and n_threads is None and on_collinear == "min_norm"
-    if plain and not progress and not solver_options:
+    if (
+        solver == "auto"
+        and precision in LEAN
+        and type(l2) is float
+        and l2 == 0.0
+        and feature_names is None
+        and n_threads is None
+        and on_collinear == "min_norm"
+        and not progress
+        and not solver_options
+    ):
         done = _fit_small(X, y, sample_weight, bool(fit_intercept), precision)
         if done is not None:
             return done
@@ -311,6 +321,8 @@ def _fit_small(X: Any, y: Any, w: Any, fit_intercept: bool, precision: str) -> L
         return None
     work, res = _small_buffers(n, p, k)
     found = levels.kernels.small(X, y, w, sums.SHIFT_ROWS, fit_intercept, 0.0, work, res)
+    if k == 1:
+        _small_work.append(work)
     if found is None:
         return None
     if precision == "auto" and (found[3] < AUTO_DIGITS or found[1] <= CANCELLED * found[2]):
@@ -327,9 +339,12 @@ def _fit_small(X: Any, y: Any, w: Any, fit_intercept: bool, precision: str) -> L
 
 
 def _small_buffers(n: int, p: int, k: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Workspace and result of the small kernels for k targets."""
+    """Workspace and result of the small kernels for k targets; for one target a workspace that is kept."""
     if k == 1:
-        return np.empty(SMALL_WORK[p]), np.empty(2 * p + 7)
+        try:
+            return _small_work.pop(), np.empty(2 * p + 7)
+        except IndexError:
+            return np.empty(SMALL_WORK), np.empty(2 * p + 7)
     return np.empty(levels.kernels.small_work_size(p, k, n)), np.empty(levels.kernels.small_result_size(p, k))
 
 
@@ -381,9 +396,7 @@ def _fit_lean(
         found = (found[0], float(rss[0]), *found[2:])
     shape = _plan_arguments(data, "auto", l2, workers)
     n_samples = n if w is None else int(np.count_nonzero(w))
-    return _lean_result(
-        res, found, shape, precision, fit_intercept, l2, n_samples, data.names, one_target=data.one_target
-    )
+    return _lean_result(res, found, shape, precision, fit_intercept, l2, n_samples, data.names, data.one_target)
 
 
 def _lean_result(
@@ -395,16 +408,20 @@ def _lean_result(
     l2: float,
     n_samples: int,
     names: list[str] | None = None,
-    *,
     one_target: bool = True,
 ) -> LinearFit:
     """The result from what the small kernels leave, `res`: found is (b_0, rss, tss, digits, rcond, sum w) of it."""
-    digits, rcond, sum_weight = found[3:]
-    p, k = shape["n_features"], shape.get("n_targets", 1)
-    of_targets: tuple[Any, ...] = res[:p], *found[:3], 1.0
+    intercept: Any
+    rss: Any
+    tss: Any
+    y_unit: Any
+    intercept, rss, tss, digits, rcond, sum_weight = found
+    p, k, y_unit = shape["n_features"], 1, 1.0
+    coef = res[:p]
     if not one_target:
-        of_targets = res[: k * p].reshape(k, p), *res[k * p : k * (p + 3)].reshape(3, k), np.ones(k)
-    coef, intercept, rss, tss, y_unit = of_targets
+        k = shape.get("n_targets", 1)
+        coef, y_unit = res[: k * p].reshape(k, p), np.ones(k)
+        intercept, rss, tss = res[k * p : k * (p + 3)].reshape(3, k)
     return LinearFit(
         coef,
         intercept,

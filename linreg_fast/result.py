@@ -336,13 +336,14 @@ class LinearFit(_Base):
             from linreg_fast import polynomial
 
             return polynomial.evaluate(self.chebyshev, X, out)
-        data = inputs.matrix(X, self.n_features, self.feature_names)
+        coef, n_features, n_targets = self.coef, self.n_features, self.n_targets
+        data = inputs.matrix(X, n_features, self.feature_names)
         n = data.n_rows
-        out = check_out(out, (n,) if self.coef.ndim == 1 else (n, self.n_targets), data.X)
+        out = check_out(out, (n,) if coef.ndim == 1 else (n, n_targets), data.X)
         if n == 0:
             return out
-        coef = np.ascontiguousarray(self.coef.reshape(self.n_targets, self.n_features))
-        intercept = np.array(self.intercept, dtype=np.float64).reshape(self.n_targets)
+        coef = np.ascontiguousarray(coef.reshape(n_targets, n_features))
+        intercept = np.array(self.intercept, dtype=np.float64).reshape(n_targets)
         target = (
             out.reshape(n, 1) if out.ndim == 1 and out.flags.c_contiguous else out[:, None] if out.ndim == 1 else out
         )
@@ -357,12 +358,12 @@ class LinearFit(_Base):
                     kernel(piece, first, last, coef, intercept, work, target[at : at + last - first])
                     at += last - first
 
-        row_bytes = data.X.dtype.itemsize * self.n_features + 8 * self.n_targets
-        seconds = passes.stream_seconds(row_bytes, self.n_targets)
+        row_bytes = data.X.dtype.itemsize * n_features + 8 * n_targets
+        seconds = passes.stream_seconds(row_bytes, n_targets)
         passes.each_rows(
             rows,
             n,
-            levels.kernels.row_work_size(self.n_features),
+            levels.kernels.row_work_size(n_features),
             seconds,
             None if n_threads is None else passes.threads(n_threads),
         )

@@ -12,33 +12,52 @@ cdef inline void _sum_rows(
     const floating* start,
     double* sums,               # IN, OUT
 ) noexcept nogil:
-    """sums_j += sum_i (x_ij - start_j) over m rows from x on, four rows to an update of a sum."""
-    cdef Py_ssize_t i, j, whole = m // 4 * 4
+    """sums_j += sum_i (x_ij - start_j) over m rows from x on, in four sums a column."""
+    cdef Py_ssize_t i, j = 0, row = ld if c_order else 1, column = 1 if c_order else ld
     cdef const floating* c
-    cdef double k, s0, s1, s2, s3
-    if c_order:
-        for i from 0 <= i < whole by 4:
-            for j in range(p):
-                k = start[j]
-                sums[j] += ((x[j] - k) + (x[ld + j] - k)) + ((x[2 * ld + j] - k) + (x[3 * ld + j] - k))
-            x += 4 * ld
-        for i in range(whole, m):
-            for j in range(p):
-                sums[j] += <double> x[j] - <double> start[j]
-            x += ld
-        return
-    for j in range(p):
-        c = x + j * ld
-        k = start[j * ld]
-        s0 = s1 = s2 = s3 = 0.0
-        for i from 0 <= i < whole by 4:
-            s0 += c[i] - k
-            s1 += c[i + 1] - k
-            s2 += c[i + 2] - k
-            s3 += c[i + 3] - k
-        for i in range(whole, m):
-            s0 += c[i] - k
-        sums[j] += (s0 + s1) + (s2 + s3)
+    cdef double k, t0, t1, t2, t3
+    cdef vec kv, s0, s1, s2, s3
+    while c_order and j + LANES <= p:
+        c = x + j
+        kv = vec_load(start + j)
+        s0 = s1 = s2 = s3 = vec_zero()
+        for i from 0 <= i <= m - 4 by 4:
+            s0 += vec_load(c) - kv
+            s1 += vec_load(c + ld) - kv
+            s2 += vec_load(c + 2 * ld) - kv
+            s3 += vec_load(c + 3 * ld) - kv
+            c += 4 * ld
+        for i in range(m % 4):
+            s0 += vec_load(c + i * ld) - kv
+        vec_store(sums + j, vec_load_f64(sums + j) + ((s0 + s1) + (s2 + s3)))
+        j += LANES
+    for j in range(j, p):
+        c = x + j * column
+        k = start[j * column]
+        t0 = t1 = t2 = t3 = 0.0
+        for i from 0 <= i <= m - 4 by 4:
+            t0 += c[0] - k
+            t1 += c[row] - k
+            t2 += c[2 * row] - k
+            t3 += c[3 * row] - k
+            c += 4 * row
+        for i in range(m % 4):
+            t0 += c[i * row] - k
+        sums[j] += (t0 + t1) + (t2 + t3)
+
+
+cdef inline double _sum_column(strided y, Py_ssize_t j, Py_ssize_t lo, Py_ssize_t hi, double k) noexcept nogil:
+    """sum_i (y_ij - k) over the rows lo to hi, in four sums."""
+    cdef Py_ssize_t i, whole = lo + (hi - lo) // 4 * 4
+    cdef double s0 = 0.0, s1 = 0.0, s2 = 0.0, s3 = 0.0
+    for i from lo <= i < whole by 4:
+        s0 += _number(y, i, j) - k
+        s1 += _number(y, i + 1, j) - k
+        s2 += _number(y, i + 2, j) - k
+        s3 += _number(y, i + 3, j) - k
+    for i in range(whole, hi):
+        s0 += _number(y, i, j) - k
+    return (s0 + s1) + (s2 + s3)
 
 
 cdef void _shift(
@@ -57,7 +76,6 @@ cdef void _shift(
     cdef bint weighted = w.at != NULL
     cdef Py_ssize_t i, j, t, m, first = 0, count = 0
     cdef Py_ssize_t row_step = ld if c_order else 1, column_step = 1 if c_order else ld
-    cdef double k, s
     for j in range(p + n_targets):
         shift[j] = 0.0
     while weighted and first < n and _number(w, first, 0) == 0.0:
@@ -73,11 +91,7 @@ cdef void _shift(
             m = t
         _sum_rows(x + i * row_step, ld, c_order, p, m, x + first * row_step, shift)
         for j in range(n_targets):
-            k = _number(y, first, j)
-            s = 0.0
-            for t in range(i, i + m):
-                s += _number(y, t, j) - k
-            shift[p + j] += s
+            shift[p + j] += _sum_column(y, j, i, i + m, _number(y, first, j))
         count += m
         i += m
         while weighted and i < n and _number(w, i, 0) == 0.0:

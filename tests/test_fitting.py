@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import numpy as np
@@ -419,3 +420,17 @@ def test_penalties_of_any_size(solver, fit_intercept, l2):
     expected = np.linalg.solve(A.T @ A + l2 * np.eye(20), A.T @ b)
     fit = linreg_fast.fit(X, y, l2=l2, solver=solver, fit_intercept=fit_intercept)
     np.testing.assert_allclose(fit.coef, expected, rtol=0, atol=1e-11 * np.abs(expected).max())
+
+
+def test_small_fits_at_once():
+    """Threads that fit small tables at the same time do not share a workspace."""
+    rng = np.random.default_rng(0)
+    tables = [(rng.standard_normal((1_000, p)), rng.standard_normal(1_000)) for p in (3, 10, 40)]
+    expected = [linreg_fast.fit(X, y).coef for X, y in tables]
+
+    def fits(i):
+        return [linreg_fast.fit(*tables[i % 3]).coef for _ in range(50)]
+
+    with ThreadPoolExecutor(6) as pool:
+        for i, found in enumerate(pool.map(fits, range(6))):
+            assert all((coef == expected[i % 3]).all() for coef in found)
