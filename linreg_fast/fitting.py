@@ -306,7 +306,8 @@ def _fit_small(X: Any, y: Any, w: Any, fit_intercept: bool, precision: str) -> L
     ):
         return None
     n, p = X.shape
-    k = 1 if y.ndim == 1 else y.shape[-1]
+    one_target = y.ndim == 1
+    k = 1 if one_target else y.shape[-1]
     if not (0 < p <= planning.SMALL_COLUMNS and p < n and n * (p + k - 1) <= SMALL_SIZE):
         return None
     work, res = _small_buffers(n, p, k)
@@ -323,7 +324,7 @@ def _fit_small(X: Any, y: Any, w: Any, fit_intercept: bool, precision: str) -> L
     if not X.flags.c_contiguous:
         shape["order"] = "F"
     n_samples = n if w is None else int(np.count_nonzero(w))
-    return _lean_result(res, found, shape, precision, fit_intercept, 0.0, n_samples, one_target=y.ndim == 1)
+    return _lean_result(res, found, shape, precision, fit_intercept, 0.0, n_samples, one_target=one_target)
 
 
 def _small_buffers(n: int, p: int, k: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -399,12 +400,17 @@ def _lean_result(
     one_target: bool = True,
 ) -> LinearFit:
     """The result from what the small kernels leave, `res`: found is (b_0, rss, tss, digits, rcond, sum w) of it."""
-    digits, rcond, sum_weight = found[3:]
-    p, k = shape["n_features"], shape.get("n_targets", 1)
-    of_targets: tuple[Any, ...] = res[:p], *found[:3], 1.0
+    intercept: Any
+    rss: Any
+    tss: Any
+    y_unit: Any
+    intercept, rss, tss, digits, rcond, sum_weight = found
+    p, k, y_unit = shape["n_features"], 1, 1.0
+    coef = res[:p]
     if not one_target:
-        of_targets = res[: k * p].reshape(k, p), *res[k * p : k * (p + 3)].reshape(3, k), np.ones(k)
-    coef, intercept, rss, tss, y_unit = of_targets
+        k = shape.get("n_targets", 1)
+        coef, y_unit = res[: k * p].reshape(k, p), np.ones(k)
+        intercept, rss, tss = res[k * p : k * (p + 3)].reshape(3, k)
     return LinearFit(
         coef,
         intercept,

@@ -213,7 +213,7 @@ cdef bint _solve_target(
         rss -= beta[i] * rhs[i] + l2 * b[i] * b[i]
         most = fmax(most, fabs(beta[i]))
         if beta[i] != 0.0:
-            least = fmin(least, fabs(beta[i]))
+            least = min(least, fabs(beta[i]))
         if fit_intercept:
             _add_product(&sum0, vec_set(-b[i]), vec_set(k[i]), vec_set(mu[i]))
             error += fabs((k[i] + mu[i]) * b[i])
