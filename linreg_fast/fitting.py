@@ -316,7 +316,8 @@ def _fit_small(X: Any, y: Any, w: Any, fit_intercept: bool, precision: str) -> L
     ):
         return None
     n, p = X.shape
-    k = 1 if y.ndim == 1 else y.shape[-1]
+    one_target = y.ndim == 1
+    k = 1 if one_target else y.shape[-1]
     if not (0 < p <= planning.SMALL_COLUMNS and p < n and n * (p + k - 1) <= SMALL_SIZE):
         return None
     work, res = _small_buffers(n, p, k)
@@ -335,7 +336,7 @@ def _fit_small(X: Any, y: Any, w: Any, fit_intercept: bool, precision: str) -> L
     if not X.flags.c_contiguous:
         shape["order"] = "F"
     n_samples = n if w is None else int(np.count_nonzero(w))
-    return _lean_result(res, found, shape, precision, fit_intercept, 0.0, n_samples, one_target=y.ndim == 1)
+    return _lean_result(res, found, shape, precision, fit_intercept, 0.0, n_samples, one_target=one_target)
 
 
 def _small_buffers(n: int, p: int, k: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -39,6 +39,7 @@ CHOLESKY_MARGIN = 10.0  # times p and the noise: a condition number beyond asks 
 POOR = 1e-3  # relative error of the coefficients that is worth a ConditionWarning
 MAX_STEPS = 8  # of refinement
 LAST_PLACE = 2.0**-60  # corrections of this size, of the largest coefficient, end it
+SURE_CONTRACTION = 1e-6  # predicted by the condition number; a larger one has to be seen
 
 
 @dataclass(slots=True)
@@ -330,7 +331,7 @@ def _apply(factor: Factor, h: Matrix) -> Matrix:
 
 def _refine(E: Equations, factor: Factor, beta: Matrix) -> tuple[Matrix, float]:
     """Corrections of beta from residuals in pairs, and the size of what is left, of the largest coefficient."""
-    before = math.inf
+    before, expected = math.inf, 10 * EPS * factor.gain
     for _ in range(MAX_STEPS):
         h = add(E.c, -product(E.A, beta))
         d = _apply(factor, h[..., 0])
@@ -339,7 +340,9 @@ def _refine(E: Equations, factor: Factor, beta: Matrix) -> tuple[Matrix, float]:
         if not size < before / 2:
             break
         beta, before = add(beta, pairs(d)), size
-        if size <= LAST_PLACE * most:
+        # or the next one would be of this size
+        sure = expected <= SURE_CONTRACTION and expected * size <= LAST_PLACE * most
+        if sure or size <= LAST_PLACE * most:
             return beta, 0.0
     return beta, before / most if most > 0 else 0.0
 

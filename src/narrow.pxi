@@ -51,6 +51,8 @@ cdef enum:
     LINE = 64                   # bytes of a cache line
     MOST_NARROW = 256           # columns of X and Y
     MOST_PRODUCTS = 68 * 68     # of them, as below: 64 columns and one or two targets
+    MANY_OF_BOTH = 8            # columns of X, and half as many as of Y, from which on a vector may hold targets
+    MANY_PRODUCTS = 400         # of them
     PANEL_NUMBERS = 2048        # of a panel: 16 kB, L1 also holds the rows it was made of
     PANEL_LEAST = 96            # rows of a panel at least, fewer cost a tile too much before and after its loop
     PANEL_MOST = 128
@@ -58,6 +60,8 @@ cdef enum:
 
 
 cdef inline bint _is_narrow(Py_ssize_t p, Py_ssize_t n_targets) noexcept nogil:
+    if p >= MANY_OF_BOTH and n_targets >= 2 * MANY_OF_BOTH and p * n_targets >= MANY_PRODUCTS:
+        return False                # sums of one number each instead of LANES: those of LANES leave L1
     return p + n_targets <= MOST_NARROW and (p + DOT_ROWS) * (p + n_targets + DOT_ROWS) <= MOST_PRODUCTS
 
 

@@ -95,7 +95,8 @@ cdef int _solve_small(
     cdef double* X = R + p * ld
     cdef double* e = X + p * ld
     cdef double* mu = e + ld
-    cdef double* rhs = mu + ld
+    cdef double* roots = mu + ld
+    cdef double* rhs = roots + ld
     cdef double* tail = res + n_targets * (p + 3)
     if not (N > 0.0) or not isfinite(N):
         return 1
@@ -133,7 +134,7 @@ cdef int _solve_small(
     for i in range(p):
         if not (R[i * ld + i] > 0.0):
             return 1
-        pivot = sqrt(R[i * ld + i])
+        pivot = roots[i] = sqrt(R[i * ld + i])
         for j in range(i, p):
             R[i * ld + j] /= pivot
         for j in range(i + 1, p):
@@ -146,7 +147,8 @@ cdef int _solve_small(
             lever += fabs(k[i] + mu[i]) * e[i]
     for i in range(n_targets):
         if not _solve_target(
-            M, p, n_targets, i, fit_intercept, l2, k, R, e, mu, EPS * (1.0 + rho) / rcond, lever, rhs, res, &worst
+            M, p, n_targets, i, fit_intercept, l2, k, R, roots, e, mu, EPS * (1.0 + rho) / rcond, lever, rhs, res,
+            &worst,
         ):
             return 1
     tail[0] = fmax(fmin(FULL_DIGITS, -log10(worst)), 0.0) if worst > 0.0 else FULL_DIGITS
@@ -177,6 +179,7 @@ cdef bint _solve_target(
     double l2,
     const double* k,
     const double* R,            # A = R'R, rows of whole vectors
+    const double* roots,        # what its rows were divided by: exact solutions stay exact
     const double* e,
     const double* mu,
     double delta,               # error of beta relative to its largest component
@@ -204,7 +207,7 @@ cdef bint _solve_target(
     for i in range(p):
         beta[i] = rhs[i] = (M[i * n + y] - mu[i] * s) * e[i]
     for i in range(p):
-        beta[i] /= R[i * ld + i]
+        beta[i] /= roots[i]
         _axpy(i + 1, p, -beta[i], R + i * ld, beta)
     for i in range(p - 1, -1, -1):
         beta[i] = (beta[i] - _dot(i + 1, ld, R + i * ld, beta)) / R[i * ld + i]
@@ -216,7 +219,7 @@ cdef bint _solve_target(
         rss -= beta[i] * rhs[i] + l2 * b[i] * b[i]
         most = fmax(most, fabs(beta[i]))
         if beta[i] != 0.0:
-            least = fmin(least, fabs(beta[i]))
+            least = min(least, fabs(beta[i]))
         if fit_intercept:
             _add_product(&sum0, vec_set(-b[i]), vec_set(k[i]), vec_set(mu[i]))
             error += fabs((k[i] + mu[i]) * b[i])
@@ -235,7 +238,7 @@ cdef bint _solve_target(
 
 
 cdef inline Py_ssize_t _solve_size(Py_ssize_t p) noexcept nogil:
-    return (2 * p + 4) * _groups(p) * LANES
+    return (2 * p + 5) * _groups(p) * LANES
 
 
 def small_work_size(Py_ssize_t p, Py_ssize_t n_targets, Py_ssize_t n_rows):

@@ -20,12 +20,13 @@ enum { TILE_STEP = 8 };
  *
  * a        n x LANES, row t at a + t * LANES: broadcast from memory, cheaper than a shuffle
  * b        vector c of row t at b + c * stride + t * LANES
+ * ahead    where the next panel lies: it is asked for `step` bytes a row, two lines at a time
  * DEPTH    independent sums over t; 2 where R * V is too small to hide the latency of an FMA
  *
  * A macro, as an array of accumulators becomes registers only if its length is a constant. */
 #define TILE(R, V, DEPTH)                                                                                     \
     static void tile_##R##_##V(const double *a, const double *b, ptrdiff_t stride, ptrdiff_t n, double *out,  \
-                               ptrdiff_t ld)                                                                  \
+                               ptrdiff_t ld, const char *ahead, ptrdiff_t step)                               \
     {                                                                                                         \
         vec acc[DEPTH][R][V];                                                                                 \
         VEC_UNROLL for (int u = 0; u < DEPTH; u++)                                                            \
@@ -33,6 +34,9 @@ enum { TILE_STEP = 8 };
                 VEC_UNROLL for (int c = 0; c < V; c++)                                                        \
                     acc[u][r][c] = vec_zero();                                                                \
         do {                                                                                                  \
+            vec_prefetch(ahead);                                                                              \
+            vec_prefetch(ahead + 64);                                                                         \
+            ahead += TILE_STEP * step;                                                                        \
             for (int i = 0; i < TILE_STEP; i += DEPTH)                                                        \
                 VEC_UNROLL for (int u = 0; u < DEPTH; u++) {                                                  \
                     vec bv[V];                                                                                \
@@ -57,9 +61,9 @@ enum { TILE_STEP = 8 };
 
 #define TILE_CASES(R)                                                                                         \
     switch (vecs) {                                                                                           \
-    case 1: tile_##R##_1(a, b, stride, n, out, ld); return;                                                   \
-    case 2: tile_##R##_2(a, b, stride, n, out, ld); return;                                                   \
-    case 3: tile_##R##_3(a, b, stride, n, out, ld); return;                                                   \
+    case 1: tile_##R##_1(a, b, stride, n, out, ld, ahead, step); return;                                      \
+    case 2: tile_##R##_2(a, b, stride, n, out, ld, ahead, step); return;                                      \
+    case 3: tile_##R##_3(a, b, stride, n, out, ld, ahead, step); return;                                      \
     default: TILE_CASE_4(R) return;                                                                           \
     }
 
@@ -74,7 +78,7 @@ TILE(8, 1, 1) TILE(8, 2, 1) TILE(8, 3, 1)
 #elif LINREG_FAST_LANES == 4
 TILE(4, 2, 1) TILE(4, 3, 1)
 #else
-#define TILE_CASE_4(R) tile_##R##_4(a, b, stride, n, out, ld);
+#define TILE_CASE_4(R) tile_##R##_4(a, b, stride, n, out, ld, ahead, step);
 #if LINREG_FAST_LANES == 2
 TILE(2, 1, 2) TILE(2, 2, 2) TILE(2, 3, 1) TILE(2, 4, 1)
 #else
@@ -84,7 +88,7 @@ TILE(1, 1, 2) TILE(1, 2, 2) TILE(1, 3, 2) TILE(1, 4, 2)
 
 /* The tile for 1 <= vecs <= TILE_VECS and at most LANES rows (rounded up to 2, 4 or LANES). */
 static void tile(const double *a, const double *b, ptrdiff_t stride, ptrdiff_t n, double *out, ptrdiff_t ld,
-                 ptrdiff_t rows, ptrdiff_t vecs)
+                 ptrdiff_t rows, ptrdiff_t vecs, const char *ahead, ptrdiff_t step)
 {
     (void)rows;
 #if LINREG_FAST_LANES >= 4
@@ -108,12 +112,15 @@ static void tile(const double *a, const double *b, ptrdiff_t stride, ptrdiff_t n
  * a, b     as above, the second LANES columns of a at a + stride
  */
 static void tile_corner(const double *a, const double *b, ptrdiff_t stride, ptrdiff_t n, double *out,
-                        ptrdiff_t ld)
+                        ptrdiff_t ld, const char *ahead, ptrdiff_t step)
 {
     vec first[LANES][2], second[LANES];
     VEC_UNROLL for (int r = 0; r < LANES; r++)
         first[r][0] = first[r][1] = second[r] = vec_zero();
     do {
+        vec_prefetch(ahead);
+        vec_prefetch(ahead + 64);
+        ahead += TILE_STEP * step;
         for (int u = 0; u < TILE_STEP; u++) {
             vec b0 = vec_load_f64(b + u * LANES), b1 = vec_load_f64(b + stride + u * LANES);
             VEC_UNROLL for (int r = 0; r < LANES; r++) {

@@ -191,6 +191,24 @@ def test_moments_of_strided_targets_and_weights(kernels, order, kind):
 
 
 @layouts
+@dtypes
+def test_moments_of_many_targets(kernels, order, dtype):
+    """Whichever way they lie in memory, and where they fill no whole vector."""
+    shapes = ((8, 50), (9, 64), (20, 50), (20, 51), (33, 18), (64, 130), (3, 300), (0, 300), (70, 9), (130, 40))
+    for i, (p, n_targets) in enumerate(shapes):
+        for j, n in enumerate((1, 7, 97, 300)):
+            X, Y, w, shift = table(n, p, n_targets, order, dtype, WEIGHTS[(i + j) % 3], whole_numbers=True)
+            twin = reference.moments(X, Y, w, shift)
+            turned = Y[:, ::-1].copy()[:, ::-1]
+            for V in (Y, np.asfortranarray(Y), strided(Y, "reversed"), strided(Y, "strided"), turned):
+                M, _ = run_moments(kernels, X, V, w, 0, n, shift, order, dtype, offset=(i + j) % 8)
+                np.testing.assert_array_equal(M, twin, err_msg=f"n={n} p={p} targets={n_targets}")
+            half = slice(n // 3, n)
+            M, _ = run_moments(kernels, X, Y, w, n // 3, n, shift, order, dtype)
+            np.testing.assert_array_equal(M, reference.moments(X[half], Y[half], w if w is None else w[half], shift))
+
+
+@layouts
 def test_moments_without_columns_or_targets(kernels, order):
     for p, n_targets in ((0, 1), (0, 3), (3, 0)):
         X, Y, w, shift = table(70, p, n_targets, order, "float64", "random", whole_numbers=True)
@@ -724,6 +742,17 @@ GUARD_PAGES = textwrap.dedent(
                             f("shift")(X, Y, w, 256, shift)
                             f("moments")(X, Y, w, 0, n, shift, work, out)
                             k.moments_unpack(out, p, 1, place(np.zeros((p + 2, p + 2)), at_end))
+                            for many in (5, 30) if n > 7 else ():
+                                V = place(rng.standard_normal((n, many)), at_end)
+                                work_size, size = k.moments_sizes(p, many, n)
+                                work, out = place(np.zeros(work_size), at_end), place(np.zeros(size), at_end)
+                                shifts = place(np.zeros(p + many), at_end)
+                                f("moments")(X, V, w, 0, n, shifts, work, out)
+                                k.moments_unpack(out, p, many, place(np.zeros((p + 1 + many,) * 2), at_end))
+                                if p <= k.small_columns:
+                                    work = place(np.zeros(k.small_work_size(p, many, n)), at_end)
+                                    res = place(np.zeros(k.small_result_size(p, many)), at_end)
+                                    k.small(X, V, w, 256, True, 1.0, work, res)
                             coef, work = place(np.ones(p), at_end), place(np.zeros(k.row_work_size(p)), at_end)
                             one = place(np.zeros(2), at_end)
                             f("cost")(X, Y[:, 0], w, 0, n, coef, 1.0, work, one)
