@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -367,23 +368,24 @@ def _fit_lean(
 
     None where the kernel declines or the digits ask for more: the general path then starts again.
     """
-    X, Y, w, order, dtype = data.X, data.Y, data.w, data.order, data.dtype
+    X, Y, w = data.X, data.Y, data.w
     (n, p), k = X.shape, Y.shape[1]
-    if not order or not 0 < p <= planning.SMALL_COLUMNS or n <= p:
+    if not (data.order or data.apart) or not 0 < p <= planning.SMALL_COLUMNS or n <= p:
         return None
     work, res = _small_buffers(n, p, k)
     workers = 1
-    if n * passes.row_seconds(X.itemsize * p + 8 * k, p * (p + 1 + 2 * k)) < passes.THREADED_SECONDS:
+    seconds = n * passes.row_seconds(X.itemsize * p + 8 * k, p * (p + 1 + 2 * k))
+    if seconds < passes.THREADED_SECONDS and data.order:
         found = levels.kernels.small(X, Y, w, sums.SHIFT_ROWS, fit_intercept, l2, work, res)
         if found is not None and report is not None:
             report(n, n)
     else:
         workers = passes.threads(n_threads)
-        shift = np.zeros(p + k)
-        if fit_intercept:
-            levels.shift[order, dtype](X, Y, w, sums.SHIFT_ROWS, shift)
+        shift = sums.leading_mean(data) if fit_intercept else np.zeros(p + k)
         out = sums.sum_moments(data, shift, workers, progress=report)
         found = levels.kernels.small_solve(out, p, k, fit_intercept, l2, shift, work, res)
+    if k == 1:
+        _small_work.append(work)
     if found is None or (precision == "auto" and found[3] < AUTO_DIGITS):
         return None
     if precision == "auto" and (found[1] <= CANCELLED * found[2] or k > 1):
@@ -464,7 +466,7 @@ def _plan_arguments(data: inputs.Table, solver: str, l2: float, workers: int) ->
         "solver": solver,
         "l2": l2,
         "itemsize": data.X.itemsize,
-        "order": data.order,
+        "order": "F" if data.apart else data.order,
         "weighted": data.w is not None,
         "n_threads": workers,
         "copies": data.copies,
@@ -483,6 +485,8 @@ def _descend(
     precision: str,
     workers: int,
 ) -> LinearFit:
+    if plan.passes == "data" and isinstance(data, inputs.Table) and data.apart:
+        data = replace(data, X=data.X[:], order="F")  # put together once, not at each step
     done = descent.descend(data, M, fit_intercept, l2, chosen, plan.passes, workers)
     n_samples, sum_weight = objective.count_present(data) if M is None else (M.n_rows, M.N)
     y_unit = 1.0

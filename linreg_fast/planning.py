@@ -324,7 +324,8 @@ def _shape(X_or_shape: Any, y: Any, dtype: Any, order: str) -> tuple[int, int, i
     if not (isinstance(X_or_shape, tuple) and all(isinstance(i, (int, float, np.number)) for i in X_or_shape)):
         rows = len(X_or_shape) if hasattr(X_or_shape, "__len__") else 1
         data = inputs.table(X_or_shape, np.broadcast_to(0.0, rows) if y is None else y)
-        return data.n_rows, data.n_features, data.n_targets, data.X.dtype.itemsize, data.order, data.copies
+        order = "F" if data.apart else data.order
+        return data.n_rows, data.n_features, data.n_targets, data.X.dtype.itemsize, order, data.copies
     if not all(isinstance(i, (int, np.integer)) and not isinstance(i, bool) for i in X_or_shape):
         raise TypeError(f"a shape is (rows, columns) or (rows, columns, targets), of integers; got {X_or_shape}")
     rest = X_or_shape[1:]

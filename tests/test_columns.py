@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from conftest import bits, problem
@@ -65,3 +67,25 @@ def test_like_an_array():
     columns.release()
     assert columns.shape == (0, 4)
     assert not columns.addresses.any()
+
+
+@pytest.mark.parametrize("passes", ["data", "moments"])
+def test_descent(passes):
+    X, y, *_ = problem(N, 4, 3)
+    settings = {"solver": "gd", "passes": passes, "max_iter": 50, "tol": 0.0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", linreg_fast.ConvergenceWarning)
+        expected, fit = (linreg_fast.fit(table, y, **settings) for table in (np.asfortranarray(X), apart(X)))
+    np.testing.assert_allclose(fit.coef, expected.coef, rtol=1e-12)
+
+
+@pytest.mark.parametrize("n", [N, 200_000])
+def test_the_compiled_closed_form(n):
+    """Without LAPACK, whether one thread is enough or not."""
+    X, y, *_ = problem(n, 4, 3, offset=10.0)
+    expected = linreg_fast.fit(np.asfortranarray(X), y)
+    fit = linreg_fast.fit(apart(X), y)
+    assert fit.solver_path == expected.solver_path == ("cholesky",)
+    np.testing.assert_allclose(fit.coef, expected.coef, rtol=1e-13)
+    assert fit.plan.candidates == expected.plan.candidates
+    assert bits(linreg_fast.fit(apart(X), y, n_threads=1)) == bits(fit)
