@@ -1,0 +1,64 @@
+"""Columns of pieces of any length into blocks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from linreg_fast import files, sources
+
+P = 3
+
+
+def pieces_of(table, lengths, dtypes):
+    """The rows of a table in pieces, each column of its own dtype, three pieces to a place."""
+    at = 0
+    for i, n in enumerate(lengths):
+        columns = [table[at : at + n, j].astype(dtype) for j, dtype in enumerate(dtypes)]
+        yield f"file {i // 3}", at, columns
+        at += n
+
+
+@pytest.mark.parametrize("across", [True, False])
+@pytest.mark.parametrize("first_whole", [True, False])
+@pytest.mark.parametrize("n_targets", [1, 2])
+@pytest.mark.parametrize("kinds", ["float64", "float32", "mixed"])
+def test_blocks_hold_all_rows_once(monkeypatch, across, first_whole, n_targets, kinds):
+    monkeypatch.setattr(files, "batch_rows", lambda width: 64)
+    width = P + n_targets + 1
+    size = sources.block_rows(width)
+    x = {"float64": ["f8"] * P, "float32": ["f4"] * P, "mixed": ["f8", "i4", "f4"]}[kinds]
+    rng = np.random.default_rng(0)
+    for trial in range(60):
+        lengths = [int(n) for n in rng.choice([1, 5, 15, 16, 17, 63, 64, 65, 130, 300], int(rng.integers(1, 9)))]
+        table = rng.integers(-99, 99, (sum(lengths), width)).astype(float)
+        spare: list = []
+        given = pieces_of(table, lengths, [*x, *["f8"] * (n_targets + 1)])
+        blocks = sources._fill(given, P, n_targets, True, n_targets == 1, spare, across, first_whole)
+        found, sizes = [], []
+        for block in blocks:
+            rows = np.column_stack([block.X[:], block.y, block.w])
+            for row in (0, len(rows) - 1):
+                number = block.place(row)[1]
+                np.testing.assert_array_equal(table[number], rows[row])
+            found.append(rows)
+            sizes.append(len(rows))
+        np.testing.assert_array_equal(np.concatenate(found), table, err_msg=f"trial {trial}")
+        assert max(sizes) <= size
+        assert len(spare) <= 1
+        if first_whole and across:
+            assert sizes[0] == size or len(sizes) == 1
+        if across:
+            assert min(sizes[:-1], default=size) > width  # no block before the last one has fewer rows than columns
+
+
+def test_long_pieces_are_not_copied(monkeypatch):
+    monkeypatch.setattr(files, "batch_rows", lambda width: 64)
+    columns = [np.arange(192.0) + j for j in range(5)]
+    seen = 0
+    for block in sources._fill([("t", 0, list(columns))], 3, 1, True, True, []):
+        assert block.X.addresses.tolist() == [c.ctypes.data + 8 * seen for c in columns[:3]]
+        assert np.shares_memory(block.y, columns[3])
+        assert np.shares_memory(block.w, columns[4])
+        seen += len(block.X)
+    assert seen == 192
