@@ -14,8 +14,7 @@ N, P = 4000, 3
 def apart(X, y, labels, w=None):
     """Each group by itself, with the shift of them all: the mean of the leading rows that are there."""
     n_targets = 1 if y.ndim == 1 else y.shape[1]
-    first = np.flatnonzero(np.ones(len(X)) if w is None else w)[:256]
-    shift = Moments(X.shape[1], n_targets).update(X[first], y[first]).shift
+    shift = Moments(X.shape[1], n_targets).update(X, y, w).shift
     found = {}
     for label in np.unique(labels):
         rows = labels == label
