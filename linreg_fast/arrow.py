@@ -40,7 +40,7 @@ def arrays(batch: Any, names: Sequence[str], where: str) -> list[NDArray[Any]]:
         if index < 0:
             raise ValueError(f"{where} has no column {name!r}; its columns are {', '.join(schema.names)}")
         column = batch.column(index)
-        if column.type.id == lib.Type_DOUBLE and not column.null_count:  # the common case, and microseconds count
+        if column.type.id == lib.Type_DOUBLE and len(column) and not column.null_count:  # where microseconds count
             out.append(np.frombuffer(column.buffers()[1], np.float64, len(column), 8 * column.offset))
             continue
         if not (is_number(column.type) or types.is_null(column.type)):

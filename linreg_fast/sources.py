@@ -246,7 +246,10 @@ def _fill(
     def room(rows: int) -> NDArray[np.float64]:
         nonlocal memory
         if memory is None:
-            memory = spare.pop() if spare else np.empty(width * size)
+            try:
+                memory = spare.pop()
+            except IndexError:
+                memory = np.empty(width * size)
         return memory[: width * rows].reshape(width, rows)
 
     def copied() -> Block:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+import linreg_fast
 from linreg_fast import files, sources
 
 P = 3
@@ -62,3 +64,14 @@ def test_long_pieces_are_not_copied(monkeypatch):
         assert np.shares_memory(block.w, columns[4])
         seen += len(block.X)
     assert seen == 192
+
+
+def test_batches_without_rows():
+    rng = np.random.default_rng(0)
+    columns = [pa.array(rng.standard_normal(9)) for _ in "ab"]
+    columns.append(pa.array(2.0 * columns[0].to_numpy() - columns[1].to_numpy()))
+    whole = pa.RecordBatch.from_arrays(columns, names=list("abc"))
+    empty = pa.RecordBatch.from_arrays([pa.array([], pa.float64())] * 3, names=list("abc"))
+    fit = linreg_fast.fit_stream([empty, whole, empty, whole[:0], whole], target="c")
+    assert fit.n_samples == 18
+    np.testing.assert_allclose(fit.coef, [2.0, -1.0], rtol=1e-14)
