@@ -86,9 +86,10 @@ def _from_frame(value: Any, name: str, apart: bool) -> tuple[Any, list[str] | No
     known = type(value).__module__.partition(".")[0] in ("pandas", "polars", "pyarrow")
     if not known and not hasattr(value, "__dataframe__"):
         return value, None
-    if _one_float_dtype(value) and not (apart and _holds_columns(value)):
+    if _one_float_dtype(value):
         names = _column_names(value) or [str(name if value.name in (None, "") else value.name)]
-        return value.to_numpy(), names  # for pandas a view of its one block
+        found = _columns_of(value) if apart else None
+        return (value.to_numpy() if found is None else found), names  # for pandas a view of its one block
     try:
         import narwhals as nw
     except ImportError:
@@ -127,26 +128,33 @@ def _from_frame(value: Any, name: str, apart: bool) -> tuple[Any, list[str] | No
         _column_array(column, f"column {names[j]!r} of {name}", nw) for j, column in enumerate(columns)
     )
     if apart and 8 * len(native) * len(columns) >= APART_BYTES:
-        arrays = found = list(arrays)
-        if found[0].dtype in IN_PLACE and all(readable(array, found[0].dtype) for array in found):
-            return Columns(found), names
+        arrays = whole = list(arrays)
+        if whole[0].dtype in IN_PLACE and all(readable(array, whole[0].dtype) for array in whole):
+            return Columns(whole), names
     out = np.empty((len(native), len(columns)), order="F")
     for j, array in enumerate(arrays):
         out[:, j] = array
     return out, names
 
 
-def _holds_columns(value: Any) -> bool:
-    """Whether a large frame of Polars is no array without a copy."""
-    if type(value).__name__ != "DataFrame" or not hasattr(value, "estimated_size"):
-        return False
-    if value.estimated_size() < APART_BYTES:
-        return False
+def _columns_of(value: Any) -> Columns | None:
+    """The columns of a large frame of pandas or Polars of one dtype; None where it is an array, or holds none whole.
+
+    Not through narwhals, which counts missing values of pandas by reading all.
+    """
+    if type(value).__name__ != "DataFrame" or 8 * value.shape[0] * value.shape[1] < APART_BYTES:
+        return None
     try:
-        value.to_numpy(allow_copy=False)
-    except RuntimeError:
-        return True
-    return False
+        if type(value).__module__.startswith("pandas"):
+            arrays = [value.iloc[:, j].to_numpy() for j in range(value.shape[1])]
+        else:
+            arrays = [column.to_numpy(allow_copy=False) for column in value.iter_columns()]
+    except RuntimeError:  # missing values, or chunks
+        return None
+    if not all(readable(array, arrays[0].dtype) for array in arrays):
+        return None
+    columns = Columns(arrays)
+    return None if (np.diff(columns.addresses) == arrays[0].nbytes).all() else columns
 
 
 def _one_float_dtype(value: Any) -> bool:

@@ -180,19 +180,30 @@ def test_categories_are_no_numbers_in_a_series_either(y):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("kind", ["polars", "arrow"])
+@pytest.mark.parametrize("kind", ["pandas", "polars", "arrow"])
 def test_columns_of_large_frames_are_read_where_they_are(monkeypatch, kind, dtype):
     monkeypatch.setattr(arrays, "APART_BYTES", 1)
     X, y, *_ = problem(500, 3, offset=10.0)
     X = X.astype(dtype)
     columns = {name: pa.array(X[:, j]) for j, name in enumerate("abc")}
     frame = pa.table(columns)
-    data = inputs.table(pl.from_arrow(frame) if kind == "polars" else frame, y)
+    frame = {"pandas": lambda: frame.to_pandas(split_blocks=True), "polars": lambda: pl.from_arrow(frame)}.get(
+        kind, lambda: frame
+    )()
+    data = inputs.table(frame, y)
     assert data.apart
     assert data.names == ["a", "b", "c"]
     assert data.X.addresses.tolist() == [column.buffers()[1].address for column in columns.values()]
-    fit = linreg_fast.fit(pl.from_arrow(frame) if kind == "polars" else frame, y)
-    np.testing.assert_allclose(fit.coef, linreg_fast.fit(X, y).coef, rtol=1e-13)
+    np.testing.assert_allclose(linreg_fast.fit(frame, y).coef, linreg_fast.fit(X, y).coef, rtol=1e-13)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_large_frames_of_one_block_are_arrays(monkeypatch, order):
+    monkeypatch.setattr(arrays, "APART_BYTES", 1)
+    X, y, *_ = problem(500, 3)
+    data = inputs.table(pd.DataFrame(np.array(X, order=order), copy=False), y)
+    assert data.order == order
+    assert not data.apart
 
 
 def test_columns_of_large_frames_that_need_a_copy(monkeypatch):
