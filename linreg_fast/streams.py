@@ -29,7 +29,7 @@ from linreg_fast.sources import Block, Source
 MISSING = ("raise", "drop")
 HINT = 'missing="drop" leaves out rows with missing values'
 CHECKPOINT_SECONDS = 5.0  # between two writes of the state
-READERS = 6  # of parts at once: each fills some 50 MB
+READERS = 5  # of parts at once: each fills some 60 MB
 
 Report = Callable[[int, "int | None"], object]
 
