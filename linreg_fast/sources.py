@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -175,9 +175,10 @@ def of_files(path: Any, target: Any, features: Sequence[Any] | None, sample_weig
             yield from _fill(pieces, *shape, spare, across=True, first_whole=len(parts) == 1)
 
     def npy_blocks(ahead: bool) -> Iterator[Block]:
-        pieces = (
-            (where, 0, [array[:, int(name)] for name in table.columns]) for where, array in files.npy_arrays(table)
-        )
+        arrays, columns = list(files.npy_arrays(table)), [int(name) for name in table.columns]
+        if all(array.flags.c_contiguous and len(array) >= block_rows(len(columns)) for _, array in arrays):
+            return chain.from_iterable(_slices(where, array, columns, *shape) for where, array in arrays)
+        pieces = ((where, 0, [array[:, j] for j in columns]) for where, array in arrays)
         return _fill(pieces, *shape, spare, across=True, first_whole=True)
 
     return Source(
@@ -217,6 +218,20 @@ def _tuple_blocks(batches: Iterator[tuple[str, Any]]) -> Iterator[Block]:
 def _in_rows(X: Any) -> bool:
     """Whether a slice of rows is as good an array as the whole."""
     return isinstance(X, np.ndarray) and X.ndim in (1, 2) and X.flags.c_contiguous
+
+
+def _slices(
+    where: str, array: NDArray[Any], columns: list[int], p: int, k: int, weighted: bool, one_target: bool
+) -> Iterator[Block]:
+    """Blocks of the rows of a long array in C order, of which the passes copy what they need into cache row by row."""
+    first, last = min(columns[:p]), max(columns[:p])
+    count = max(1, len(array) * array.strides[0] // SLICE_BYTES)
+    bounds = [len(array) * i // count for i in range(count + 1)]
+    for lo, hi in pairwise(bounds):
+        rows = array[lo:hi]
+        X = rows[:, first : last + 1] if columns[:p] == [*range(first, last + 1)] else rows[:, columns[:p]]
+        y = rows[:, columns[p]] if one_target else rows[:, columns[p : p + k]]
+        yield Block(X, y, rows[:, columns[-1]] if weighted else None, [Place(0, where, lo)])
 
 
 def _fill(

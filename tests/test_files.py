@@ -487,3 +487,30 @@ def test_parts_in_a_checkpoint_are_not_read_again(table, tmp_path, pieces, monke
     assert bits(fit) == bits(expected)
     assert (fit.n_samples, fit.reason) == (expected.n_samples, expected.reason)
     assert not state.exists()
+
+
+@pytest.mark.parametrize("features", [None, [0, 1, 2], [3, 0], [1]])
+@pytest.mark.parametrize("target", [-2, [2, 4]])
+def test_long_npy_files_slice_by_slice(tmp_path, monkeypatch, features, target):
+    monkeypatch.setattr(sources, "SLICE_BYTES", 1 << 17)
+    monkeypatch.setattr(files, "BATCH_BYTES", 1 << 15)
+    rng = np.random.default_rng(0)
+    table = rng.standard_normal((9000, 6)) + 5.0
+    table[:, 5] = rng.random(9000)
+    for i, (lo, hi) in enumerate(((0, 2000), (2000, 9000))):
+        np.save(tmp_path / f"{i}.npy", table[lo:hi])
+    targets = np.atleast_1d(target) % 6
+    taken = [j for j in range(5) if j not in targets] if features is None else [j for j in features if j not in targets]
+    if features is not None:
+        features = taken
+    y = table[:, targets[0]] if np.ndim(target) == 0 else table[:, targets]
+    fit = linreg_fast.fit_file(tmp_path, target=target, features=features, sample_weight=5)
+    expected = linreg_fast.fit(table[:, taken], y, sample_weight=table[:, 5])
+    np.testing.assert_allclose(fit.coef, expected.coef, rtol=1e-12)
+    assert fit.n_samples == 9000
+    table[8765, taken[0]] = np.nan
+    np.save(tmp_path / "1.npy", table[2000:])
+    with pytest.raises(ValueError, match=r"at row 6765 of 1\.npy"):
+        linreg_fast.fit_file(tmp_path, target=target, features=features, sample_weight=5)
+    dropped = linreg_fast.fit_file(tmp_path, target=target, features=features, sample_weight=5, missing="drop")
+    assert dropped.n_samples == 8999
