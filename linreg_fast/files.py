@@ -36,6 +36,8 @@ OUTPUTS = (".csv", ".parquet")
 BATCH_BYTES = 8 << 20  # of the columns in use of one record batch of a Parquet file, decoded: a share of the caches
 PART_BYTES = 16 << 20  # of the columns in use of a part of Parquet files, at least
 READ_BYTES = 1 << 13  # of one read of a Parquet file
+GROUP_ROWS = 1 << 15  # of a row group that is decoded whole, at least: each column is opened by itself
+GROUP_BYTES = 32 << 20  # of its columns in use, at most
 
 
 class TypesDifferError(ValueError):
@@ -441,10 +443,24 @@ def _csv_batches(path: Path, columns: list[str], files: Files) -> Iterator[Any]:
 def _parquet_batches(path: Path, columns: list[str], groups: list[int], footer: Any, threads: bool) -> Iterator[Any]:
     from pyarrow import parquet
 
-    rows = batch_rows(len(columns))
+    most = GROUP_BYTES // (8 * len(columns))
+    whole = all(GROUP_ROWS <= footer.row_group(group).num_rows <= most for group in groups)
     # pyarrow's default, whole row groups read and decoded ahead, touches several times the memory for the first time
     with parquet.ParquetFile(path, metadata=footer, pre_buffer=False, buffer_size=READ_BYTES) as file:
-        yield from file.iter_batches(rows, groups, columns, use_threads=threads)
+        if not whole:
+            yield from file.iter_batches(batch_rows(len(columns)), groups, columns, use_threads=threads)
+            return
+        for group in groups:
+            yield from _row_group(file, group, columns, threads).to_batches()
+
+
+def _row_group(file: Any, group: int, columns: list[str], threads: bool) -> Any:
+    """A row group as a table, on one thread column by column: pages are decoded in memory that is still in cache."""
+    if threads:
+        return file.read_row_group(group, columns, use_threads=True)
+    import pyarrow as pa
+
+    return pa.table([file.read_row_group(group, [name], use_threads=False).column(0) for name in columns], columns)
 
 
 def _ipc_batches(path: Path, columns: list[str], files: Files) -> Iterator[Any]:

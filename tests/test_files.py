@@ -410,7 +410,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
         assert n_samples == groups * rows
         peaks[groups] = peak / 1024
     assert peaks[40] < 400
-    assert peaks[40] < 1.3 * peaks[16]
+    assert peaks[40] < peaks[16] + 64  # two segments of Arrow's allocator; the other rows take 250 MB
 
 
 def test_file_resumes_from_its_checkpoint(table, tmp_path, pieces, monkeypatch):
@@ -514,3 +514,21 @@ def test_long_npy_files_slice_by_slice(tmp_path, monkeypatch, features, target):
         linreg_fast.fit_file(tmp_path, target=target, features=features, sample_weight=5)
     dropped = linreg_fast.fit_file(tmp_path, target=target, features=features, sample_weight=5, missing="drop")
     assert dropped.n_samples == 8999
+
+
+def test_row_groups_decoded_whole_or_in_batches_make_the_same_blocks(table, tmp_path, monkeypatch):
+    """Whichever way and on however many threads: rows that were dropped are those of the first reading."""
+    monkeypatch.setattr(files, "PART_BYTES", 1 << 16)
+    monkeypatch.setattr(files, "BATCH_BYTES", 1 << 15)
+    columns = {name: table[name].to_numpy(zero_copy_only=False) for name in ("a", "b", "c", "y")}
+    columns["a"] = np.where(np.arange(N) % 4999 == 7, np.nan, columns["a"])
+    path = tmp_path / "t.parquet"
+    parquet.write_table(pa.table(columns), path, row_group_size=3000)
+    fits = []
+    for least, n_threads in ((1 << 15, 1), (1 << 15, 3), (1000, 1), (1000, 3)):
+        monkeypatch.setattr(files, "GROUP_ROWS", least)
+        fits.append(linreg_fast.fit_file(path, target="y", missing="drop", precision="extended", n_threads=n_threads))
+    assert fits[0].n_samples == N - 4
+    assert bits(fits[0]) == bits(fits[1])
+    assert bits(fits[2]) == bits(fits[3])
+    np.testing.assert_allclose(fits[2].coef, fits[0].coef, rtol=1e-15)
