@@ -460,7 +460,7 @@ def _row_group(file: Any, group: int, columns: list[str], threads: bool) -> Any:
         return file.read_row_group(group, columns, use_threads=True)
     import pyarrow as pa
 
-    return pa.table([file.read_row_group(group, [name], use_threads=False).column(0) for name in columns], columns)
+    return pa.table([file.read_row_group(group, [name], use_threads=False).column(name) for name in columns], columns)
 
 
 def _ipc_batches(path: Path, columns: list[str], files: Files) -> Iterator[Any]:

@@ -532,3 +532,16 @@ def test_row_groups_decoded_whole_or_in_batches_make_the_same_blocks(table, tmp_
     assert bits(fits[0]) == bits(fits[1])
     assert bits(fits[2]) == bits(fits[3])
     np.testing.assert_allclose(fits[2].coef, fits[0].coef, rtol=1e-15)
+
+
+def test_names_with_dots(tmp_path, monkeypatch):
+    """pyarrow takes dots for the way into nested columns, of which "a" may stand for all."""
+    monkeypatch.setattr(files, "GROUP_ROWS", 1000)
+    monkeypatch.setattr(files, "PART_BYTES", 1 << 15)
+    rng = np.random.default_rng(0)
+    table = pa.table({name: rng.standard_normal(9000) for name in ("a.b", "a", "a.c", "y")})
+    parquet.write_table(table, tmp_path / "t.parquet", row_group_size=3000)
+    X = np.column_stack([table[name].to_numpy() for name in ("a", "a.c")])
+    for n_threads in (1, 2):
+        fit = linreg_fast.fit_file(tmp_path / "t.parquet", target="y", features=["a", "a.c"], n_threads=n_threads)
+        np.testing.assert_allclose(fit.coef, linreg_fast.fit(X, table["y"].to_numpy()).coef, rtol=1e-13)
