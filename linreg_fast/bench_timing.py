@@ -119,6 +119,7 @@ def _settle() -> None:
 
 
 def timed(call: Callable[[], object]) -> float:
+    """Seconds of a call; the mean of several where one is short beside the clock and the first cache misses."""
     start = time.perf_counter()
     call()
     seconds = time.perf_counter() - start

@@ -125,6 +125,7 @@ class Chunks:
 
 
 def is_future(value: Any) -> bool:
+    """Whether value stands for a chunk that a worker of a cluster holds; distributed is not imported to tell."""
     return type(value).__module__.startswith("distributed") and hasattr(value, "client")
 
 

@@ -509,5 +509,6 @@ class Moments:
 
 
 def check_moments(moments: Any) -> None:
+    """Raise TypeError, saying how to make some, for what is no Moments."""
     if not isinstance(moments, Moments):
         raise TypeError(f"moments must be Moments, not a {type(moments).__name__}: Moments(n_features).update(X, y)")

@@ -230,7 +230,7 @@ def in_order(calls: Iterable[Callable[[], Any]], n_threads: int) -> Generator[An
     waiting: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
     pending: deque[Future[Any]] = deque()
 
-    def work(share: set[int] | None = None) -> None:
+    def work(share: set[int] | None) -> None:
         with _kept_to(share):
             while (call := waiting.get()) is not None:
                 call()
@@ -244,7 +244,7 @@ def in_order(calls: Iterable[Callable[[], Any]], n_threads: int) -> Generator[An
             waiting.put(functools.partial(_settle, future, call))
             if not ends:  # no thread can be started, as while the interpreter ends
                 waiting.put(None)
-                work()
+                work(None)
             if len(pending) > n_threads:
                 yield pending.popleft().result()
         while pending:
