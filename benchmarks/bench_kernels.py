@@ -10,7 +10,9 @@ import pytest
 from conftest import table
 
 import linreg_fast
-from linreg_fast import inputs, reference, sums
+from linreg_fast import reference
+from linreg_fast.inputs.table import table as table_of
+from linreg_fast.passes import table_sums
 
 SHAPES = [(100, 3), (1_000, 10), (100_000, 10), (2_000_000, 10), (1_000_000, 50), (100_000, 100)]
 shapes = pytest.mark.parametrize(("n", "p"), SHAPES, ids=[f"{n}x{p}" for n, p in SHAPES])
@@ -75,10 +77,10 @@ def test_predict(benchmark, n, p, side):
 @sides
 def test_moments(benchmark, n, p, side):
     X, y = table(n, p)
-    data = inputs.table(X, y)
+    data = table_of(X, y)
 
     def ours():
-        M = sums.of_table(data, True, 2)
+        M = table_sums.of_table(data, True, 2)
         return M.G[0] - M.s[0] * M.mean
 
     def theirs():

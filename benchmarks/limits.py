@@ -5,12 +5,12 @@ Run:  python benchmarks/limits.py
 
 from __future__ import annotations
 
-from linreg_fast import passes
-from linreg_fast.bench_timing import Side, interleaved, multiplier, pinned, reader
+from linreg_fast.bench.timing import Side, interleaved, multiplier, pinned, reader
+from linreg_fast.passes.threads import threads as count_threads
 
 
 def main() -> None:
-    threads = passes.threads()
+    threads = count_threads()
     probes = {"read": Side(reader(1 << 28, threads)), "product": Side(multiplier(2000))}
     with pinned(threads):
         seconds, _ = interleaved(probes)

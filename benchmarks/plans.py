@@ -2,7 +2,7 @@
 
 Run:  python benchmarks/plans.py [--quick] [--keep plans.json]
 
-Prints the constants of planning.py and passes.py, now and fitted; measured over expected seconds of every
+Prints the constants of plan_costs.py and passes/rates.py, now and fitted; measured over expected seconds of every
 candidate, before and after; and how much longer the candidates that the plan chooses took than the best ones.
 Run it on an idle machine: the waiting threads of BLAS and another process's work disturb each other.
 With --keep the measurements are written to that file, or read from it if it is there: the model can then be
@@ -25,9 +25,12 @@ import numpy as np
 import scipy.optimize
 
 import linreg_fast
-from linreg_fast import bench_table, passes, planning
-from linreg_fast.bench import generate
-from linreg_fast.bench_timing import Effort, Side, interleaved, pinned
+from linreg_fast import plan_costs, planning
+from linreg_fast.bench import report
+from linreg_fast.bench.cases import generate
+from linreg_fast.bench.timing import Effort, Side, interleaved, pinned
+from linreg_fast.passes import blocks, rates
+from linreg_fast.plan_costs import SMALL_COLUMNS
 
 THREADS = 2
 EFFORT = Effort(seconds=0.6, peer_seconds=0.6, rounds=7)
@@ -46,16 +49,16 @@ GRID = [
     (200, 2_000),
 ]
 # for the constants alone: one thread, small tables at the columns where LAPACK begins, integers that are converted
-LEAN = planning.SMALL_COLUMNS
+LEAN = SMALL_COLUMNS
 SMALL = [(40, 2, 1), (40, 16, 1), (200, LEAN, 1), (200, LEAN + 1, 1), (1_000, 400, 2)]
 MORE = [*SMALL, (1_000_000, 10, 1), (1_000_000, 50, 1)]
 CONVERTED = (500_000, 10)
 CONSTANTS = {
-    planning: (
+    plan_costs: (
         "LEAN_SECONDS", "LEAN_RATE", "CALL_SECONDS", "LAPACK_RATE", "QR_RATE", "QR_ROWS_RATE", "SVD_RATE", "EIGEN_RATE",
         "CONVERT_RATE", "READ_SCALING", "DESCENT_RATE", "DESCENT_STEP_SECONDS", "STEP_SECONDS",
     ),
-    passes: ("READ_RATE", "PACK_RATE", "PRODUCT_RATE"),
+    rates: ("READ_RATE", "PACK_RATE", "PRODUCT_RATE"),
 }  # fmt: skip
 PRIOR = 0.3  # weight of the logarithm of a constant's change: what no measurement speaks of stays as it is
 
@@ -150,7 +153,7 @@ def fitted(points: list[Point]) -> np.ndarray:
 
 def dispatch_seconds() -> float:
     """DISPATCH_SECONDS: two empty row blocks on two threads."""
-    side = Side(lambda: passes.fold(2, 2, lambda lo, hi: 0, max, 2))
+    side = Side(lambda: blocks.fold(2, 2, lambda lo, hi: 0, max, 2))
     return interleaved({"dispatch": side})[0]["dispatch"]
 
 
@@ -187,7 +190,7 @@ def main() -> None:
     print("| constant | now | fitted |\n| --- | ---: | ---: |")
     for name, before, after in zip(names, np.exp(current()), np.exp(logs), strict=True):
         print(f"| {name} | {before:.3g} | {after:.3g} |")
-    print(f"| linreg_fast.passes.DISPATCH_SECONDS | {passes.DISPATCH_SECONDS:.3g} | {dispatch_seconds():.3g} |")
+    print(f"| linreg_fast.passes.rates.DISPATCH_SECONDS | {rates.DISPATCH_SECONDS:.3g} | {dispatch_seconds():.3g} |")
     print("\n| rows x columns | threads | candidate | steps | measured | measured / expected | fitted |")
     print("| --- | --- | --- | --- | ---: | ---: | ---: |")
     before = np.exp(errors(points))
@@ -199,7 +202,7 @@ def main() -> None:
         mark = " *" if not 0.5 <= other <= 2 else ""
         print(
             f"| {shape} | {point['n_threads']} | {point['solver']} {point['passes']} | {steps} "
-            f"| {bench_table.duration(point['seconds'])} | {one:.2f} | {other:.2f}{mark} |"
+            f"| {report.duration(point['seconds'])} | {one:.2f} | {other:.2f}{mark} |"
         )
     for label, ratios in (("before", before), ("after", after)):
         print(f"\n{label}: {np.mean((ratios >= 0.5) & (ratios <= 2)):.0%} of {len(ratios)} within a factor 2")

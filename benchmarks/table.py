@@ -15,9 +15,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from linreg_fast.bench_peers import PEERS
-from linreg_fast.bench_table import cells, columns, duration, legend
-from linreg_fast.bench_timing import NUMPY, OURS
+from linreg_fast.bench.peers import PEERS
+from linreg_fast.bench.report import cells, columns, duration, legend
+from linreg_fast.bench.timing import NUMPY, OURS
 
 BEGIN, END = "<!-- benchmarks -->", "<!-- end of benchmarks -->"
 

@@ -4,23 +4,23 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from linreg_fast.closed_form import ConditionWarning, RankWarning
 from linreg_fast.config import show_config
-from linreg_fast.descent import ConvergenceWarning, LearningRateError
 from linreg_fast.fitting import fit
-from linreg_fast.inputs import PrecisionWarning
+from linreg_fast.inputs.checks import PrecisionWarning
 from linreg_fast.objective import cost, gradient
-from linreg_fast.passes import set_num_threads
+from linreg_fast.passes.threads import set_num_threads
 from linreg_fast.planning import Plan, plan
 from linreg_fast.result import LinearFit
+from linreg_fast.solvers.descent import ConvergenceWarning, LearningRateError
+from linreg_fast.solvers.solution import ConditionWarning, RankWarning
 
 if TYPE_CHECKING:
-    from linreg_fast.groups import by_group
-    from linreg_fast.moments import Moments
-    from linreg_fast.penalties import cross_validate, l2_path
+    from linreg_fast.moments.groups import by_group
+    from linreg_fast.moments.moments import Moments
+    from linreg_fast.moments.penalties import cross_validate, l2_path
+    from linreg_fast.moments.stepwise import stepwise
     from linreg_fast.polynomial import fit_polynomial
-    from linreg_fast.selection import stepwise
-    from linreg_fast.streams import fit_file, fit_stream
+    from linreg_fast.streams.fitting import fit_file, fit_stream
 
 __version__ = "0.1.0"
 
@@ -51,14 +51,14 @@ __all__ = [
 
 # Imported when first asked for: whoever only fits does not wait for them.
 _LATER = {
-    "Moments": "moments",
-    "by_group": "groups",
-    "cross_validate": "penalties",
+    "Moments": "moments.moments",
+    "by_group": "moments.groups",
+    "cross_validate": "moments.penalties",
     "fit_polynomial": "polynomial",
-    "fit_file": "streams",
-    "fit_stream": "streams",
-    "l2_path": "penalties",
-    "stepwise": "selection",
+    "fit_file": "streams.fitting",
+    "fit_stream": "streams.fitting",
+    "l2_path": "moments.penalties",
+    "stepwise": "moments.stepwise",
 }
 
 

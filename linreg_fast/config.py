@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from linreg_fast import cpu, levels, passes
+from linreg_fast import cpu
+from linreg_fast.passes import levels
+from linreg_fast.passes.threads import threads, usable_processors
 
 
 def show_config() -> dict[str, Any]:
@@ -32,7 +34,7 @@ def show_config() -> dict[str, Any]:
         "lanes": levels.kernels.lanes,
         "levels_built": list(levels.built),
         "levels_supported": list(cpu.levels()),
-        "threads": passes.threads(),
-        "processors": passes.usable_processors(),
+        "threads": threads(),
+        "processors": usable_processors(),
         "blas": f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip(),
     }

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from linreg_fast.penalties import CrossValidation, Path
+from linreg_fast.moments.penalties import CrossValidation, Path
 
 LEGEND_COLUMNS = 12  # more columns than that are told apart by no legend
 

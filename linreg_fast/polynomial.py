@@ -14,29 +14,21 @@ from typing import Any
 
 import numpy as np
 
-from linreg_fast import inputs, normal_equations, objective, passes, sums
-from linreg_fast.closed_form import FULL_DIGITS
-from linreg_fast.double_double import (
-    EPS,
-    add,
-    cholesky,
-    divide,
-    multiply,
-    pairs,
-    product,
-    solve_transposed,
-    total,
-    two_sum,
-)
-from linreg_fast.result import LinearFit, check_out, digits_held
-from linreg_fast.saved import PRECISIONS
-from linreg_fast.sums import Matrix, Vector
+from linreg_fast.algebra import paired
+from linreg_fast.algebra.digits import FULL_DIGITS, digits_held
+from linreg_fast.algebra.pairs import add, cholesky, divide, multiply, pairs, product, solve_transposed, total, two_sum
+from linreg_fast.algebra.precision import DD_UNIT, EPS, Matrix, Vector, any_range
+from linreg_fast.inputs.table import Table, count_present, first_fault, table
+from linreg_fast.options import PRECISIONS
+from linreg_fast.passes import products
+from linreg_fast.passes.threads import threads
+from linreg_fast.result import LinearFit
 
 SMALLEST = 2.0**-960  # pairs keep their digits above
 DEGREE = 60  # beyond, coefficients of powers say nothing even in double-double
 
 
-@sums.any_range
+@any_range
 def fit_polynomial(
     x: Any,
     y: Any,
@@ -93,17 +85,17 @@ def fit_polynomial(
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
     data = _table(x, y, sample_weight)
-    degree, workers = int(degree), passes.threads(n_threads)
-    n_samples, sum_weight = objective.count_present(data)
+    degree, workers = int(degree), threads(n_threads)
+    n_samples, sum_weight = count_present(data)
     u, v, w = _present(data, degree)
     basis = _basis(float(u.min()), float(u.max()), degree)
     T = _chebyshev(_mapped(u, basis.c, basis.unit), degree)
     ey = -int(np.frexp(np.abs(v).max())[1])
     v = np.ldexp(v, ey)  # at most 1: its squares stay in the range of float64
     M, shift = _sums(T, v, w, precision, workers)
-    rounding = EPS if precision == "fast" else normal_equations.DD_UNIT * degree**2
+    rounding = EPS if precision == "fast" else DD_UNIT * degree**2
     noise = rounding * np.diagonal(M[..., 0])
-    E = normal_equations.equations(M, noise, rounding, shift, degree, True, 0.0)
+    E = paired.equations(M, noise, rounding, shift, degree, True, 0.0)
     R = cholesky(E.A) if len(E.live) == degree else None
     if R is None:
         hint = 'float64; use precision="auto"' if precision == "fast" else "double-double"
@@ -123,20 +115,20 @@ class _Basis:
     P: Matrix  # pairs P[k, j], the coefficient of x^j in T_k
 
 
-def _table(x: Any, y: Any, sample_weight: Any) -> inputs.Table:
+def _table(x: Any, y: Any, sample_weight: Any) -> Table:
     """One column of each, without a fault."""
-    data = inputs.table(x, y, sample_weight)
+    data = table(x, y, sample_weight)
     if not data.one_feature:
         raise ValueError(f"x must have one dimension, got shape {data.X.shape}")
     if not data.one_target:
         raise ValueError(f"y must have one dimension, got shape {data.Y.shape}: fit the targets one by one")
-    fault = inputs.first_fault(data)
+    fault = first_fault(data)
     if fault is not None:
         raise ValueError(fault)
     return data
 
 
-def _present(data: inputs.Table, degree: int) -> tuple[Vector, Vector, Vector | None]:
+def _present(data: Table, degree: int) -> tuple[Vector, Vector, Vector | None]:
     """x, y and weights of the rows of non-zero weight as float64; enough different x among them."""
     there = slice(None) if data.w is None else np.asarray(data.w) != 0
     u = np.asarray(data.X[there, 0], dtype=np.float64)
@@ -202,13 +194,13 @@ def _sums(T: list[Matrix], v: Vector, w: Vector | None, precision: str, n_thread
     """Moments of [T - k, 1, y - ky] as pairs, and the shift."""
     degree = len(T)
     hi = np.asfortranarray(np.stack([column[:, 0] for column in T], axis=1))
-    shift = sums.leading_mean(inputs.table(hi, v, w))
+    shift = products.leading_mean(table(hi, v, w))
     if precision == "fast":
-        return pairs(sums.cross_products(inputs.table(hi, v, w), shift, np.ones_like(shift), n_threads, None)), shift
+        return pairs(products.cross_products(table(hi, v, w), shift, np.ones_like(shift), n_threads, None)), shift
     # high and low parts side by side, and their cross products added up
     both = np.asfortranarray(np.concatenate([hi, np.stack([column[:, 1] for column in T], axis=1)], axis=1))
     longer = np.concatenate([shift[:degree], np.zeros(degree), shift[degree:]])
-    M = sums.dd_cross_products(inputs.table(both, v, w), longer, np.ones_like(longer), n_threads)
+    M = products.dd_cross_products(table(both, v, w), longer, np.ones_like(longer), n_threads)
     low = slice(degree, 2 * degree)
     M[:degree] = add(M[:degree], M[low])
     M[:, :degree] = add(M[:, :degree], M[:, low])
@@ -217,7 +209,7 @@ def _sums(T: list[Matrix], v: Vector, w: Vector | None, precision: str, n_thread
 
 
 def _result(
-    E: normal_equations.Equations,
+    E: paired.Equations,
     R: Matrix,
     basis: _Basis,
     ey: int,
@@ -280,9 +272,7 @@ def _result(
     )
 
 
-def _worst_error(
-    E: normal_equations.Equations, b: Vector, beta: Vector, C: Matrix, rcond: float, largest: float
-) -> float:
+def _worst_error(E: paired.Equations, b: Vector, beta: Vector, C: Matrix, rcond: float, largest: float) -> float:
     """Relative error to expect of the worst coefficient b = C'beta of a power, the intercept last.
 
     `largest` is the largest singular value of R.
@@ -296,17 +286,3 @@ def _worst_error(
             own = float(E.noise_m_y[0] + np.abs(C[:, j]) @ np.abs(beta) * E.noise) if last else 0.0
             worst = max(worst, (error * float(np.linalg.norm(C[:, j])) + own) / size)
     return worst
-
-
-def evaluate(chebyshev: Vector, x: Any, out: Vector | None = None) -> Vector:
-    """sum_k b_k T_k((x - c) / unit) by Clenshaw's recurrence; `chebyshev` is [c, unit, b_0, b_1 ..]."""
-    data = inputs.matrix(x, 1)
-    out = check_out(out, (data.n_rows,), data.X)
-    u = np.asarray(data.X[:, 0], dtype=np.float64)
-    c, unit, *b = chebyshev.tolist()
-    t = 2 * (u - c) / unit
-    last, value = np.zeros_like(t), np.zeros_like(t)
-    for coefficient in b[:0:-1]:
-        last, value = value, coefficient + t * value - last
-    out[:] = b[0] + t / 2 * value - last
-    return out

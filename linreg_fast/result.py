@@ -11,9 +11,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast import inputs, levels, passes, saved
+from linreg_fast.algebra.precision import any_range
+from linreg_fast.inference.significance import ratio
+from linreg_fast.inputs.checks import number
+from linreg_fast.inputs.table import matrix
+from linreg_fast.passes import blocks, levels, rates
+from linreg_fast.passes.predictions import check_out
+from linreg_fast.passes.threads import threads
 from linreg_fast.planning import Plan, plan_shape
-from linreg_fast.sums import any_range
+from linreg_fast.saved import fit as saved_fit
 
 
 class _Fields(NamedTuple):
@@ -50,25 +56,6 @@ class _Fields(NamedTuple):
 
 
 PLAN_ARGUMENTS, RSS, ESS, TSS = (_Fields._fields.index(name) for name in ("plan_arguments", "rss", "ess", "tss"))
-
-
-def check_out(out: NDArray[np.float64] | None, shape: tuple[int, ...], X: NDArray[Any]) -> NDArray[np.float64]:
-    """Where to write predictions: the array the user gave, or a new one."""
-    if out is None:
-        return np.empty(shape)
-    if not isinstance(out, np.ndarray) or out.dtype != np.float64 or not out.dtype.isnative:
-        raise TypeError("out must be an array of native float64")
-    if out.shape != shape:
-        raise ValueError(f"out must have shape {shape}, got {out.shape}")
-    if not out.flags.writeable or not out.flags.aligned or np.may_share_memory(out, X):
-        raise ValueError("out must be writeable and aligned and must not overlap X")
-    return out
-
-
-def digits_held(coef: NDArray[np.float64]) -> float:
-    """Decimal digits that float64 has of the smallest coefficient that is not 0: fewer where it is subnormal."""
-    least = float(np.abs(coef[coef != 0]).min(initial=1.0))
-    return 1075 * math.log10(2) + math.log10(min(least, 2.0**-1022))
 
 
 if TYPE_CHECKING:
@@ -242,12 +229,12 @@ class LinearFit(_Base):
     @property
     def tvalues(self) -> Any:
         """t statistics of the coefficients, coef / stderr, in the shape of `coef`; NaN where `stderr` is."""
-        return _ratio(self.coef, self.stderr)
+        return ratio(self.coef, self.stderr)
 
     @property
     def intercept_tvalue(self) -> Any:
         """t statistic of the intercept, or of each target's; NaN where `intercept_stderr` is."""
-        t = _ratio(self.intercept, self.intercept_stderr)
+        t = ratio(self.intercept, self.intercept_stderr)
         return float(t) if t.ndim == 0 else t
 
     @property
@@ -300,7 +287,7 @@ class LinearFit(_Base):
     def _interval(self, value: Any, stderr: Any, level: float) -> NDArray[np.float64]:
         from scipy.special import stdtrit
 
-        level = inputs.number(level, "level", above=0.0)
+        level = number(level, "level", above=0.0)
         if level >= 1.0:
             raise ValueError(f"level must be between 0 and 1, got {level}")
         reach = stdtrit(max(self._freedom, 0) or math.nan, 0.5 + 0.5 * level) * stderr
@@ -333,11 +320,11 @@ class LinearFit(_Base):
             X is not of numbers, has another number of columns, or is a data frame of other columns; `out` does not fit.
         """
         if self.chebyshev is not None:
-            from linreg_fast import polynomial
+            from linreg_fast.passes import predictions
 
-            return polynomial.evaluate(self.chebyshev, X, out)
+            return predictions.evaluate(self.chebyshev, X, out)
         coef, n_features, n_targets = self.coef, self.n_features, self.n_targets
-        data = inputs.matrix(X, n_features, self.feature_names)
+        data = matrix(X, n_features, self.feature_names)
         n = data.n_rows
         out = check_out(out, (n,) if coef.ndim == 1 else (n, n_targets), data.X)
         if n == 0:
@@ -359,19 +346,19 @@ class LinearFit(_Base):
                     at += last - first
 
         row_bytes = data.X.dtype.itemsize * n_features + 8 * n_targets
-        seconds = passes.stream_seconds(row_bytes, n_targets)
-        passes.each_rows(
+        seconds = rates.stream_seconds(row_bytes, n_targets)
+        blocks.each_rows(
             rows,
             n,
             levels.kernels.row_work_size(n_features),
             seconds,
-            None if n_threads is None else passes.threads(n_threads),
+            None if n_threads is None else threads(n_threads),
         )
         return out
 
     def to_dict(self) -> dict[str, Any]:
         """The fit as plain numbers, strings and lists, ready for JSON; the plan is left out."""
-        state: dict[str, Any] = {"format": saved.FORMAT, "version": saved.FORMAT_VERSION}
+        state: dict[str, Any] = {"format": saved_fit.FORMAT, "version": saved_fit.FORMAT_VERSION}
         for name, value in zip(_Fields._fields, self._values, strict=True):
             if name == "plan_arguments":
                 continue
@@ -393,7 +380,7 @@ class LinearFit(_Base):
         ValueError
             Not such a dictionary, another version, or a field that cannot be what it says, which is named.
         """
-        return cls(plan_arguments=None, **saved.checked(state))
+        return cls(plan_arguments=None, **saved_fit.checked(state))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fit as JSON; every float64 comes back with the same bits."""
@@ -416,12 +403,6 @@ class LinearFit(_Base):
             except (ValueError, RecursionError) as error:
                 raise ValueError(f"{os.fspath(path)} is not JSON: {error}") from None
         return cls.from_dict(state)
-
-
-def _ratio(value: Any, stderr: Any) -> NDArray[np.float64]:
-    """value / stderr, infinite where nothing is left of an error."""
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
-        return np.asarray(np.divide(value, stderr))
 
 
 def _copied(value: Any) -> Any:

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from linreg_fast import Moments, cpu, levels, passes
+from linreg_fast import Moments, cpu
+from linreg_fast.passes import blocks, levels, rates
+from linreg_fast.passes.threads import set_num_threads
 
 # The same examples in every run; `--hypothesis-profile=explore` looks for new ones.
 settings.register_profile("same", max_examples=60, derandomize=True, deadline=None)
@@ -168,10 +170,10 @@ def kernels(request):
 @pytest.fixture
 def many_blocks(monkeypatch):
     """Passes over moderate tables take many row blocks and many kernel calls, and use threads."""
-    monkeypatch.setattr(passes, "BLOCK_SECONDS", 1e-7)
-    monkeypatch.setattr(passes, "MERGE_SHARE", 1e9)
-    monkeypatch.setattr(passes, "THREADED_SECONDS", 0.0)
-    monkeypatch.setattr(passes, "CALL_SECONDS", 1e-9)
+    monkeypatch.setattr(rates, "BLOCK_SECONDS", 1e-7)
+    monkeypatch.setattr(rates, "MERGE_SHARE", 1e9)
+    monkeypatch.setattr(rates, "THREADED_SECONDS", 0.0)
+    monkeypatch.setattr(blocks, "CALL_SECONDS", 1e-9)
 
 
 @pytest.fixture(autouse=True)
@@ -180,4 +182,4 @@ def default_threads(monkeypatch):
     monkeypatch.delenv("LINREG_FAST_NUM_THREADS", raising=False)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     yield
-    passes.set_num_threads(None)
+    set_num_threads(None)

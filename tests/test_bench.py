@@ -11,8 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from linreg_fast import bench, bench_peers, bench_table, bench_timing, cpu, levels
-from linreg_fast.bench_timing import Effort, Side, interleaved, pinned
+from linreg_fast import cpu
+from linreg_fast.bench import cases as bench_cases
+from linreg_fast.bench import peers, report, timing
+from linreg_fast.bench.timing import Effort, Side, interleaved, pinned
+from linreg_fast.passes import levels
 
 TINY = Effort(1e-4, 1e-4, 2, 1 << 20, 50, 1_000, 20, False)
 ROOT = Path(__file__).resolve().parents[1]
@@ -55,7 +58,7 @@ def test_our_own_wrong_answer_is_an_error():
 def test_every_side_takes_part_and_slow_ones_less_often(monkeypatch):
     counts = dict.fromkeys("ab", 0)
     clock = [0.0]
-    monkeypatch.setattr(bench_timing.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
 
     def taking(name, seconds):
         def call():
@@ -64,48 +67,48 @@ def test_every_side_takes_part_and_slow_ones_less_often(monkeypatch):
 
         return Side(call, peer=name == "b")
 
-    seconds, _ = interleaved({"a": taking("a", 0.1), "b": taking("b", 3.0)}, bench_timing.FULL)
+    seconds, _ = interleaved({"a": taking("a", 0.1), "b": taking("b", 3.0)}, timing.FULL)
     assert counts == {"a": 11, "b": 2}  # one to warm up
     assert seconds == pytest.approx({"a": 0.1, "b": 3.0})
 
 
 def test_one_call_may_stand_for_many(monkeypatch):
     clock = iter(range(100))
-    monkeypatch.setattr(bench_timing.time, "perf_counter", lambda: float(next(clock)))
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: float(next(clock)))
     assert interleaved({"a": side(1.0, calls=7)}, TINY) == ({"a": 7.0}, [])
 
 
 def test_peers_too_large_too_slow_or_broken_are_left_out_and_named(monkeypatch):
     pytest.importorskip("sklearn")
-    X, y = bench.generate(1_000, 3)
-    monkeypatch.setattr(bench_peers, "PEERS", {"scikit-learn": bench_peers.PEERS["scikit-learn"]})
-    assert list(bench_peers.installed_peers(X, y, 1)[0]) == ["scikit-learn"]
-    monkeypatch.setattr(bench_peers, "PEER_SECONDS", 0.0)
-    sides, notes = bench_peers.installed_peers(X, y, 1)
+    X, y = bench_cases.generate(1_000, 3)
+    monkeypatch.setattr(peers, "PEERS", {"scikit-learn": peers.PEERS["scikit-learn"]})
+    assert list(peers.installed_peers(X, y, 1)[0]) == ["scikit-learn"]
+    monkeypatch.setattr(peers, "PEER_SECONDS", 0.0)
+    sides, notes = peers.installed_peers(X, y, 1)
     assert sides == {}
     assert "it would take" in notes[0]
-    monkeypatch.setattr(bench_peers, "PEER_BYTES", X.nbytes)
-    sides, notes = bench_peers.installed_peers(X, y, 1)
+    monkeypatch.setattr(peers, "PEER_BYTES", X.nbytes)
+    sides, notes = peers.installed_peers(X, y, 1)
     assert sides == {}
     assert "it would need" in notes[0]
-    monkeypatch.setattr(bench_peers, "PEER_BYTES", np.inf)
-    monkeypatch.setattr(bench_peers, "PEERS", {"scikit-learn": ("sklearn", 1, lambda X, y, threads: failing())})
-    assert bench_peers.installed_peers(X, y, 1) == ({}, ("scikit-learn failed: RuntimeError: no such thing",))
+    monkeypatch.setattr(peers, "PEER_BYTES", np.inf)
+    monkeypatch.setattr(peers, "PEERS", {"scikit-learn": ("sklearn", 1, lambda X, y, threads: failing())})
+    assert peers.installed_peers(X, y, 1) == ({}, ("scikit-learn failed: RuntimeError: no such thing",))
 
 
 @pytest.mark.filterwarnings("default")  # those of the peers are their own
 def test_peers_that_are_installed_agree():
     with pinned(1):
-        (row,) = bench.shape_rows(500, 4, (), TINY, 1, True)
-    installed = {name for name, (package, _, _) in bench_peers.PEERS.items() if bench_peers.find_spec(package)}
-    assert set(row["seconds"]) == {bench_timing.OURS, bench_timing.NUMPY} | installed
+        (row,) = bench_cases.shape_rows(500, 4, (), TINY, 1, True)
+    installed = {name for name, (package, _, _) in peers.PEERS.items() if peers.find_spec(package)}
+    assert set(row["seconds"]) == {timing.OURS, timing.NUMPY} | installed
     assert row["notes"] == []
     assert row["limit"] is None
 
 
 def test_limit_is_the_larger_of_reading_and_arithmetic():
     with pinned(1):
-        fit, gradient, cost, predict = bench.shape_rows(1500, 40, ("passes",), TINY, 1, False)
+        fit, gradient, cost, predict = bench_cases.shape_rows(1500, 40, ("passes",), TINY, 1, False)
     read, product = 8 * 1500 * 41 / fit["read_rate"], 1500 * 40 * 41 / fit["product_rate"]
     assert fit["limit"] == pytest.approx(max(read, product))
     for row in (gradient, cost, predict):
@@ -116,16 +119,16 @@ def test_limit_is_the_larger_of_reading_and_arithmetic():
 def test_levels_are_forced_in_a_process_of_their_own(level, monkeypatch):
     if level not in levels.built or level not in cpu.levels():
         pytest.skip("not for this processor or build")
-    rows = bench.level_rows(level, Effort(1e-4, 1e-4, 1, 1 << 20, 50, 1_000_000, 4, False), 1)
+    rows = bench_cases.level_rows(level, Effort(1e-4, 1e-4, 1, 1 << 20, 50, 1_000_000, 4, False), 1)
     assert {row["what"] for row in rows} == {f"fit, level {level}"}
-    assert len(rows) == sum("layouts" in shape[2] for shape in bench.SHAPES)
+    assert len(rows) == sum("layouts" in shape[2] for shape in bench_cases.SHAPES)
 
 
 def test_table_for_the_readme(tmp_path):
     with pinned(1):
-        rows = [row for case in bench.cases(quick=True, peers=False)[-2:] for row in case()]
-        report = {"about": bench_table.about(rows, 1), "rows": rows}
-    (tmp_path / "bench.json").write_text(json.dumps(report))
+        rows = [row for case in bench_cases.cases(quick=True, peers=False)[-2:] for row in case()]
+        noted = {"about": report.about(rows, 1), "rows": rows}
+    (tmp_path / "bench.json").write_text(json.dumps(noted))
     (tmp_path / "README.md").write_text("before\n<!-- benchmarks -->\nold\n<!-- end of benchmarks -->\nafter\n")
     command = [sys.executable, "-W", "error", ROOT / "benchmarks" / "table.py", "bench.json", "--into", "README.md"]
     done = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)

@@ -18,7 +18,9 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import linreg_fast
-from linreg_fast import bench, bench_table, bench_timing, cli, demo, files, terminal
+from linreg_fast.bench import cases as bench_cases
+from linreg_fast.bench import report, timing
+from linreg_fast.cli import commands, demo, tables, terminal
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 TREES = demo.TREES
@@ -28,7 +30,7 @@ TREES_R = {"intercept": -57.9877, "Girth": 4.7082, "Height": 0.3393}
 
 def run(*args, code=0):
     """Run the command line in this process and check its exit code."""
-    result = CliRunner().invoke(cli.application(), [str(arg) for arg in args])
+    result = CliRunner().invoke(commands.application(), [str(arg) for arg in args])
     assert result.exit_code == code, result.output
     return result
 
@@ -289,7 +291,7 @@ def test_rows_longer_than_a_megabyte(tmp_path):
     columns = 300
     row = ",".join(f"{j}.5{'0' * 4000}" for j in range(columns))
     (tmp_path / "t.csv").write_text("\n".join([",".join(f"c{j}" for j in range(columns)), row, row]))
-    X = files.read_features(tmp_path / "t.csv", ["c7", f"c{columns - 1}"])
+    X = tables.read_features(tmp_path / "t.csv", ["c7", f"c{columns - 1}"])
     assert X.tolist() == [[7.5, columns - 0.5]] * 2
 
 
@@ -392,15 +394,15 @@ def test_info():
 
 
 def test_bench(tmp_path, monkeypatch):
-    monkeypatch.setattr(bench, "QUICK", bench_timing.Effort(1e-4, 1e-4, 1, 1 << 20, 50, 1_000, 20, False))
+    monkeypatch.setattr(bench_cases, "QUICK", timing.Effort(1e-4, 1e-4, 1, 1 << 20, 50, 1_000, 20, False))
     file = tmp_path / "bench.json"
     out = run("bench", "--quick", "--no-peers", "--threads", 1, "--json", file).stdout
     kept = json.loads(file.read_text())
-    heads = bench_table.columns(kept["rows"])
+    heads = report.columns(kept["rows"])
     assert heads == ["what", "rows x columns", "linreg_fast", "limit", "NumPy", "beside"]
     lines = [" ".join(line.split()) for line in out.splitlines()]
     for row in kept["rows"]:
-        assert " ".join(bench_table.cells(row, heads)).strip() in lines
+        assert " ".join(report.cells(row, heads)).strip() in lines
         assert min(row["seconds"].values()) > 0
     said = {row["what"] for row in kept["rows"]}
     assert {"fit", "fit, weights", "gradient", "predict", "1,000 descent steps", "fit, growth with rows"} <= said
@@ -472,9 +474,9 @@ def test_bar_comes_late_and_only_on_a_terminal():
 
 
 def test_missing_extra_is_named(monkeypatch, capsys):
-    monkeypatch.setattr(cli, "find_spec", lambda name: None if name == "rich" else "there")
+    monkeypatch.setattr(commands, "find_spec", lambda name: None if name == "rich" else "there")
     with pytest.raises(SystemExit) as raised:
-        cli.main()
+        commands.main()
     assert raised.value.code == 1
     assert capsys.readouterr().err == 'linreg-fast needs rich: pip install "linreg_fast[cli]"\n'
 
@@ -482,7 +484,7 @@ def test_missing_extra_is_named(monkeypatch, capsys):
 def test_as_a_process(tmp_path):
     def process(*args):
         command = [sys.executable, "-W", "error", "-m", "linreg_fast.cli", *map(str, args)]
-        return subprocess.run(command, capture_output=True, text=True, cwd=Path(cli.__file__).parents[1])
+        return subprocess.run(command, capture_output=True, text=True, cwd=Path(commands.__file__).parents[1])
 
     good = process("fit", TREES, "--target", "Volume", "--json")
     assert (good.returncode, good.stderr) == (0, "")

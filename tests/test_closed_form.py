@@ -11,14 +11,20 @@ from conftest import exact_fit, problem, solve_exactly, worst_lre
 from scipy.linalg import lapack
 
 import linreg_fast
-from linreg_fast import ConditionWarning, centred, closed_form, double_double, inputs, levels, sums
+from linreg_fast import ConditionWarning
+from linreg_fast.algebra import centred, factors
+from linreg_fast.algebra.pairs import two_product
+from linreg_fast.algebra.precision import EPS
+from linreg_fast.inputs.table import table
+from linreg_fast.passes import levels, table_sums
+from linreg_fast.solvers import closed_form
 
 
 @pytest.fixture(autouse=True)
 def general_path(monkeypatch):
     """Every fit through SciPy's LAPACK, also where a kernel would have solved it alone."""
-    monkeypatch.setattr("linreg_fast.fitting._fit_small", lambda *_: None)
-    monkeypatch.setattr("linreg_fast.fitting._fit_lean", lambda *_: None)
+    monkeypatch.setattr("linreg_fast.fitting.fit_small", lambda *_: None)
+    monkeypatch.setattr("linreg_fast.fitting.fit_lean", lambda *_: None)
 
 
 def ill_conditioned(kappa, n=400, p=4, seed=0, noise=1e-3):
@@ -111,24 +117,20 @@ def test_qr_over_many_row_blocks(monkeypatch, weighted, l2):
 def test_triangle_of_the_rows():
     """R'R = A up to rounding: |R'R - A| / (n |A| eps) < 30, as LAPACK tests its own."""
     X, y = ill_conditioned(1e3, n=500, p=6)
-    data = inputs.table(X, y)
-    M = sums.of_table(data, True, 1)
+    data = table(X, y)
+    M = table_sums.of_table(data, True, 1)
     C = centred.centre(M, True, 0.0)
     R = closed_form._qr_rows(data, M, C)
     assert (np.diagonal(R) >= 0).all()
     assert (np.tril(R, -1) == 0).all()
-    ratio = (
-        np.abs(R[:6, :6].T @ R[:6, :6] - C.A).sum(axis=0).max()
-        / np.abs(C.A).sum(axis=0).max()
-        / (6 * double_double.EPS)
-    )
+    ratio = np.abs(R[:6, :6].T @ R[:6, :6] - C.A).sum(axis=0).max() / np.abs(C.A).sum(axis=0).max() / (6 * EPS)
     assert ratio < 30
 
 
 def test_equilibrated_columns():
     X, y, _, _ = problem(200, 5, offset=1e6)
     X = X * 10.0 ** np.arange(-100, 100, 40)
-    M = sums.of_table(inputs.table(X, y), True, 1)
+    M = table_sums.of_table(table(X, y), True, 1)
     C = centred.centre(M, True, 0.0)
     assert (np.diagonal(C.A) >= 0.5).all()
     assert (np.diagonal(C.A) <= 2.0).all()
@@ -138,7 +140,7 @@ def test_equilibrated_columns():
 def test_two_product_and_intercept():
     a, b = np.array([1 + 2.0**-30, 3.0, 1e300]), np.array([1 + 2.0**-30, 1 / 3, 1e300])
     with np.errstate(over="ignore"):
-        product, error = double_double.two_product(a, b)
+        product, error = two_product(a, b)
     assert error[0] == 2.0**-60
     assert product[1] == 3.0 * (1 / 3)
     assert np.isfinite(error).all()
@@ -193,7 +195,7 @@ def test_wrong_factors_of_the_rows_are_detected(monkeypatch, wrong, fit_intercep
             linreg_fast.fit(X, y, solver="svd", fit_intercept=fit_intercept)
 
 
-def too_far(factor, h, real=closed_form.Factor.solve):
+def too_far(factor, h, real=factors.Factor.solve):
     """Corrections that leave twice the error they should take away."""
     return 3 * real(factor, h)
 
@@ -202,7 +204,7 @@ def test_refinement_that_stalls(monkeypatch):
     """Each solver is tried, the change recorded, and at last it is said that nothing was refined."""
     X, y = ill_conditioned(3e7, n=60, noise=10.0)
     fast = linreg_fast.fit(X, y, solver="svd", precision="fast")
-    monkeypatch.setattr(closed_form.Factor, "solve", too_far)
+    monkeypatch.setattr(factors.Factor, "solve", too_far)
     with pytest.warns(ConditionWarning, match="refinement does not contract through svd") as caught:
         fit = linreg_fast.fit(X, y, precision="extended")
     assert caught[0].filename == __file__
@@ -219,9 +221,9 @@ def test_refinement_that_stalls(monkeypatch):
 def test_refinement_that_stalls_once(monkeypatch):
     """A bad factor is left for the next solver's."""
     X, y = ill_conditioned(1e6, n=60, noise=10.0)
-    real = closed_form.Factor.solve
+    real = factors.Factor.solve
     monkeypatch.setattr(
-        closed_form.Factor, "solve", lambda self, h: too_far(self, h) if self.gain > 1.1 * self.kappa else real(self, h)
+        factors.Factor, "solve", lambda self, h: too_far(self, h) if self.gain > 1.1 * self.kappa else real(self, h)
     )
     fit = linreg_fast.fit(X, y, precision="extended")
     assert fit.solver_path == ("cholesky", "qr")

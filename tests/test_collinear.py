@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import linreg_fast
-from linreg_fast import RankWarning, minimum_norm
+from linreg_fast import RankWarning
+from linreg_fast.algebra import minimum_norm
 
 
 def dependent(n=40, seed=0, offset=3):

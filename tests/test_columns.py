@@ -9,8 +9,9 @@ import pytest
 from conftest import bits, problem
 
 import linreg_fast
-from linreg_fast import inputs, sums
-from linreg_fast.columns import Columns
+from linreg_fast.inputs.columns import Columns
+from linreg_fast.inputs.table import table
+from linreg_fast.passes import table_sums
 
 N = 3000
 
@@ -28,11 +29,11 @@ def test_the_same_cross_products_as_in_f_order(p, dtype, weighted):
     X = np.asfortranarray(X, dtype=dtype)
     w = np.random.default_rng(0).random(N) if weighted else None
     expected = linreg_fast.fit(X, y, sample_weight=w, solver="cholesky", precision="fast")
-    data = inputs.table(apart(X), y, w)
+    data = table(apart(X), y, w)
     assert data.apart
     for n_threads in (1, 3):
-        M = sums.of_table(data, True, n_threads)
-        np.testing.assert_array_equal(M.G, sums.of_table(inputs.table(X, y, w), True, 1).G)
+        M = table_sums.of_table(data, True, n_threads)
+        np.testing.assert_array_equal(M.G, table_sums.of_table(table(X, y, w), True, 1).G)
         fit = linreg_fast.fit(apart(X), y, sample_weight=w, solver="cholesky", precision="fast", n_threads=n_threads)
         assert bits(fit) == bits(expected)
 

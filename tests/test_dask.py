@@ -19,7 +19,8 @@ from dask.distributed import Client, LocalCluster, wait
 
 import linreg_fast
 import linreg_fast.dask
-from linreg_fast import dask_chunks, dask_collections
+from linreg_fast.dask import chunks, collections
+from linreg_fast.options import PRECISIONS
 
 N, P = 6000, 3
 TWO_PROCESSES = {
@@ -56,7 +57,7 @@ def data():
 RAGGED = (0, 1500, 1, 2499, 0, 2000)
 
 
-@pytest.mark.parametrize("precision", linreg_fast.fitting.PRECISIONS)
+@pytest.mark.parametrize("precision", PRECISIONS)
 def test_arrays(data, scheduler, precision):
     X, y, w = data
     dX, dy, dw = da.from_array(X, chunks=(RAGGED, (2, 1))), da.from_array(y, chunks=700), da.from_array(w, chunks=N)
@@ -151,7 +152,7 @@ def persisted(*collections):
 
 
 def lots(X, y, w=None):
-    return dask_collections.chunks_of(X, y, w)._lots()
+    return collections.chunks_of(X, y, w)._lots()
 
 
 @pytest.mark.parametrize("lot_bytes", [1, 40_000, 1 << 30])
@@ -159,7 +160,7 @@ def test_chunks_in_workers_are_taken_several_a_task_with_the_same_bits(data, cli
     X, y, w = data
     lazy = [da.from_array(a, chunks=(500, -1)[: a.ndim]) for a in (X, y, w)]
     kept = persisted(*lazy)
-    monkeypatch.setattr(dask_chunks, "LOT_BYTES", lot_bytes)
+    monkeypatch.setattr(chunks, "LOT_BYTES", lot_bytes)
     found = lots(*kept)
     assert sorted(i for _, lot in found for i in lot) == list(range(12))
     held = {worker: set(keys) for worker, keys in client.has_what().items()}
@@ -198,7 +199,7 @@ def test_what_a_task_takes_is_bounded(data, client, monkeypatch):
     assert lots(dX, ky) is None  # chunks that are yet to be computed would all be held at once
     assert lots(kX, ky + 1.0) is None
     fits = [linreg_fast.dask.fit(*both) for both in ((dX, dy), (dX, ky), (kX, dy))]
-    monkeypatch.setattr(dask_chunks, "PARTS_BYTES", 1000)
+    monkeypatch.setattr(chunks, "PARTS_BYTES", 1000)
     assert lots(kX, ky) is None
     fits.append(linreg_fast.dask.fit(kX, ky))
     assert len({bits(fit) for fit in fits}) == 1

@@ -9,7 +9,8 @@ import pytest
 from conftest import bits, exact_fit, problem, worst_lre
 
 import linreg_fast
-from linreg_fast import ConvergenceWarning, LearningRateError, descent, reference
+from linreg_fast import ConvergenceWarning, LearningRateError, plan_costs, reference
+from linreg_fast.solvers import descent
 
 PASSES = ("moments", "data")
 
@@ -280,7 +281,7 @@ def test_too_large_a_rate_with_momentum(passes):
 @pytest.mark.parametrize("momentum", ["none", "nesterov"])
 def test_too_large_a_rate_without_moments(monkeypatch, scale, momentum):
     """More columns than eigenvalues are computed for: the growth of the cost tells the largest stable rate."""
-    monkeypatch.setattr(descent, "EXACT_L", 2)
+    monkeypatch.setattr(plan_costs, "EXACT_L", 2)
     X, y, _, _ = problem(300, 6)
     Z = (X - X.mean(0)) / X.std(0)
     L = largest_eigenvalue(Z, False) if scale else largest_eigenvalue(X)
@@ -300,7 +301,7 @@ def test_too_large_a_rate_without_moments(monkeypatch, scale, momentum):
 @intercepts
 def test_without_moments(monkeypatch, scale, weighted, fit_intercept):
     """The rate comes from a power iteration, and the result is the same."""
-    monkeypatch.setattr(descent, "EXACT_L", 2)
+    monkeypatch.setattr(plan_costs, "EXACT_L", 2)
     X, y, _, _ = problem(300, 6, offset=0.5)
     w = np.arange(300) % 3.0 if weighted else None
     options = {"sample_weight": w, "fit_intercept": fit_intercept, "l2": 0.5}

@@ -19,7 +19,9 @@ from conftest import assert_close, bits, problem
 from pyarrow import csv, dataset, feather, parquet
 
 import linreg_fast
-from linreg_fast import arrow, csv_text, files, sources, streams
+from linreg_fast.options import PRECISIONS
+from linreg_fast.streams import arrow, blocks, csv_text, files, readers, summing
+from linreg_fast.streams.blocks import block_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 N = 20_000
@@ -36,8 +38,8 @@ def table():
 @pytest.fixture
 def pieces(monkeypatch):
     """Files of moderate size are read in many pieces, and are not small enough to be fitted in memory."""
-    monkeypatch.setattr(files, "BATCH_BYTES", 1 << 15)
-    monkeypatch.setattr(files, "PART_BYTES", 1 << 16)
+    monkeypatch.setattr(readers, "BATCH_BYTES", 1 << 15)
+    monkeypatch.setattr(readers, "PART_BYTES", 1 << 16)
     monkeypatch.setattr(csv_text, "CSV_BYTES", 1 << 16)
     monkeypatch.setattr(csv_text, "CSV_BLOCK", 1 << 14)
 
@@ -147,7 +149,7 @@ def test_missing_values_are_named_by_file_and_row(table, tmp_path, pieces):
         write(holed.slice(i * N // 2, N // 2), tmp_path / f"part-{i}.parquet")
     with pytest.raises(ValueError, match=r"column 'b' has a missing value at row 7321 of part-0.parquet; missing="):
         linreg_fast.fit_file(tmp_path, **WEIGHTED)
-    for precision in linreg_fast.fitting.PRECISIONS:
+    for precision in PRECISIONS:
         fit = linreg_fast.fit_file(tmp_path, **WEIGHTED, missing="drop", precision=precision)
         assert_close(fit, in_memory(table.filter(pa.array(keep))))
         assert fit.reason.endswith("; 2 rows with missing values dropped")
@@ -161,20 +163,20 @@ def test_parts_are_read_on_several_threads_with_the_same_bits(table, tmp_path, p
     for i, (start, rows) in enumerate([(0, 9000), (9000, 10), (9010, 20), (9030, N - 9030)]):
         write(table.slice(start, rows), tmp_path / f"part-{i}.parquet")
     opened = files.open_table(tmp_path, ["y"], ["a", "b", "c"], "w")
-    parts = files.parts(opened)
+    parts = readers.parts(opened)
     rows = [(piece.file, group, piece.row) for part in parts for piece in part for group in piece.groups]
     assert [one[:2] for one in rows] == [(0, 0), (0, 1), (0, 2), (1, 0), (2, 0), *((3, g) for g in range(4))]
     assert [piece.row for part in parts for piece in part] == [0, 3000, 6000, 0, 0, 0, 3000, 6000, 9000]
     assert [len(part) for part in parts] == [1, 1, 1, 3, 1, 1, 1]  # the two small files and the next row group
     threads, n_parts = set(), []
-    update = streams._update
+    update = summing._update
 
     def noting(*arguments):
         threads.add(threading.get_ident())
         time.sleep(0.01)  # or one thread may do all of these small parts
         return update(*arguments)
 
-    monkeypatch.setattr(streams, "_update", noting)
+    monkeypatch.setattr(summing, "_update", noting)
     found = set()
     for n_threads in (1, 2, 3, 8, 64):
         fit = linreg_fast.fit_file(
@@ -414,7 +416,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
 
 
 def test_file_resumes_from_its_checkpoint(table, tmp_path, pieces, monkeypatch):
-    monkeypatch.setattr(streams, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(summing, "CHECKPOINT_SECONDS", 0.0)
     path, state = write(table, tmp_path / "t.parquet"), tmp_path / "state"
 
     def interrupting(done, total):
@@ -441,7 +443,7 @@ def test_interrupt_while_parts_are_read(table, tmp_path, pieces, monkeypatch):
     """SIGINT in the middle: every reader ends at its next block, and the next fit is as if nothing had been."""
     path = write(table, tmp_path / "t.parquet")
     expected = linreg_fast.fit_file(path, **WEIGHTED, n_threads=3)
-    update, updates = streams._update, []
+    update, updates = summing._update, []
 
     def slowly(*arguments):
         updates.append(1)
@@ -449,7 +451,7 @@ def test_interrupt_while_parts_are_read(table, tmp_path, pieces, monkeypatch):
         return update(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(streams, "_update", slowly)
+        patched.setattr(summing, "_update", slowly)
         timer = threading.Timer(0.12, os.kill, (os.getpid(), signal.SIGINT))
         timer.start()
         with pytest.raises(KeyboardInterrupt):
@@ -458,13 +460,13 @@ def test_interrupt_while_parts_are_read(table, tmp_path, pieces, monkeypatch):
         done = len(updates)
         time.sleep(0.15)
     assert len(updates) == done  # nobody goes on
-    assert 0 < done < N // (sources.block_rows(4))
+    assert 0 < done < N // (block_rows(4))
     assert bits(linreg_fast.fit_file(path, **WEIGHTED, n_threads=3)) == bits(expected)
 
 
 @pytest.mark.parametrize("saved", [3, 7])
 def test_parts_in_a_checkpoint_are_not_read_again(table, tmp_path, pieces, monkeypatch, saved):
-    monkeypatch.setattr(streams, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(summing, "CHECKPOINT_SECONDS", 0.0)
     values = table["b"].to_pylist()
     values[100] = values[17000] = None
     path, state = write(table.set_column(2, "b", pa.array(values)), tmp_path / "t.parquet"), tmp_path / "state"
@@ -480,8 +482,8 @@ def test_parts_in_a_checkpoint_are_not_read_again(table, tmp_path, pieces, monke
     with pytest.raises(KeyboardInterrupt):
         linreg_fast.fit_file(path, **settings, checkpoint=state, progress=killing)
     read = []
-    summed = streams._sum_part
-    monkeypatch.setattr(streams, "_sum_part", lambda *arguments: read.append(1) or summed(*arguments))
+    summed = summing._sum_part
+    monkeypatch.setattr(summing, "_sum_part", lambda *arguments: read.append(1) or summed(*arguments))
     fit = linreg_fast.fit_file(path, **settings, checkpoint=state)
     assert len(read) == 7 - saved
     assert bits(fit) == bits(expected)
@@ -492,8 +494,8 @@ def test_parts_in_a_checkpoint_are_not_read_again(table, tmp_path, pieces, monke
 @pytest.mark.parametrize("features", [None, [0, 1, 2], [3, 0], [1]])
 @pytest.mark.parametrize("target", [-2, [2, 4]])
 def test_long_npy_files_slice_by_slice(tmp_path, monkeypatch, features, target):
-    monkeypatch.setattr(sources, "SLICE_BYTES", 1 << 17)
-    monkeypatch.setattr(files, "BATCH_BYTES", 1 << 15)
+    monkeypatch.setattr(blocks, "SLICE_BYTES", 1 << 17)
+    monkeypatch.setattr(readers, "BATCH_BYTES", 1 << 15)
     rng = np.random.default_rng(0)
     table = rng.standard_normal((9000, 6)) + 5.0
     table[:, 5] = rng.random(9000)
@@ -518,15 +520,15 @@ def test_long_npy_files_slice_by_slice(tmp_path, monkeypatch, features, target):
 
 def test_row_groups_decoded_whole_or_in_batches_make_the_same_blocks(table, tmp_path, monkeypatch):
     """Whichever way and on however many threads: rows that were dropped are those of the first reading."""
-    monkeypatch.setattr(files, "PART_BYTES", 1 << 16)
-    monkeypatch.setattr(files, "BATCH_BYTES", 1 << 15)
+    monkeypatch.setattr(readers, "PART_BYTES", 1 << 16)
+    monkeypatch.setattr(readers, "BATCH_BYTES", 1 << 15)
     columns = {name: table[name].to_numpy(zero_copy_only=False) for name in ("a", "b", "c", "y")}
     columns["a"] = np.where(np.arange(N) % 4999 == 7, np.nan, columns["a"])
     path = tmp_path / "t.parquet"
     parquet.write_table(pa.table(columns), path, row_group_size=3000)
     fits = []
     for least, n_threads in ((1 << 15, 1), (1 << 15, 3), (1000, 1), (1000, 3)):
-        monkeypatch.setattr(files, "GROUP_ROWS", least)
+        monkeypatch.setattr(readers, "GROUP_ROWS", least)
         fits.append(linreg_fast.fit_file(path, target="y", missing="drop", precision="extended", n_threads=n_threads))
     assert fits[0].n_samples == N - 4
     assert bits(fits[0]) == bits(fits[1])
@@ -536,8 +538,8 @@ def test_row_groups_decoded_whole_or_in_batches_make_the_same_blocks(table, tmp_
 
 def test_names_with_dots(tmp_path, monkeypatch):
     """pyarrow takes dots for the way into nested columns, of which "a" may stand for all."""
-    monkeypatch.setattr(files, "GROUP_ROWS", 1000)
-    monkeypatch.setattr(files, "PART_BYTES", 1 << 15)
+    monkeypatch.setattr(readers, "GROUP_ROWS", 1000)
+    monkeypatch.setattr(readers, "PART_BYTES", 1 << 15)
     rng = np.random.default_rng(0)
     table = pa.table({name: rng.standard_normal(9000) for name in ("a.b", "a", "a.c", "y")})
     parquet.write_table(table, tmp_path / "t.parquet", row_group_size=3000)

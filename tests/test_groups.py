@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from conftest import problem
 
-from linreg_fast import Moments, by_group, fit, groups
+from linreg_fast import Moments, by_group, fit
+from linreg_fast.moments import groups
 
 N, P = 4000, 3
 

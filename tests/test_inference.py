@@ -11,7 +11,9 @@ from conftest import problem, worst_lre
 from test_accuracy import load, sets
 
 import linreg_fast
-from linreg_fast import fitting, inference
+from linreg_fast import fitting
+from linreg_fast.algebra import paired
+from linreg_fast.passes import products
 
 
 def both(fit):
@@ -78,8 +80,8 @@ def test_small_fits_without_python_have_them_too(monkeypatch, many_blocks, order
     X, y, _, _ = problem(n, 5, offset=100.0, dtype=dtype)
     X = np.asarray(X, order=order)
     lean = linreg_fast.fit(X, y, precision="fast")
-    monkeypatch.setattr(fitting, "_fit_small", lambda *_: None)
-    monkeypatch.setattr(fitting, "_fit_lean", lambda *_: None)
+    monkeypatch.setattr(fitting, "fit_small", lambda *_: None)
+    monkeypatch.setattr(fitting, "fit_lean", lambda *_: None)
     general = linreg_fast.fit(X, y, precision="fast")
     assert lean.spread.shape == general.spread.shape == (6,)
     np.testing.assert_allclose(both(lean), both(general), rtol=1e-10)
@@ -139,10 +141,10 @@ def test_extended_where_the_factor_at_hand_is_good_enough(monkeypatch):
     """No pass in double-double over many rows, unless digits were lost."""
     X, y, _, _ = problem(300, 2)
     expected = both(linreg_fast.fit(X, y, precision="extended"))
-    monkeypatch.setattr(inference, "CHEAP", 0.0)
+    monkeypatch.setattr(paired, "CHEAP", 0.0)
     taken = []
-    real = inference.sums.dd_cross_products
-    monkeypatch.setattr(inference.sums, "dd_cross_products", lambda *a, **k: taken.append(1) or real(*a, **k))
+    real = products.dd_cross_products
+    monkeypatch.setattr(products, "dd_cross_products", lambda *a, **k: taken.append(1) or real(*a, **k))
     np.testing.assert_allclose(both(linreg_fast.fit(X, y, precision="extended")), expected, rtol=1e-13)
     assert not taken
     X[:, 1] = X[:, 0] + 1e-4 * X[:, 1]

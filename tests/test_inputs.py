@@ -14,7 +14,7 @@ import scipy.sparse
 from conftest import EVERY_SOLVER, assert_same_coefficients, problem, whole_problem
 
 import linreg_fast
-from linreg_fast import inputs
+from linreg_fast.inputs import checks
 
 # layouts
 
@@ -84,7 +84,7 @@ def test_layouts_of_y_and_weights(weighted, tmp_path):
 
 def test_layouts_of_a_table_of_many_pieces(monkeypatch):
     """Converted piece by piece: pieces of rows join without a gap."""
-    monkeypatch.setattr(inputs, "CONVERT_BYTES", 1)
+    monkeypatch.setattr(checks, "CONVERT_BYTES", 1)
     X, y, _, _ = problem(1000, 3, offset=5.0)
     w = np.arange(1000.0) % 7
     expected = linreg_fast.fit(X, y, sample_weight=w)

@@ -10,7 +10,8 @@ import pytest
 from conftest import assert_same_coefficients, problem, whole_problem
 
 import linreg_fast
-from linreg_fast import arrays, inputs
+from linreg_fast.inputs import arrays
+from linreg_fast.inputs.table import table as table_of
 
 
 def frames(X):
@@ -190,7 +191,7 @@ def test_columns_of_large_frames_are_read_where_they_are(monkeypatch, kind, dtyp
     frame = {"pandas": lambda: frame.to_pandas(split_blocks=True), "polars": lambda: pl.from_arrow(frame)}.get(
         kind, lambda: frame
     )()
-    data = inputs.table(frame, y)
+    data = table_of(frame, y)
     assert data.apart
     assert data.names == ["a", "b", "c"]
     assert data.X.addresses.tolist() == [column.buffers()[1].address for column in columns.values()]
@@ -201,7 +202,7 @@ def test_columns_of_large_frames_are_read_where_they_are(monkeypatch, kind, dtyp
 def test_large_frames_of_one_block_are_arrays(monkeypatch, order):
     monkeypatch.setattr(arrays, "APART_BYTES", 1)
     X, y, *_ = problem(500, 3)
-    data = inputs.table(pd.DataFrame(np.array(X, order=order), copy=False), y)
+    data = table_of(pd.DataFrame(np.array(X, order=order), copy=False), y)
     assert data.order == order
     assert not data.apart
 

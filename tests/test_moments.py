@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import linreg_fast
-from linreg_fast import ConditionWarning, Moments, fit, inputs, levels, sums
+from linreg_fast import ConditionWarning, Moments, fit
+from linreg_fast.inputs import table as inputs_table
+from linreg_fast.passes import levels, products
 
 
 def partials(X, y, n_chunks, shift, w=None, **options):
@@ -393,12 +395,12 @@ def test_threads_give_the_same_bits(many_blocks):
 
 def test_one_pass_for_usual_data(monkeypatch):
     calls = []
-    real = sums.cross_products
-    monkeypatch.setattr(sums, "cross_products", lambda *a: calls.append(1) or real(*a))
+    real = products.cross_products
+    monkeypatch.setattr(products, "cross_products", lambda *a: calls.append(1) or real(*a))
     X, y, _, _ = problem(2000, 3, offset=1e6)
     chunked(X, y, [100, 1000])
     assert len(calls) == 3
-    monkeypatch.setattr(inputs, "first_fault", lambda data: pytest.fail("the data were read again"))
+    monkeypatch.setattr(inputs_table, "first_fault", lambda data: pytest.fail("the data were read again"))
     chunked(X, y, [100, 1000])
 
 

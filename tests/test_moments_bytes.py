@@ -11,7 +11,7 @@ import pytest
 from conftest import problem
 
 from linreg_fast import Moments
-from linreg_fast.moments_bytes import DIGEST_SIZE, HEADER
+from linreg_fast.saved.moments import DIGEST_SIZE, HEADER
 
 
 def test_bytes_come_back_with_the_same_bits():

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 import linreg_fast
-from linreg_fast import cpu, levels
+from linreg_fast import cpu
+from linreg_fast.passes import levels
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "linreg_fast"
@@ -85,9 +86,9 @@ def test_wheel_holds_the_package_and_nothing_else(built):
     info = [name for name in names if ".dist-info/" in name]
     package = [name for name in names if name.startswith("linreg_fast/")]
     assert sorted(info + package) == sorted(names)
-    kept = [path for path in PACKAGE.iterdir() if path.suffix in (".py", ".pxd", ".pyi", ".csv", ".typed")]
-    expected = {f"linreg_fast/{path.name}" for path in kept}
-    assert {"linreg_fast/py.typed", "linreg_fast/demo.csv", "linreg_fast/cpu.pxd"} <= expected
+    kept = [path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".pxd", ".pyi", ".csv", ".typed")]
+    expected = {path.relative_to(ROOT).as_posix() for path in kept}
+    assert {"linreg_fast/py.typed", "linreg_fast/cli/demo.csv", "linreg_fast/cpu.pxd"} <= expected
     compiled = {name for name in package if name.endswith((".so", ".pyd"))}
     assert {name.partition(".")[0] for name in compiled} == {f"linreg_fast/{name}" for name in COMPILED}
     assert set(package) == expected | compiled
@@ -103,7 +104,7 @@ def test_sdist_holds_what_the_checkout_holds(built):
         "tests": (".py",),
         "linreg_fast": (".py", ".pyi", ".pxd"),
     }.items():
-        here = {f"{folder}/{path.name}" for path in (ROOT / folder).iterdir() if path.suffix in suffixes}
+        here = {p.relative_to(ROOT).as_posix() for p in (ROOT / folder).rglob("*") if p.suffix in suffixes}
         assert here <= names
     assert {"pyproject.toml", "setup.py", "LICENSE", "README.md", "CONTRIBUTING.md", "CHANGELOG.md"} <= names
     assert not [name for name in names if name.endswith((".so", ".pyd", ".c", ".pyc"))]
@@ -125,7 +126,7 @@ def test_wheel_works_from_where_it_is_unpacked(built, tmp_path):
     with zipfile.ZipFile(built[1]) as archive:
         archive.extractall(tmp_path)
     code = (
-        "import linreg_fast; from linreg_fast import cli, demo\n"
+        "import linreg_fast; from linreg_fast.cli import demo\n"
         "print(linreg_fast.__file__); print(linreg_fast.fit_file(demo.TREES, target='Volume').intercept)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
@@ -186,7 +187,7 @@ def test_level_that_is_none_is_answered_with_the_levels():
     assert all(level in last for level in levels.LEVELS)
 
 
-@pytest.mark.parametrize("module", ["linreg_fast", "linreg_fast.cli", "linreg_fast.files"])
+@pytest.mark.parametrize("module", ["linreg_fast", "linreg_fast.cli", "linreg_fast.streams.files"])
 def test_import_brings_in_little(module):
     code = f"import sys, {module}; print(*(name for name in {NOT_IMPORTED} if name in sys.modules))"
     done = python(code)

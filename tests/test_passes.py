@@ -19,7 +19,9 @@ import pytest
 from conftest import bits, problem
 
 import linreg_fast
-from linreg_fast import inputs, passes, sums
+from linreg_fast.inputs.table import table as table_of
+from linreg_fast.passes import blocks, pool, rates, table_sums
+from linreg_fast.passes.threads import threads, usable_processors
 
 THREADS = (1, 2, 3, 8, 16)
 
@@ -51,7 +53,7 @@ def test_tree_merges_in_block_order(n_blocks):
         order = list(range(n_blocks))
         if seed:
             random.Random(seed).shuffle(order)
-        tree = passes._Tree(n_blocks, lambda left, right: left + right)
+        tree = blocks._Tree(n_blocks, lambda left, right: left + right)
         for index in order:
             tree.add(index, (index,))
         assert tree.result == tuple(range(n_blocks))
@@ -63,7 +65,7 @@ def test_tree_has_one_shape(n_blocks):
     """The same brackets whichever block is ready first, hence the same rounding."""
 
     def brackets(order):
-        tree = passes._Tree(n_blocks, lambda left, right: (left, right))
+        tree = blocks._Tree(n_blocks, lambda left, right: (left, right))
         for index in order:
             tree.add(index, index)
         return tree.result
@@ -77,7 +79,7 @@ def test_tree_has_one_shape(n_blocks):
 
 def test_tree_from_many_threads():
     for _ in range(50):
-        tree = passes._Tree(64, lambda left, right: left + right)
+        tree = blocks._Tree(64, lambda left, right: left + right)
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda i, tree=tree: tree.add(i, (i,)), range(64)))
         assert tree.result == tuple(range(64))
@@ -86,15 +88,15 @@ def test_tree_from_many_threads():
 @pytest.mark.parametrize("n_threads", THREADS)
 def test_fold_covers_every_row_once(n_threads):
     for n_rows, n_blocks in ((1, 1), (7, 4), (64, 64), (1000, 7), (1001, 32)):
-        ranges = passes.fold(n_rows, n_blocks, lambda lo, hi: [(lo, hi)], lambda a, b: a + b, n_threads)
+        ranges = blocks.fold(n_rows, n_blocks, lambda lo, hi: [(lo, hi)], lambda a, b: a + b, n_threads)
         assert len(ranges) == n_blocks
         assert [row for lo, hi in ranges for row in range(lo, hi)] == list(range(n_rows))
 
 
 def test_count_of_blocks_depends_on_the_shape_alone():
     for n, seconds, size in ((1, 1e-9, 10), (10**6, 1e-8, 100), (10**9, 1e-8, 10**6)):
-        count = passes.count_blocks(n, seconds, size)
-        assert 1 <= count <= passes.MAX_BLOCKS
+        count = rates.count_blocks(n, seconds, size)
+        assert 1 <= count <= rates.MAX_BLOCKS
         assert count & (count - 1) == 0
 
 
@@ -115,7 +117,7 @@ def test_progress_reports_rows_and_ends_with_all(many_blocks):
 @pytest.mark.parametrize("p", [1, 3, 9, 40])
 def test_same_bits_for_any_number_of_threads(many_blocks, p, kind):
     X, y, w = table(20_000, p, kind)
-    assert passes.count_blocks(20_000, 1e-9 * p, p * p) > 16
+    assert rates.count_blocks(20_000, 1e-9 * p, p * p) > 16
     one = everything(X, y, w, 1)
     for n_threads in THREADS:
         assert everything(X, y, w, n_threads) == one, n_threads
@@ -168,10 +170,10 @@ def wait_until(condition, seconds=10):
 
 
 def test_helper_that_was_busy_joins_a_pass_later():
-    passes._renew_pool()
+    pool._renew_pool()
     free, seen = threading.Event(), set()
-    end = passes._help(lambda: free.wait(10), 1, set())
-    assert passes._help(lambda: None, 1, set()) is None
+    end = pool.help_with(lambda: free.wait(10), 1, set())
+    assert pool.help_with(lambda: None, 1, set()) is None
 
     def one_block(lo, hi):
         seen.add(threading.get_ident())
@@ -182,38 +184,38 @@ def test_helper_that_was_busy_joins_a_pass_later():
             wait_until(lambda: len(seen) == 2)
         return (lo,)
 
-    assert passes.fold(64, 64, one_block, lambda a, b: a + b, 2) == tuple(range(64))
+    assert blocks.fold(64, 64, one_block, lambda a, b: a + b, 2) == tuple(range(64))
     assert len(seen) == 2
-    assert passes._pool.count == 1
+    assert pool._pool.count == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system has no affinity")
 def test_helpers_keep_their_processors():
     """They are kept off the caller's processor for a pass, and only for that."""
-    passes._renew_pool()
+    pool._renew_pool()
     mine = os.sched_getaffinity(0)
     for _ in range(20):
-        assert passes.fold(8, 8, lambda lo, hi: (lo,), lambda a, b: a + b, 3) == tuple(range(8))
-    wait_until(lambda: len(passes._pool.idle) == passes._pool.count > 0)
-    assert all(os.sched_getaffinity(helper.number) == mine for helper in passes._pool.idle)
+        assert blocks.fold(8, 8, lambda lo, hi: (lo,), lambda a, b: a + b, 3) == tuple(range(8))
+    wait_until(lambda: len(pool._pool.idle) == pool._pool.count > 0)
+    assert all(os.sched_getaffinity(helper.number) == mine for helper in pool._pool.idle)
     assert os.sched_getaffinity(0) == mine
 
 
 def test_pool_is_renewed_after_an_interrupt():
     """A helper that an interrupt left without its task is not missed by later passes."""
-    passes._renew_pool()
+    pool._renew_pool()
     before = threading.active_count()
     for _ in range(10):
-        assert passes.fold(8, 8, lambda lo, hi: 1, lambda a, b: a + b, 3) == 8
-        wait_until(lambda: len(passes._pool.idle) == passes._pool.count)
-        passes._pool.idle.pop()
+        assert blocks.fold(8, 8, lambda lo, hi: 1, lambda a, b: a + b, 3) == 8
+        wait_until(lambda: len(pool._pool.idle) == pool._pool.count)
+        pool._pool.idle.pop()
 
         def one_block(lo, hi):
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            passes.fold(8, 8, one_block, lambda a, b: a + b, 1)
-        assert passes._pool.count == 0
+            blocks.fold(8, 8, one_block, lambda a, b: a + b, 1)
+        assert pool._pool.count == 0
     # only those that the test took away are left over
     wait_until(lambda: threading.active_count() <= before + 10)
 
@@ -247,7 +249,7 @@ def forked(function, seconds=20):
 def test_fit_after_fork(many_blocks):
     X, y, w = table(5000, 4, "weights")
     parent = bits(linreg_fast.fit(X, y, sample_weight=w, n_threads=4))
-    assert passes._pool.count >= 1
+    assert pool._pool.count >= 1
     for n_threads in (1, 4, 8):
         assert forked(lambda n=n_threads: bits(linreg_fast.fit(X, y, sample_weight=w, n_threads=n))) == parent
     assert bits(linreg_fast.fit(X, y, sample_weight=w, n_threads=4)) == parent
@@ -302,7 +304,7 @@ INTERRUPT = textwrap.dedent(
     import os, signal, sys, threading, time
     import numpy as np
     import linreg_fast
-    from linreg_fast import passes
+    from linreg_fast.passes import blocks
 
     what, n_threads = sys.argv[1], int(sys.argv[2])
     rng = np.random.default_rng(0)
@@ -313,7 +315,7 @@ INTERRUPT = textwrap.dedent(
     elif what == "fit in place":
         X = rng.standard_normal((100_000, 500))
         y = X @ np.ones(500)
-        real, passes.fold = passes.fold, lambda *a, **k: [real(*a, **k) for _ in range(1000)][0]
+        real, blocks.fold = blocks.fold, lambda *a, **k: [real(*a, **k) for _ in range(1000)][0]
     else:
         X = rng.standard_normal((100_000, 20))
         y = X @ np.ones(20)
@@ -335,7 +337,7 @@ INTERRUPT = textwrap.dedent(
         sys.exit("was not interrupted")
     if what != "fit":
         if what == "fit in place":
-            passes.fold = real
+            blocks.fold = real
         assert linreg_fast.fit(X[:100, :3].copy(), y[:100]).coef.tobytes() == small
     Z = rng.standard_normal((300_000, 5))
     assert linreg_fast.fit(Z, Z @ np.arange(5.0), n_threads=n_threads).rank == 5
@@ -367,9 +369,9 @@ def test_interrupt_is_obeyed_at_once(what, n_threads):
 
 def test_kernels_release_the_gil(monkeypatch):
     """Another thread of Python goes on while one kernel call runs."""
-    monkeypatch.setattr(passes, "CALL_SECONDS", 100.0)
+    monkeypatch.setattr(blocks, "CALL_SECONDS", 100.0)
     X = np.ones((4_000_000, 8))
-    data = inputs.table(X, X[:, 0])
+    data = table_of(X, X[:, 0])
     progress, stop = [0], threading.Event()
 
     def tick():
@@ -382,7 +384,7 @@ def test_kernels_release_the_gil(monkeypatch):
     try:
         before, start = progress[0], time.monotonic()
         for _ in range(5):
-            sums.of_table(data, True, 1)
+            table_sums.of_table(data, True, 1)
         seconds, after = time.monotonic() - start, progress[0]
     finally:
         stop.set()
@@ -406,10 +408,10 @@ def test_exception_of_a_block_ends_the_pass(n_threads, error):
         return (lo,)
 
     with pytest.raises(type(error)) as caught:
-        passes.fold(640, 64, one_block, lambda a, b: a + b, n_threads)
+        blocks.fold(640, 64, one_block, lambda a, b: a + b, n_threads)
     assert caught.value is error
     assert len(seen) < 64
-    assert passes.fold(64, 64, lambda lo, hi: (lo,), lambda a, b: a + b, n_threads) == tuple(range(64))
+    assert blocks.fold(64, 64, lambda lo, hi: (lo,), lambda a, b: a + b, n_threads) == tuple(range(64))
 
 
 def test_exception_of_a_worker_reaches_the_caller():
@@ -425,7 +427,7 @@ def test_exception_of_a_worker_reaches_the_caller():
         raise MemoryError("in a worker")
 
     with pytest.raises(MemoryError, match="in a worker"):
-        passes.fold(64, 64, one_block, lambda a, b: a + b, 4)
+        blocks.fold(64, 64, one_block, lambda a, b: a + b, 4)
     assert gate.is_set()
 
 
@@ -435,9 +437,9 @@ def test_exception_of_merge_or_progress_ends_the_pass():
 
     for n_threads in (1, 4):
         with pytest.raises(ZeroDivisionError):
-            passes.fold(64, 16, lambda lo, hi: 0, broken, n_threads)
+            blocks.fold(64, 16, lambda lo, hi: 0, broken, n_threads)
         with pytest.raises(ZeroDivisionError):
-            passes.fold(64, 16, lambda lo, hi: 0, lambda a, b: 0, n_threads, progress=broken)
+            blocks.fold(64, 16, lambda lo, hi: 0, lambda a, b: 0, n_threads, progress=broken)
 
 
 def test_exception_during_a_fit_leaves_the_next_one_alone(many_blocks):
@@ -458,26 +460,26 @@ def test_exception_during_a_fit_leaves_the_next_one_alone(many_blocks):
 
 
 def test_default_number_of_threads(monkeypatch):
-    assert passes.threads(None) == passes.usable_processors() >= 1
+    assert threads(None) == usable_processors() >= 1
     monkeypatch.setenv("OMP_NUM_THREADS", "3,2")
-    assert passes.threads(None) == 3
+    assert threads(None) == 3
     monkeypatch.setenv("LINREG_FAST_NUM_THREADS", "5")
-    assert passes.threads(None) == 5
+    assert threads(None) == 5
     linreg_fast.set_num_threads(7)
-    assert passes.threads(None) == 7
-    assert passes.threads(2) == 2
-    assert passes.threads(-1) == passes.usable_processors()
+    assert threads(None) == 7
+    assert threads(2) == 2
+    assert threads(-1) == usable_processors()
     linreg_fast.set_num_threads(-1)
-    assert passes.threads(None) == passes.usable_processors()
+    assert threads(None) == usable_processors()
     linreg_fast.set_num_threads(None)
-    assert passes.threads(None) == 5
+    assert threads(None) == 5
 
 
 @pytest.mark.parametrize("text", ["", "0", "-2", "many", "1.5", " ", "²"])
 def test_environment_that_is_no_number_of_threads_does_not_count(monkeypatch, text):
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     monkeypatch.setenv("LINREG_FAST_NUM_THREADS", text)
-    assert passes.threads(None) == 3
+    assert threads(None) == 3
 
 
 @pytest.mark.parametrize("bad", [0, -2, -100])
@@ -500,12 +502,12 @@ def test_number_of_threads_of_another_kind(bad):
 
 def test_dask_workers_use_one_thread():
     with ThreadPoolExecutor(1, thread_name_prefix="Dask-Default-Threads") as pool:
-        assert pool.submit(passes.threads, None).result() == 1
-        assert pool.submit(passes.threads, 4).result() == 4
+        assert pool.submit(threads, None).result() == 1
+        assert pool.submit(threads, 4).result() == 4
 
 
 def test_small_problems_start_no_thread(monkeypatch):
-    monkeypatch.setattr(passes, "_help", lambda *_: pytest.fail("a thread was asked for"))
+    monkeypatch.setattr(pool, "help_with", lambda *_: pytest.fail("a thread was asked for"))
     X, y, _ = table(200, 3, "")
     assert linreg_fast.fit(X, y, n_threads=8).n_samples == 200
     assert linreg_fast.cost(X, y, np.ones(3), n_threads=8) > 0
@@ -524,7 +526,8 @@ def test_level_can_be_forced_and_a_wrong_one_is_an_error():
     wrong = run("v9")
     assert wrong.returncode
     assert "LINREG_FAST_LEVEL='v9' is not a level" in wrong.stderr
-    from linreg_fast import cpu, levels
+    from linreg_fast import cpu
+    from linreg_fast.passes import levels
 
     for level in levels.LEVELS:
         found = run(level)
@@ -535,7 +538,7 @@ def test_level_can_be_forced_and_a_wrong_one_is_an_error():
             assert "LINREG_FAST_LEVEL" in found.stderr
 
 
-@pytest.mark.skipif(len(passes._shares(2)) < 2 or passes._shares(2)[0] is None, reason="fewer than two processors")
+@pytest.mark.skipif(len(pool._shares(2)) < 2 or pool._shares(2)[0] is None, reason="fewer than two processors")
 def test_threads_in_order_share_no_processor():
     """Nor does the caller's thread, or one of the pool afterwards, keep what they were kept to."""
     before = os.sched_getaffinity(0)
@@ -544,9 +547,9 @@ def test_threads_in_order_share_no_processor():
         time.sleep(0.01)
         return threading.get_native_id(), frozenset(os.sched_getaffinity(0))
 
-    found = dict(passes.in_order([processors] * 12, 2))
+    found = dict(pool.in_order([processors] * 12, 2))
     assert len(found) == 2
     first, second = found.values()
     assert first.isdisjoint(second)
     assert first | second <= before
-    assert passes.submit(os.sched_getaffinity, 0).result() == os.sched_getaffinity(0) == before
+    assert pool.submit(os.sched_getaffinity, 0).result() == os.sched_getaffinity(0) == before

@@ -13,7 +13,8 @@ import pytest
 from conftest import bits, lre, problem
 
 import linreg_fast
-from linreg_fast import LinearFit, inputs
+from linreg_fast import LinearFit
+from linreg_fast.inputs import checks
 from linreg_fast.result import _Fields
 
 
@@ -158,7 +159,7 @@ def test_predict_into_out(fit):
 
 
 def test_predict_piece_by_piece(monkeypatch):
-    monkeypatch.setattr(inputs, "CONVERT_BYTES", 1)
+    monkeypatch.setattr(checks, "CONVERT_BYTES", 1)
     X, _, _, _ = problem(1000, 3)
     for fit in (several(), kinds()["plain"]):
         for n_threads in (1, 3):

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 import linreg_fast
-from linreg_fast import files, sources
+from linreg_fast.streams import readers
+from linreg_fast.streams.blocks import block_rows, fill
 
 P = 3
 
@@ -26,9 +27,9 @@ def pieces_of(table, lengths, dtypes):
 @pytest.mark.parametrize("n_targets", [1, 2])
 @pytest.mark.parametrize("kinds", ["float64", "float32", "mixed"])
 def test_blocks_hold_all_rows_once(monkeypatch, across, first_whole, n_targets, kinds):
-    monkeypatch.setattr(files, "batch_rows", lambda width: 64)
+    monkeypatch.setattr(readers, "batch_rows", lambda width: 64)
     width = P + n_targets + 1
-    size = sources.block_rows(width)
+    size = block_rows(width)
     x = {"float64": ["f8"] * P, "float32": ["f4"] * P, "mixed": ["f8", "i4", "f4"]}[kinds]
     rng = np.random.default_rng(0)
     for trial in range(60):
@@ -36,7 +37,7 @@ def test_blocks_hold_all_rows_once(monkeypatch, across, first_whole, n_targets, 
         table = rng.integers(-99, 99, (sum(lengths), width)).astype(float)
         spare: list = []
         given = pieces_of(table, lengths, [*x, *["f8"] * (n_targets + 1)])
-        blocks = sources._fill(given, P, n_targets, True, n_targets == 1, spare, across, first_whole)
+        blocks = fill(given, P, n_targets, True, n_targets == 1, spare, across, first_whole)
         found, sizes = [], []
         for block in blocks:
             rows = np.column_stack([block.X[:], block.y, block.w])
@@ -55,10 +56,10 @@ def test_blocks_hold_all_rows_once(monkeypatch, across, first_whole, n_targets, 
 
 
 def test_long_pieces_are_not_copied(monkeypatch):
-    monkeypatch.setattr(files, "batch_rows", lambda width: 64)
+    monkeypatch.setattr(readers, "batch_rows", lambda width: 64)
     columns = [np.arange(192.0) + j for j in range(5)]
     seen = 0
-    for block in sources._fill([("t", 0, list(columns))], 3, 1, True, True, []):
+    for block in fill([("t", 0, list(columns))], 3, 1, True, True, []):
         assert block.X.addresses.tolist() == [c.ctypes.data + 8 * seen for c in columns[:3]]
         assert np.shares_memory(block.y, columns[3])
         assert np.shares_memory(block.w, columns[4])

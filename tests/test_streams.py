@@ -25,7 +25,8 @@ import pytest
 from conftest import bits, exact_fit, problem, worst_lre
 
 import linreg_fast
-from linreg_fast import sources, streams
+from linreg_fast.options import PRECISIONS
+from linreg_fast.streams import blocks, summing
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
@@ -97,7 +98,7 @@ def test_frames_of_every_kind(data, frame, kind):
 
 
 @pytest.mark.parametrize("again", [True, False], ids=["again", "once"])
-@pytest.mark.parametrize("precision", linreg_fast.fitting.PRECISIONS)
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("fit_intercept", [True, False])
 def test_tuples(data, again, precision, fit_intercept):
     X, y, w = data
@@ -158,7 +159,7 @@ def test_memory_maps_and_npy(data, tmp_path):
 
 def test_large_array_is_taken_in_slices(data, monkeypatch):
     X, y, w = data
-    monkeypatch.setattr(sources, "SLICE_BYTES", 10_000)
+    monkeypatch.setattr(blocks, "SLICE_BYTES", 10_000)
     seen = []
     fit = linreg_fast.fit_stream([(X, y, w)], progress=lambda done, total: seen.append(done))
     assert_same(fit, linreg_fast.fit(X, y, sample_weight=w))
@@ -209,7 +210,7 @@ def test_missing_values(data, frame, kind, again):
     label = "column 1 of X" if kind == "tuples" else "column 'b'"
     with pytest.raises(ValueError, match=rf"^{label} has a missing value at row 200 of batch 2; missing=\"drop\""):
         linreg_fast.fit_stream(batches(), **settings)
-    for precision in linreg_fast.fitting.PRECISIONS:
+    for precision in PRECISIONS:
         fit = linreg_fast.fit_stream(batches(), missing="drop", precision=precision, **settings)
         assert_same(fit, linreg_fast.fit(X[keep], y[keep], precision=precision))
         assert fit.n_samples == N - 3
@@ -337,7 +338,7 @@ def test_progress(data, capsys):
 
 @pytest.fixture
 def often(monkeypatch):
-    monkeypatch.setattr(streams, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(summing, "CHECKPOINT_SECONDS", 0.0)
 
 
 @pytest.mark.parametrize("stop_at", [1, 4, 8])

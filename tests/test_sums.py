@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 from conftest import problem
 
-from linreg_fast import inputs, levels, reference, sums
+from linreg_fast import reference
+from linreg_fast.inputs import table as inputs_table
+from linreg_fast.inputs.table import table
+from linreg_fast.passes import levels, products, table_sums
 
 
 def of(X, y, w=None, fit_intercept=True, n_threads=1):
-    return sums.of_table(inputs.table(X, y, w), fit_intercept, n_threads)
+    return table_sums.of_table(table(X, y, w), fit_intercept, n_threads)
 
 
 def whole(M):
@@ -36,7 +39,7 @@ def test_against_the_twin(fit_intercept, weighted, n_targets, layout):
     w = np.arange(700) % 3.0 if weighted else None
     M = of(X, Y, w, fit_intercept)
     shift = np.concatenate([M.k, M.ky])
-    expected = reference.shift(X, Y, w, sums.SHIFT_ROWS) if fit_intercept else np.zeros(4 + n_targets)
+    expected = reference.shift(X, Y, w, products.SHIFT_ROWS) if fit_intercept else np.zeros(4 + n_targets)
     np.testing.assert_allclose(shift, expected, rtol=1e-13)
     np.testing.assert_allclose(whole(M), reference.moments(X, Y, w, shift), rtol=1e-12, atol=1e-9)
     assert (M.d == 1).all()
@@ -59,7 +62,7 @@ def test_shift_is_taken_again_where_the_leading_rows_are_far_from_the_rest():
     X[1:, 0] += 1e6
     X[1:256, 0] = 0.0  # 256 rows of 5000: mu is 4 standard deviations of the mixture away
     M = of(X, y)
-    assert M.s[0] ** 2 / M.N <= sums.SHIFT_LIMIT * (M.G[0, 0] - M.s[0] ** 2 / M.N)
+    assert M.s[0] ** 2 / M.N <= table_sums.SHIFT_LIMIT * (M.G[0, 0] - M.s[0] ** 2 / M.N)
 
 
 def test_far_shift_with_small_spread():
@@ -70,7 +73,7 @@ def test_far_shift_with_small_spread():
     w[:256] = 1e-12  # leading rows that hardly count
     y = X[:, 0] * 2 + 1
     M = of(X, y, w)
-    assert M.s[0] ** 2 / M.N <= sums.SHIFT_LIMIT * (M.G[0, 0] - M.s[0] ** 2 / M.N)
+    assert M.s[0] ** 2 / M.N <= table_sums.SHIFT_LIMIT * (M.G[0, 0] - M.s[0] ** 2 / M.N)
     assert abs(M.k[0] - 1e4) < 1
 
 
@@ -99,7 +102,7 @@ def test_numbers_of_other_magnitude_do_not_repeat_the_pass(monkeypatch):
 
 
 def test_clean_data_are_not_searched(monkeypatch):
-    monkeypatch.setattr(inputs, "first_fault", lambda data: pytest.fail("the data were read again"))
+    monkeypatch.setattr(inputs_table, "first_fault", lambda data: pytest.fail("the data were read again"))
     X, y, _, _ = problem(300, 3)
     assert of(X, y).N == 300.0
     assert of(X, y, np.arange(300) % 2.0).N == 150.0

@@ -10,7 +10,8 @@ import pytest
 from conftest import lre, solve_exactly, worst_lre
 
 import linreg_fast
-from linreg_fast import RankWarning, wide
+from linreg_fast import RankWarning
+from linreg_fast.solvers import wide
 
 
 def exact(X, y, fit_intercept, w=None, l2=0.0):

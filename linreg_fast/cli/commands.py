@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The command line: linreg-fast fit | predict | plan | info | demo | bench.
+
+typer, rich and pyarrow are an extra and are imported when a command needs them. The annotations of the
+commands are text until typer reads them, so that this module can be imported without it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import io
+import json
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import linreg_fast
+from linreg_fast.cli.terminal import Bar, console, finite, print_facts, print_json, print_table, warn
+
+if TYPE_CHECKING:
+    from linreg_fast.streams.rows import Stream
+
+NEEDED = ("typer", "rich", "pyarrow")
+WARNINGS = (linreg_fast.ConditionWarning, linreg_fast.ConvergenceWarning, linreg_fast.RankWarning)
+
+
+def main() -> None:
+    """Run the command line; the entry point of `linreg-fast`."""
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        print(f'linreg-fast needs {", ".join(missing)}: pip install "linreg_fast[cli]"', file=sys.stderr)
+        raise SystemExit(1)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a name that the terminal cannot show is no error
+    application()()
+
+
+def application() -> Any:
+    """The commands as a typer application."""
+    import typer
+
+    app = typer.Typer(
+        help="Linear regression by closed form and by gradient descent, on tables in files.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for function in (fit, predict, plan, info, demo, bench):
+        app.command()(_reporting(function))
+    return app
+
+
+def _argument(help: str, **settings: Any) -> Any:
+    import typer
+
+    return typer.Argument(help=help, show_default=False, **settings)
+
+
+def _option(help: str, *names: str, **settings: Any) -> Any:
+    import typer
+
+    return typer.Option(*names, help=help, **settings)
+
+
+def _reporting(function: Callable[..., None]) -> Callable[..., None]:
+    """The command, with errors and warnings as one line each on stderr, and exit code 1 for an error."""
+    import typer
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> None:
+        with warnings.catch_warnings():
+            for category in WARNINGS:
+                warnings.simplefilter("always", category)
+            warnings.showwarning = lambda message, *_, **__: warn(message)
+            try:
+                function(*args, **kwargs)
+            except BrokenPipeError:  # the reader of our output has seen enough
+                raise
+            except (ValueError, TypeError, OSError, NotImplementedError, MemoryError) as error:
+                typer.echo(f"error: {error}", err=True)
+                raise typer.Exit(1) from None
+
+    return run
+
+
+def fit(
+    file: Annotated[Path, _argument("Table: .csv, .csv.gz, .tsv, .parquet, .arrow, .feather, .ipc; a folder.")],
+    target: Annotated[str, _option("Column to explain.")],
+    features: Annotated[str, _option("Columns to explain it by, a,b,c; without it all columns of numbers.")] = "",
+    weight: Annotated[str, _option("Column of weights.")] = "",
+    solver: Annotated[str, _option("auto, cholesky, qr, svd or gd.")] = "auto",
+    l2: Annotated[float, _option("Penalty on the squares of the coefficients.")] = 0.0,
+    no_intercept: Annotated[bool, _option("Fit through the origin.", "--no-intercept")] = False,
+    drop_missing: Annotated[bool, _option("Leave out rows with missing values.", "--drop-missing")] = False,
+    as_json: Annotated[bool, _option("Print one JSON object.", "--json")] = False,
+    save: Annotated[Path | None, _option("File to keep the fit in, for predict.")] = None,
+    checkpoint: Annotated[Path | None, _option("File to keep the state in and to resume from.")] = None,
+    threads: Annotated[int | None, _option("At most so many threads of the fit, -1 for all.")] = None,
+) -> None:
+    """Fit a column of a table, in one file or several, by its other columns."""
+    from rich.console import Console
+
+    from linreg_fast.streams import fitting, sources
+    from linreg_fast.streams.rows import HINT
+
+    importlib.import_module("scipy.linalg")  # its import is no part of the seconds below
+    start = time.perf_counter()
+    read = functools.partial(sources.of_files, file, target, features.split(",") if features else None, weight or None)
+    missing = "drop" if drop_missing else "raise"
+    try:
+        with Bar(Console(stderr=True)) as bar:
+            result, stream = fitting.fit_source(
+                read, not no_intercept, solver, l2, "auto", missing, checkpoint, bar, threads
+            )
+    except ValueError as error:
+        raise ValueError(str(error).replace(HINT, "--drop-missing leaves out rows with missing values")) from None
+    seconds = time.perf_counter() - start
+    if save is not None:
+        result.save(save)
+    if as_json:
+        print_json(_fit_state(result, stream, target) | {"seconds": seconds})
+    else:
+        _print_fit(result, stream, target, seconds)
+
+
+def predict(
+    file: Annotated[Path, _argument("Table with the columns of the fit.")],
+    model: Annotated[Path, _option("What fit --save wrote.")],
+    output: Annotated[Path | None, _option("Where to write: .csv or .parquet; else CSV is printed.")] = None,
+) -> None:
+    """Predict by a saved fit: one row for each row of the table, nan where a value is missing."""
+    import typer
+
+    from linreg_fast.cli import tables
+
+    if output is not None:
+        tables.check_output(output)
+    saved = linreg_fast.LinearFit.load(model)
+    if saved.feature_names is None:
+        raise ValueError(f"{model} holds no column names: fit with feature_names, or from a table that has some")
+    X = tables.read_features(file, saved.feature_names)
+    predictions = saved.predict(X)
+    missing = int((predictions != predictions).reshape(len(X), -1).any(axis=1).sum())
+    if missing:
+        warn(f"{missing} of {len(X)} rows have missing values: nan is predicted for them")
+    text = tables.write(predictions, output)
+    if output is None:
+        typer.echo(text, nl=False)
+
+
+def plan(
+    rows: Annotated[int, _argument("Number of rows.")],
+    columns: Annotated[int, _argument("Number of columns.")],
+    targets: Annotated[int, _option("Number of targets.")] = 1,
+    dtype: Annotated[str, _option("NumPy's name of the type of the numbers.")] = "float64",
+    order: Annotated[str, _option("C or F: by rows or by columns.")] = "C",
+    threads: Annotated[int | None, _option("Number of threads, -1 for all.")] = None,
+    as_json: Annotated[bool, _option("Print one JSON object.", "--json")] = False,
+) -> None:
+    """Say which solver a problem of this size gets, why, and what each would cost."""
+    chosen = linreg_fast.plan((rows, columns, targets), dtype=dtype, order=order, n_threads=threads)
+    if as_json:
+        print_json(asdict(chosen))
+        return
+    heads = ["solver", "passes", "operations", "bytes read", "memory", "seconds", ""]
+    table = []
+    for one in chosen.candidates:
+        mark = "chosen" if (one.solver, one.passes) == (chosen.solver, chosen.passes) else ""
+        numbers = [f"{value:.3g}" for value in (one.flops, one.bytes_read, one.memory, one.seconds)]
+        table.append((one.solver, one.passes, *numbers, mark if one.possible else "not possible"))
+    print_table(heads, table, right=(2, 3, 4, 5))
+    facts = {"solver": chosen.solver, "why": chosen.reason, "threads": str(chosen.n_threads)}
+    print_facts(facts | {"copies": "; ".join(chosen.copies) or "none"})
+
+
+def info(as_json: Annotated[bool, _option("Print one JSON object.", "--json")] = False) -> None:
+    """Say which version, level, threads and BLAS are in use."""
+    config = linreg_fast.show_config()
+    if as_json:
+        print_json(config)
+        return
+    print_facts({name: ", ".join(value) if isinstance(value, list) else str(value) for name, value in config.items()})
+
+
+def demo(
+    rows: Annotated[int, _option("Rows of the generated table.", min=100)] = 2_000_000,
+    picture: Annotated[Path, _option("Where to draw, if matplotlib is there.")] = Path("linreg-fast-demo.png"),
+) -> None:
+    """Fit a real table of 31 trees and a generated one of 10 columns, against plain NumPy."""
+    from linreg_fast.cli import demo
+
+    demo.trees(console(), picture)
+    demo.against_numpy(console(), rows)
+
+
+def bench(
+    quick: Annotated[bool, _option("Small tables and few rounds, seconds instead of minutes.", "--quick")] = False,
+    no_peers: Annotated[bool, _option("Leave out other libraries than NumPy.", "--no-peers")] = False,
+    levels: Annotated[bool, _option("Measure the lower levels of the kernels too.", "--levels")] = False,
+    threads: Annotated[int | None, _option("Number of threads, -1 for all.")] = None,
+    json_file: Annotated[Path | None, _option("File to write all figures to.", "--json")] = None,
+) -> None:
+    """Measure this machine's limits, linreg_fast, NumPy and the peers that are installed; needs some 2 GB."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from linreg_fast.bench import cases as bench_cases
+    from linreg_fast.bench import report
+    from linreg_fast.bench.timing import pinned
+    from linreg_fast.passes.threads import threads as count_threads
+
+    if json_file is not None:
+        json_file.touch()  # a file that cannot be written is told now, not after minutes
+    workers = count_threads(threads)
+    screen = Console(stderr=True)
+    with pinned(workers):
+        cases = bench_cases.cases(quick, not no_peers, levels, workers)
+        tables = track(cases, "measuring", console=screen, transient=True, disable=not screen.is_interactive)
+        rows = [row for case in tables for row in case()]
+        what_ran = report.about(rows, workers)
+    if json_file is not None:
+        json_file.write_text(json.dumps(finite({"about": what_ran, "rows": rows}), indent=1, allow_nan=False))
+    heads = report.columns(rows)
+    print_table(heads, [report.cells(row, heads) for row in rows], right=tuple(range(2, len(heads) - 1)))
+    for text in [report.legend(what_ran), *(note for row in rows for note in row["notes"])]:
+        console().print(text)
+
+
+def _fit_state(result: linreg_fast.LinearFit, stream: Stream, target: str) -> dict[str, Any]:
+    return result.to_dict() | {
+        "r2": result.r2,
+        "residual_std": result.residual_std,
+        "target": target,
+        "left_out": list(stream.source.left_out),
+        "dropped_rows": stream.dropped,
+        "plan": {name: getattr(result.plan, name) for name in ("solver", "reason", "seconds")},
+    }
+
+
+def _print_fit(result: linreg_fast.LinearFit, stream: Stream, target: str, seconds: float) -> None:
+    coefficients = [("intercept", f"{result.intercept:.10g}")] if result.fit_intercept else []
+    coefficients += [(name, f"{b:.10g}") for name, b in zip(result.feature_names or (), result.coef, strict=True)]
+    print_table(["column", f"coefficient for {target}"], coefficients, right=(1,))
+    dropped = f", {stream.dropped} with missing values dropped" if stream.dropped else ""
+    facts = {
+        "R2": f"{result.r2:.6g}",
+        "residual standard deviation": f"{result.residual_std:.6g}",
+        "rows": f"{result.n_samples}{dropped}",
+        "solver": " -> ".join(result.solver_path),
+        "why": result.reason,
+        "digits": f"{result.digits:.1f}",
+        "rcond": f"{result.rcond:.3g}",
+        "rank": f"{result.rank} of {result.n_features}",
+        "seconds": f"{seconds:.3g} to read and fit",
+    }
+    if result.solver == "gd":
+        facts["steps"] = f"{result.n_iter}, {'converged' if result.converged else 'not converged'}"
+    if stream.source.left_out:
+        facts["left out"] = ", ".join(f"{name} ({kind})" for name, kind in stream.source.left_out.items())
+    print_facts(facts)

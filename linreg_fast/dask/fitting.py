@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The same fit on dask arrays and data frames: each chunk becomes moments where it lies, only these travel."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from typing import Any
+
+import dask
+
+from linreg_fast import fitting
+from linreg_fast.algebra.precision import Vector
+from linreg_fast.dask.collections import chunks_of
+from linreg_fast.inputs.checks import number
+from linreg_fast.inputs.table import Table
+from linreg_fast.moments.moments import Moments
+from linreg_fast.options import PRECISIONS
+from linreg_fast.result import LinearFit
+from linreg_fast.streams.summing import to_sums
+
+
+def fit(
+    X: Any,
+    y: Any,
+    *,
+    sample_weight: Any = None,
+    fit_intercept: bool = True,
+    l2: float = 0.0,
+    precision: str = "auto",
+    compute: bool = True,
+) -> Any:
+    """Fit a linear model to chunks of rows on the scheduler in use: a cluster's, or threads of this process.
+
+    The shift is taken from the first chunk that has rows; the moments of each chunk are then summed up by one thread
+    where the chunk lies, and p^2 numbers a chunk are merged in a tree. Refinement, where the digits ask for it, is a
+    few more rounds of the same kind. Chunks that are persisted are summed up several a task; others, one by one as
+    they are computed, so that no more of them are in memory at once than the scheduler wants.
+
+    Parameters
+    ----------
+    X : dask array of shape (n_samples, n_features) or (n_samples,), or dask data frame
+        Chunks of rows, of any lengths, known or not; columns in several chunks are brought together.
+    y : dask array of shape (n_samples,) or (n_samples, n_targets), dask series or data frame; str or list of str
+        With the rows of X chunk by chunk; the names of columns of a data frame X, which are then not among the
+        features.
+    sample_weight : dask array or series of shape (n_samples,), or str, optional
+    fit_intercept, l2, precision
+        As in `linreg_fast.fit`.
+    compute : bool
+        False hands back the graph as a `Delayed` that computes to the `LinearFit`. It is solved from the moments
+        alone, with "extended" from moments in double-double: refinement would decide on further rounds as it goes.
+
+    Returns
+    -------
+    LinearFit or dask.delayed.Delayed
+
+    Raises
+    ------
+    TypeError
+        Not dask collections; columns that are not of numbers.
+    ValueError
+        Shapes or chunks that do not match, no rows; NaN, infinity or negative weights: the chunk, the row in it and
+        the column are named.
+
+    Warns
+    -----
+    RankWarning, ConditionWarning
+        As in `linreg_fast.fit`.
+
+    Examples
+    --------
+    >>> import dask.array as da, linreg_fast.dask
+    >>> x = da.arange(8.0, chunks=3)
+    >>> line = linreg_fast.dask.fit(x, 1 + 2 * x)
+    >>> line.slope, line.intercept
+    (2.0, 1.0)
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
+    l2 = number(l2, "l2", least=0.0)
+    chunks = chunks_of(X, y, sample_weight)
+    kind = "extended" if precision == "extended" and not compute else "auto"
+    shift = chunks.shift(compute)
+    one = functools.partial(_moments, n_features=chunks.n_features, n_targets=chunks.n_targets, precision=kind)
+    if not compute:
+        moments = chunks.folded(one, operator.add, shift)
+        return dask.delayed(_solve)(moments, chunks.names, l2, fit_intercept, chunks.one_target)
+    M = to_sums(_present(chunks.fold(one, operator.add, shift)), bool(fit_intercept))
+    return fitting.fit_sums(chunks, M, "auto", bool(fit_intercept), l2, precision, 1)
+
+
+def _moments(data: Table, shift: Vector | None, n_features: int, n_targets: int, precision: str) -> Moments:
+    moments = Moments(n_features, n_targets, shift=shift, precision=precision)
+    return moments.update(data.X, data.Y, data.w, n_threads=1)
+
+
+def _present(moments: Moments | None) -> Moments:
+    if moments is None or not moments.n_samples:
+        raise ValueError("there are no rows to fit, or none of positive weight")
+    return moments
+
+
+def _solve(
+    moments: Moments | None, names: list[str] | None, l2: float, fit_intercept: bool, one_target: bool
+) -> LinearFit:
+    moments = _present(moments).copy()
+    moments.feature_names = None if names is None else tuple(names)
+    return moments.solve(l2=l2, fit_intercept=fit_intercept, targets=0 if one_target else range(moments.n_targets))

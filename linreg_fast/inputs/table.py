@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a user hands in -> a Table. The only place that checks, converts or copies it.
+
+float32 and float64 in C or F order are read in place, read-only or not; columns that lie apart too where cross
+products are taken. Every other layout or dtype is converted one row block at a time while it is being read, so that
+no second table stands in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linreg_fast.inputs import checks
+from linreg_fast.inputs.arrays import IN_PLACE, array_of
+from linreg_fast.inputs.checks import WIDER, Float, plain, warn_rounded
+from linreg_fast.inputs.columns import Columns
+
+NOTHING: list[str] = []
+
+
+@dataclass(slots=True)
+class Table:
+    """X, y and weights as the passes read them.
+
+    X : (n_rows, n_features), any layout, or Columns; Y : (n_rows, n_targets); w : (n_rows,) or None.
+    `order` is "C" or "F" where X, Y and w are read in place, "" where pieces of rows are converted.
+    """
+
+    X: Any
+    Y: NDArray[Any]
+    w: NDArray[Any] | None
+    order: str
+    dtype: str
+    names: list[str] | None = None
+    target_names: list[str] | None = None
+    one_target: bool = True  # y was one-dimensional
+    one_feature: bool = False  # X was one-dimensional
+    copies: list[str] = field(default_factory=list)
+
+    @property
+    def n_rows(self) -> int:
+        return int(self.X.shape[0])
+
+    @property
+    def n_features(self) -> int:
+        return int(self.X.shape[1])
+
+    @property
+    def n_targets(self) -> int:
+        return int(self.Y.shape[1])
+
+    @property
+    def apart(self) -> bool:
+        """Whether the columns of X lie apart, and nothing needs to be converted."""
+        return isinstance(self.X, Columns) and not self.copies
+
+    def fold(self, function: Callable[[Table], Any], merge: Callable[[Any, Any], Any]) -> Any:
+        """What `function` makes of all rows; for rows that come in several tables, merged in their order."""
+        return function(self)
+
+    def piece_rows(self) -> int:
+        """Rows of one converted piece, by shape alone."""
+        return max(64, checks.CONVERT_BYTES // (8 * (self.n_features + self.n_targets + 1)) // 64 * 64)
+
+    def pieces(self, lo: int, hi: int) -> Any:
+        """Yield (X, Y, w, lo, hi) as the kernels want them: in place at once, or converted piece by piece."""
+        if self.order:
+            yield self.X, self.Y, self.w, lo, hi
+            return
+        step = self.piece_rows()
+        for at in range(lo, hi, step):
+            to = min(at + step, hi)
+            yield *self.converted(slice(at, to)), 0, to - at
+
+    def converted(self, rows: Any) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64] | None]:
+        """X, Y and w of some rows as the kernels want them; infinity for a longdouble that float64 does not hold."""
+        with np.errstate(over="ignore"):
+            X = np.array(self.X[rows], dtype=self.dtype, order="C")
+            Y = np.array(self.Y[rows], dtype=np.float64, order="C")
+            return X, Y, None if self.w is None else np.array(self.w[rows], dtype=np.float64)
+
+
+def table(
+    X: Any,
+    y: Any,
+    sample_weight: Any = None,
+    feature_names: Sequence[str] | None = None,
+    *,
+    empty: bool = False,
+) -> Table:
+    """Check the arguments of a fit and describe them as a Table; one without rows only if `empty`.
+
+    Raises
+    ------
+    TypeError
+        A kind of data that cannot be used: complex, text, dates, objects that are not numbers.
+    ValueError
+        Wrong number of dimensions, lengths that differ, no rows. NaN, infinity and negative weights
+        are looked for by `first_fault`, and only once a result shows that there are some.
+    """
+    if (plain(X) and X.ndim == 2) or isinstance(X, Columns):
+        names = None  # the common case, and the one where microseconds count
+    else:
+        X, names = array_of(X, "X", apart=True)
+    one_feature = X.ndim == 1
+    if one_feature:
+        X = X[:, None]
+    if X.ndim != 2:
+        raise ValueError(f"X must have one or two dimensions, got shape {X.shape}")
+    target_names = None
+    if not plain(y):
+        y, target_names = array_of(y, "y")
+    one_target = y.ndim == 1
+    if one_target:
+        y = y[:, None]
+    if y.ndim != 2:
+        raise ValueError(f"y must have one or two dimensions, got shape {y.shape}")
+    n = X.shape[0]
+    if y.shape[0] != n:
+        raise ValueError(f"X and y differ in their number of rows: X has shape {X.shape}, y {_shape(y, one_target)}")
+    if n == 0 and not empty:
+        raise ValueError(f"there are no rows to fit: X has shape {X.shape}")
+    if y.shape[1] == 0:
+        raise ValueError(f"y has no columns: shape {y.shape}")
+    w = None if sample_weight is None else _weights(sample_weight, n)
+    if feature_names is not None:
+        if isinstance(feature_names, (str, bytes, set, frozenset)) or not hasattr(feature_names, "__iter__"):
+            kind = type(feature_names).__name__
+            raise TypeError(f"feature_names must be a sequence of names, one for each column of X, not a {kind}")
+        names = [str(name) for name in feature_names]
+        if len(names) != X.shape[1]:
+            raise ValueError(f"feature_names has {len(names)} names for the {X.shape[1]} columns of X")
+    for name, a in (("X", X), ("y", y), ("sample_weight", w)):
+        if a is not None and a.dtype.char in WIDER:
+            warn_rounded(a, name, stacklevel=4)
+    order, dtype, copies = _layout(X, y, w)
+    return Table(X, y, w, order, dtype, names, target_names, one_target, one_feature, copies)
+
+
+def matrix(X: Any, n_features: int, feature_names: Sequence[str] | None = None) -> Table:
+    """X alone, to predict from, against the number and, where X has some too, the names of the columns of a fit."""
+    names = None
+    if type(X) is not np.ndarray or X.dtype is not Float:
+        X, names = array_of(X, "X")
+    one_feature = X.ndim == 1
+    if one_feature:
+        if n_features != 1:
+            raise ValueError(f"X must have shape (n, {n_features}), got {X.shape}; for one row use X[None, :]")
+        X = X[:, None]
+    if X.ndim != 2 or X.shape[1] != n_features:
+        raise ValueError(f"X must have shape (n, {n_features}), got {X.shape}")
+    if names is not None and feature_names is not None and not one_feature and names != list(feature_names):
+        raise ValueError(f"X has the columns {names}; the fit is of {list(feature_names)}, in this order")
+    if X.dtype.char in WIDER:
+        warn_rounded(X, "X", stacklevel=4)
+    Y = np.empty((X.shape[0], 0))
+    order, dtype, copies = _layout(X, Y, None)
+    return Table(X, Y, None, order, dtype, copies=copies)
+
+
+def _shape(y: NDArray[Any], one: bool) -> tuple[int, ...]:
+    return y.shape[:1] if one else y.shape
+
+
+def _layout(X: Any, Y: NDArray[Any], w: NDArray[Any] | None) -> tuple[str, str, list[str]]:
+    """(order, dtype of X in the kernels, what is converted): order is "" if anything is."""
+    order, apart = "", isinstance(X, Columns)
+    if not apart and X.dtype in IN_PLACE and X.flags.aligned:
+        order = "C" if X.flags.c_contiguous else "F" if X.flags.f_contiguous else ""
+    dtype = "float32" if X.dtype == IN_PLACE[1] else "float64"
+    if order and Y.dtype is Float and Y.flags.aligned and (w is None or (w.dtype is Float and w.flags.aligned)):
+        return order, dtype, NOTHING
+    converted = [] if order or apart else [f"X ({X.dtype}, strides {X.strides})"]
+    for name, a in (("y", Y), ("sample_weight", w)):
+        if a is not None and not (a.dtype is Float and a.flags.aligned):
+            converted.append(f"{name} ({a.dtype})")
+    return "", dtype, converted
+
+
+def _weights(sample_weight: Any, n: int) -> NDArray[Any]:
+    w: NDArray[Any] = array_of(sample_weight, "sample_weight")[0]
+    if w.shape != (n,):
+        raise ValueError(f"sample_weight must have shape ({n},), one weight for each row of X; got {w.shape}")
+    return w
+
+
+class Fault(NamedTuple):
+    """The first value of a table that no fit can use, `name` being "X", "y" or "sample_weight"."""
+
+    name: str
+    row: int
+    column: int
+    value: float
+
+
+def first_fault(data: Table) -> str | None:
+    """What is wrong with the numbers of a table, naming the first row and column; None if nothing is."""
+    fault = find_fault(data)
+    if fault is None:
+        return None
+    name, row, column, value = fault
+    if name == "sample_weight":
+        return f"sample_weight has {value} at row {row}; weights must be finite and not negative"
+    where = f"row {row}" if name == "y" and data.one_target else f"row {row}, column {column}"
+    if data.names and name == "X":
+        where += f" ({data.names[column]!r})"
+    return f"{name} has {'NaN' if np.isnan(value) else value} at {where}; drop or fill such rows first"
+
+
+def find_fault(data: Table) -> Fault | None:
+    """The first value that is NaN, infinite, or a negative weight; None without any.
+
+    Called only once a result is not finite: clean data are never read a second time for it. Rows of
+    weight zero are not there, whatever they hold.
+    """
+    step = data.piece_rows()
+    for at in range(0, data.n_rows, step):
+        to = min(at + step, data.n_rows)
+        faults = []
+        present = np.ones(to - at, dtype=bool)
+        if data.w is not None:
+            w = np.asarray(data.w[at:to], dtype=np.float64)
+            bad = np.flatnonzero(~(np.isfinite(w) & (w >= 0)))
+            if bad.size:
+                faults.append(Fault("sample_weight", at + int(bad[0]), 0, float(w[bad[0]])))
+            present = w != 0
+        for name, array in (("X", data.X), ("y", data.Y)):
+            piece = np.asarray(array[at:to])
+            if piece.dtype.kind == "f":
+                if piece.dtype.itemsize > 8:
+                    with np.errstate(over="ignore"):
+                        piece = piece.astype(np.float64)  # which may not hold it
+                places = np.argwhere(~np.isfinite(piece) & present[:, None])
+                if places.size:
+                    row, column = (int(i) for i in places[0])
+                    faults.append(Fault(name, at + row, column, float(piece[row, column])))
+        if faults:
+            return min(faults, key=lambda fault: fault.row)
+    return None
+
+
+def count_present(data: Table) -> tuple[int, float]:
+    """Number of rows of non-zero weight, sum of the weights."""
+    if data.w is None:
+        return data.n_rows, float(data.n_rows)
+    return int(np.count_nonzero(data.w)), float(np.sum(data.w, dtype=np.float64))

@@ -1,0 +1,520 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Moments: sums over rows that add, subtract and travel, and from which any fit is solved without the rows."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from linreg_fast.algebra import paired
+from linreg_fast.algebra.pairs import add, multiply, pairs
+from linreg_fast.algebra.precision import Matrix, Vector
+from linreg_fast.inputs.checks import chosen_features, chosen_targets, number, vector
+from linreg_fast.inputs.table import Table, first_fault, table
+from linreg_fast.options import ON_COLLINEAR
+from linreg_fast.passes import levels, products, table_sums
+from linreg_fast.passes.threads import threads
+from linreg_fast.result import LinearFit
+from linreg_fast.saved import moments as saved_moments
+from linreg_fast.saved.moments import UNITS
+from linreg_fast.solvers import from_moments
+from linreg_fast.solvers.solution import ConditionWarning, Solution
+
+LEAST_WEIGHT = 2.0**-500  # that rows may decay to, far from where sums of squares vanish
+REASON = "moments: p^2 numbers, solved without the rows"
+
+
+class Moments:
+    """Cross products of [X - k, 1, y - ky] over rows seen so far: all that a linear fit needs of them.
+
+    Every sum is kept as a pair of float64, so that batches may come in any order, partial states be merged
+    in any order and rows be taken out again with a relative error of 2^-100 beside the rounding inside of
+    each batch. The shift k is the mean of the leading rows of the first batch unless it is given; states that
+    share it add exactly, others are brought to the shift of the left one.
+
+    Parameters
+    ----------
+    n_features, n_targets : int
+        Columns of X and y. With one target results have the shapes of a one-dimensional y.
+    shift : array_like of shape (n_features + n_targets,), optional
+        A row near the data, X and y one after the other, to be shared by partial states. Batches many
+        standard deviations away from it are read twice, to keep their digits.
+    precision : {"auto", "extended"}
+        "extended" sums up each batch in double-double too.
+
+    Attributes
+    ----------
+    n_features, n_targets : int
+    n_samples : int
+        Rows of non-zero weight.
+    precision : str
+        That of the sums; "auto" once a state of that precision was merged.
+    feature_names : tuple of str or None
+        Column names, once a data frame was seen.
+
+    Examples
+    --------
+    >>> import numpy as np, linreg_fast
+    >>> x = np.arange(6.0)
+    >>> one = linreg_fast.Moments(1).update(x[:3], 1 + 2 * x[:3])
+    >>> other = linreg_fast.Moments(1).update(x[3:], 1 + 2 * x[3:])
+    >>> fit = (one + other).solve()
+    >>> fit.slope, fit.intercept, fit.n_samples
+    (2.0, 1.0, 6)
+    """
+
+    __slots__ = (
+        "_M",
+        "_noise",
+        "_shift",
+        "_unit",
+        "feature_names",
+        "n_features",
+        "n_samples",
+        "n_targets",
+        "precision",
+    )
+
+    def __init__(self, n_features: int, n_targets: int = 1, *, shift: Any = None, precision: str = "auto") -> None:
+        for name, value in (("n_features", n_features), ("n_targets", n_targets)):
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+                raise TypeError(f"{name} must be an integer, not {type(value).__name__}")
+        if n_features < 0 or n_targets < 1:
+            raise ValueError(f"n_features must be at least 0 and n_targets at least 1, got {n_features}, {n_targets}")
+        if precision not in UNITS:
+            raise ValueError(f"precision must be one of {', '.join(UNITS)}; got {precision!r}")
+        if precision == "extended" and not levels.kernels.double_double_works(1 + 2.0**-30, 1 + 2.0**-30):
+            warnings.warn(
+                "double-double arithmetic does not work in this process (a library may have switched the rounding "
+                "mode or flushed subnormals): sums are taken in float64",
+                ConditionWarning,
+                stacklevel=2,
+            )
+            precision = "auto"
+        self.n_features, self.n_targets, self.precision = int(n_features), int(n_targets), precision
+        self.n_samples = 0
+        self.feature_names: tuple[str, ...] | None = None
+        width = self.n_features + self.n_targets
+        self._shift: Vector | None = None if shift is None else vector(shift, "shift", width).copy()
+        self._M: Matrix = np.zeros((width + 1, width + 1, 2))  # pairs, symmetric; V'V is 0 off its diagonal
+        self._noise: Vector = np.zeros(width + 1)  # error of the sums of squares, by what went in and out
+        self._unit = UNITS[precision]  # the least relative error of the sums
+
+    def __repr__(self) -> str:
+        return (
+            f"Moments(n_features={self.n_features}, n_targets={self.n_targets}, n_samples={self.n_samples}, "
+            f"sum_weight={self.sum_weight:g}, precision={self.precision!r})"
+        )
+
+    @property
+    def sum_weight(self) -> float:
+        """Sum of the weights; the number of rows without any."""
+        return float(self._M[self.n_features, self.n_features, 0])
+
+    @property
+    def shift(self) -> Vector | None:
+        """The row that is subtracted from [X, y] before anything is squared; None before the first rows."""
+        return None if self._shift is None else self._shift.copy()
+
+    @property
+    def mean(self) -> Vector:
+        """Weighted means of the columns of X and y, shape (n_features + n_targets,).
+
+        Raises
+        ------
+        ValueError
+            No rows yet.
+        """
+        shift = self._known_shift()
+        return np.asarray(shift + np.delete(self._M[self.n_features, :, 0], self.n_features) / self.sum_weight)
+
+    def cross_products(self) -> Matrix:
+        """The sums, rounded to float64: cross products of [X - k, 1, y - ky], symmetric, 0 off the diagonal of y'y."""
+        return self._M[..., 0].copy()
+
+    def update(self, X: Any, y: Any, sample_weight: Any = None, *, n_threads: int | None = None) -> Moments:
+        """Add the rows of a batch; a batch without rows, or with weights of 0 alone, changes nothing.
+
+        Parameters
+        ----------
+        X : array_like of shape (n, n_features), or (n,) for one feature
+        y : array_like of shape (n,) or (n, n_targets)
+        sample_weight : array_like of shape (n,), optional
+            Finite and not negative; a row of weight 0 is not there, whatever it holds.
+        n_threads : int, optional
+
+        Returns
+        -------
+        Moments
+            The object itself.
+
+        Raises
+        ------
+        TypeError
+            Data that are not real numbers.
+        ValueError
+            Shapes or column names that do not fit; NaN, infinity or a negative weight, with the first row and
+            column; squares that leave the range of float64. The state is then what it was before.
+        """
+        data = table(X, y, sample_weight, empty=True)
+        names = None if data.names is None else tuple(data.names)
+        if data.n_rows == 0 and data.one_feature:
+            return self  # [] has no columns to check
+        if (data.n_features, data.n_targets) != (self.n_features, self.n_targets):
+            raise ValueError(
+                f"X has shape {data.X.shape} and y {data.Y.shape}; these moments are of {self.n_features} columns of X "
+                f"and {self.n_targets} of y"
+            )
+        self._check_names(names)
+        n_rows = data.n_rows if data.w is None else int(np.count_nonzero(data.w))
+        if n_rows == 0:
+            return self
+        shift = products.leading_mean(data) if self._shift is None else self._shift
+        workers = threads(n_threads)
+        batch = self._of_batch(data, n_rows, shift, workers)
+        near = self._nearer(batch, shift)
+        if near is not None:
+            batch = self._of_batch(data, n_rows, near, workers)
+            shift = near if self._shift is None else shift
+        self._take(batch, 1.0, shift)
+        if names is not None:
+            self.feature_names = names
+        return self
+
+    def _of_batch(self, data: Table, n_rows: int, shift: Vector, n_threads: int) -> Moments:
+        """The moments of one batch alone."""
+        p = self.n_features
+        batch = Moments(p, self.n_targets, precision=self.precision)
+        scale = np.ones(p + self.n_targets)
+        if not np.isfinite(shift).all():
+            M = np.full((1, 1, 2), np.nan)
+        elif self.precision == "extended":
+            M = products.dd_cross_products(data, shift, scale, n_threads)
+        else:
+            M = pairs(products.cross_products(data, shift, scale, n_threads, None))
+        if not table_sums.in_range(M[..., 0], data, shift):
+            fault = first_fault(data)
+            raise ValueError(
+                fault or "squares of the columns of X or y, or their weights, leave the range of float64: scale them"
+            )
+        batch._M = M
+        batch._noise = batch._unit * np.diagonal(M[..., 0])
+        if data.w is None:
+            batch._noise[p] = 0.0  # counts are exact
+        batch._shift, batch.n_samples = shift, n_rows
+        return batch
+
+    def _nearer(self, batch: Moments, shift: Vector) -> Vector | None:
+        """A shift nearer to a batch whose mean swamps some of its sums in the whole: they are to be taken again."""
+        p, M = self.n_features, batch._M[..., 0]
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = self._M[p, :, 0] + M[p]
+            centre = total * (total / total[p])
+            squares = self._M[..., 0].diagonal() + M.diagonal()
+            far = centre > table_sums.SHIFT_LIMIT * (squares - centre)
+        far[p] = False
+        if not far.any():
+            return None
+        near = shift + np.delete(np.where(far, M[p] / M[p, p], 0.0), p)
+        return near if np.isfinite(near).all() and (near != shift).any() else None
+
+    def _check_names(self, names: Sequence[str] | None) -> None:
+        if names is not None and self.feature_names is not None and tuple(names) != self.feature_names:
+            raise ValueError(f"the columns of X are named {list(names)}, those before {list(self.feature_names)}")
+
+    def _known_shift(self) -> Vector:
+        if self._shift is None or self.n_samples == 0:
+            raise ValueError("there are no rows in these moments yet")
+        return self._shift
+
+    def _take(self, other: Moments, sign: float, shift: Vector) -> None:
+        """Add or subtract another state, brought to a shift; nothing is changed if that is impossible."""
+        M, noise, p = other._M, other._noise, self.n_features
+        if other._shift is not shift and (other._known_shift() != shift).any():
+            delta = paired.shift_between(shift, other._known_shift(), p)
+            M, noise = paired.moved(M, other._errors(), other._unit, p, delta)
+        n_samples = self.n_samples + int(sign) * other.n_samples
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = add(self._M, sign * M)
+        noise = np.hypot(self._noise, noise)
+        if not np.isfinite(total).all():
+            raise ValueError("the sums of squares of the columns of X or y leave the range of float64: scale them")
+        if sign < 0:
+            squares, least = np.diagonal(total[..., 0]), np.maximum(noise, self._errors())
+            if n_samples == 0 and (np.abs(np.diagonal(total[..., 0])) <= 8 * least).all():
+                total, noise = np.zeros_like(total), np.zeros_like(noise)
+            elif n_samples <= 0 or squares[p] <= 0 or (squares < -8 * least).any():
+                raise ValueError(
+                    f"the rows to take out were not all added: {n_samples} rows with a sum of weights of "
+                    f"{squares[p]:g} and a least sum of squares of {squares.min():g} would be left"
+                )
+            at = np.arange(p + self.n_targets + 1)
+            total[at, at] = np.where(total[at, at, :1] > 0, total[at, at], 0.0)
+        if self.n_samples == 0:
+            self._unit, self.precision = other._unit, other.precision
+        else:
+            self._unit = max(self._unit, other._unit)
+            self.precision = "auto" if "auto" in (self.precision, other.precision) else self.precision
+        self._M, self._noise, self._shift, self.n_samples = total, noise, shift, n_samples
+        if self.feature_names is None:
+            self.feature_names = other.feature_names
+
+    def _errors(self) -> Vector:
+        """Error to expect of each sum of squares: what went through it, and at least rounding of what it is."""
+        least = self._unit * np.diagonal(self._M[..., 0])
+        least[self.n_features] = 0.0
+        return np.asarray(np.maximum(self._noise, least))
+
+    def merge(self, other: Moments) -> Moments:
+        """Add the rows of another state, in place; the shift stays that of this one.
+
+        Raises
+        ------
+        TypeError
+            Not a Moments.
+        ValueError
+            Other numbers or names of columns; nothing is changed.
+        """
+        return self._merge(other, 1.0)
+
+    def _merge(self, other: Moments, sign: float) -> Moments:
+        if not isinstance(other, Moments):
+            raise TypeError(f"only Moments can be merged, not {type(other).__name__}")
+        ours, theirs = (self.n_features, self.n_targets), (other.n_features, other.n_targets)
+        if ours != theirs:
+            raise ValueError(
+                f"moments of {theirs[0]} features and {theirs[1]} targets do not fit those of {ours[0]} and {ours[1]}"
+            )
+        self._check_names(other.feature_names)
+        if other.n_samples:
+            self._take(other, sign, other._known_shift() if self._shift is None else self._shift)
+        return self
+
+    def __add__(self, other: Any) -> Moments:
+        return self.copy()._merge(other, 1.0) if isinstance(other, Moments) else NotImplemented
+
+    def __radd__(self, other: Any) -> Moments:
+        # what sum() starts with
+        return self.copy() if isinstance(other, int) and other == 0 else NotImplemented
+
+    def __iadd__(self, other: Any) -> Moments:
+        return self._merge(other, 1.0) if isinstance(other, Moments) else NotImplemented
+
+    def __sub__(self, other: Any) -> Moments:
+        return self.copy()._merge(other, -1.0) if isinstance(other, Moments) else NotImplemented
+
+    def __isub__(self, other: Any) -> Moments:
+        return self._merge(other, -1.0) if isinstance(other, Moments) else NotImplemented
+
+    def decay(self, factor: float) -> Moments:
+        """Multiply the weights of all rows so far by a factor in (0, 1]: exponential forgetting.
+
+        `n_samples` still counts the rows; `sum_weight` says what they weigh.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Not a number in (0, 1]; rows that would weigh next to nothing.
+        """
+        factor = number(factor, "factor", above=0.0)
+        if factor > 1:
+            raise ValueError(f"factor must be at most 1, got {factor}")
+        if self.n_samples and self.sum_weight * factor < LEAST_WEIGHT:
+            raise ValueError(f"the rows would weigh {self.sum_weight * factor:g} in all: start with new moments")
+        self._M = multiply(self._M, pairs(np.array(factor)))
+        self._noise = self._noise * factor
+        return self
+
+    def copy(self) -> Moments:
+        """An independent copy."""
+        other = Moments.__new__(Moments)
+        for name in Moments.__slots__:
+            value = getattr(self, name)
+            setattr(other, name, value.copy() if isinstance(value, np.ndarray) else value)
+        return other
+
+    __copy__ = copy
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Moments:
+        return self.copy()
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the two states are the same to the last bit."""
+        return self.to_bytes() == other.to_bytes() if isinstance(other, Moments) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Moments.from_bytes, (self.to_bytes(),)
+
+    def solve(
+        self,
+        *,
+        l2: float = 0.0,
+        features: Sequence[int | str] | None = None,
+        fit_intercept: bool = True,
+        targets: int | Sequence[int] | None = None,
+        on_collinear: str = "min_norm",
+    ) -> LinearFit:
+        """Fit the rows seen so far, without them.
+
+        Parameters
+        ----------
+        l2 : float
+            Penalty: the residual sum of squares plus ``l2 * ||coef||^2`` is minimised.
+        features : sequence of int or str, optional
+            Columns of X to fit on, by position or by name, in the order of the coefficients; all by default.
+        fit_intercept : bool
+        targets : int or sequence of int, optional
+            Columns of y; an integer gives the shapes of a one-dimensional y.
+        on_collinear : {"min_norm", "drop", "raise"}
+            As for `fit`.
+
+        Returns
+        -------
+        LinearFit
+            `rss` is known to about 1e-16 of `tss`, as the residuals themselves cannot be summed.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Unknown columns, a penalty out of range, no rows yet.
+        numpy.linalg.LinAlgError
+            Dependent columns with ``on_collinear="raise"``.
+
+        Warns
+        -----
+        RankWarning
+            Columns depend on each other as far as moments can tell, that is with singular values under some
+            1e-7 of the largest (1e-11 with precision="extended"): the minimum-norm solution.
+        ConditionWarning
+            Fewer than three digits may be right, or a column is lost in the rounding of sums far from it.
+        """
+        if on_collinear not in ON_COLLINEAR:
+            raise ValueError(f"on_collinear must be one of {', '.join(ON_COLLINEAR)}; got {on_collinear!r}")
+        l2 = number(l2, "l2", least=0.0)
+        positions = chosen_features(features, self.n_features, self.feature_names)
+        chosen = chosen_targets(targets, self.n_targets)
+        one = self.n_targets == 1 if targets is None else np.ndim(targets) == 0
+        p, fit_intercept = len(positions), bool(fit_intercept)
+        names = None if self.feature_names is None else tuple(self.feature_names[j] for j in positions)
+        E = paired.equations(*self._part(positions, chosen), p, fit_intercept, l2)
+        solution = from_moments.solve(E, p, names, on_collinear)
+        if len(E.lost):
+            lost = [names[j] if names else int(positions[j]) for j in E.lost]
+            warnings.warn(
+                f"the columns {lost} vary by less than their sums can tell so far from the shift: their coefficients "
+                'are taken for 0; give a shift nearer to the rows, or precision="extended"',
+                ConditionWarning,
+                stacklevel=2,
+            )
+            solution.digits = 0.0
+        sum_weight = self._M[self.n_features, self.n_features]
+        spread = from_moments.unscaled(E, solution, sum_weight, p, fit_intercept)
+        return self._result(solution, spread, names, one, fit_intercept, l2)
+
+    def _result(
+        self,
+        solution: Solution,
+        spread: Vector | None,
+        names: tuple[str, ...] | None,
+        one_target: bool,
+        fit_intercept: bool,
+        l2: float,
+    ) -> LinearFit:
+        n_targets, p = solution.coef.shape
+        assert solution.ess is not None
+        return LinearFit(
+            coef=solution.coef[0] if one_target else solution.coef,
+            intercept=float(solution.intercept[0]) if one_target else solution.intercept,
+            solver=solution.path[-1],
+            solver_path=solution.path,
+            reason=solution.reason or REASON,
+            plan_arguments={
+                "n_rows": self.n_samples,
+                "n_features": p,
+                "n_targets": n_targets,
+                "solver": "auto",
+                "l2": l2,
+                "itemsize": 8,
+                "order": "C",
+                "weighted": self.sum_weight != self.n_samples,
+                "n_threads": 1,
+                "copies": [],
+            },
+            precision=self.precision,
+            digits=solution.digits,
+            rank=solution.rank,
+            rcond=solution.rcond,
+            converged=True,
+            n_iter=0,
+            cost_history=None,
+            rss=float(solution.rss[0]) if one_target else solution.rss,
+            ess=float(solution.ess[0]) if one_target else solution.ess,
+            tss=float(solution.tss[0]) if one_target else solution.tss,
+            sum_weight=self.sum_weight,
+            n_samples=self.n_samples,
+            n_features=p,
+            n_targets=n_targets,
+            feature_names=names,
+            fit_intercept=fit_intercept,
+            l2=l2,
+            spread=spread,
+            collinear=solution.collinear,
+            dropped=solution.dropped,
+        )
+
+    def _part(self, features: Any, targets: Any) -> tuple[Matrix, Vector, float, Vector]:
+        """Sums, their errors and rounding, and the shift, of some columns of X and y."""
+        shift = self._known_shift()
+        if len(features) == self.n_features and len(targets) == self.n_targets:
+            order = np.concatenate([features, self.n_features + targets])
+            if (order[1:] > order[:-1]).all():
+                return self._M, self._errors(), self._unit, shift
+        at = np.concatenate([features, [self.n_features], self.n_features + 1 + targets])
+        part = np.concatenate([features, self.n_features + targets])
+        return self._M[np.ix_(at, at)], self._errors()[at], self._unit, shift[part]
+
+    def to_bytes(self) -> bytes:
+        """The state as bytes, the same on every machine: a header, little-endian float64, names, a checksum."""
+        return saved_moments.pack(
+            saved_moments.State(
+                self.n_features,
+                self.n_targets,
+                self.n_samples,
+                self.precision,
+                self._unit,
+                self._shift,
+                self._noise,
+                self._M,
+                self.feature_names,
+            )
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes | bytearray | memoryview) -> Moments:
+        """The state that `to_bytes` wrote. Nothing in it is executed, and no more is allocated than it is long.
+
+        Raises
+        ------
+        TypeError
+            Not bytes.
+        ValueError
+            Not a whole state: cut short, too long, changed on the way, or of another version.
+        """
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError(f"data must be bytes, not {type(data).__name__}")
+        state = saved_moments.unpack(bytes(data))
+        self = cls(state.n_features, state.n_targets, precision=state.precision)
+        self.n_samples, self.feature_names = state.n_samples, state.feature_names
+        self._unit, self._shift, self._noise, self._M = state.unit, state.shift, state.noise, state.M
+        return self
+
+
+def check_moments(moments: Any) -> None:
+    """Raise TypeError, saying how to make some, for what is no Moments."""
+    if not isinstance(moments, Moments):
+        raise TypeError(f"moments must be Moments, not a {type(moments).__name__}: Moments(n_features).update(X, y)")

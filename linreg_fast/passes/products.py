@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Cross products of the columns over all rows, in float64 and in double-double."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from linreg_fast.algebra.centred import Centred
+from linreg_fast.algebra.pairs import (
+    add,
+    add_to,
+    divide,
+    multiply,
+)
+from linreg_fast.algebra.precision import Matrix, Vector
+from linreg_fast.algebra.sums import Sums
+from linreg_fast.inputs.table import Table
+from linreg_fast.passes import blocks, levels, rates
+
+SHIFT_ROWS = 256  # leading rows whose mean is the shift
+DD_FLOPS = 30  # float64 operations for each double-double product and its sum
+
+
+def leading_mean(data: Table) -> Vector:
+    """Mean of the leading rows of non-zero weight, of the columns of X and y."""
+    shift = np.zeros(data.n_features + data.n_targets)
+    X, Y, w = data.X, data.Y, data.w
+    order: Any = data.order or ("F" if data.apart else "C")
+    if not data.order:
+        rows = slice(0, SHIFT_ROWS) if w is None else np.flatnonzero(w)[:SHIFT_ROWS]
+        X, Y, _ = data.converted(rows)
+        X, w = np.asarray(X, order=order), None
+    levels.shift[order, data.dtype](X, Y, w, SHIFT_ROWS, shift)
+    return shift
+
+
+def cross_products(
+    data: Table,
+    shift: Vector,
+    scale: Vector,
+    n_threads: int,
+    progress: Callable[[int, int], object] | None,
+) -> Matrix:
+    """The cross products M of [W, 1, V], symmetric, 0 off the diagonal of V'V."""
+    p, n_targets = data.n_features, data.n_targets
+    out = sum_moments(data, shift, n_threads, scale, progress)
+    M = np.empty((p + 1 + n_targets, p + 1 + n_targets))
+    levels.kernels.moments_unpack(out, p, n_targets, M)
+    return M
+
+
+def sum_moments(
+    data: Table,
+    shift: Vector,
+    n_threads: int,
+    scale: Vector | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> Vector:
+    """What the moments kernel sums up over all rows, for `moments_unpack`; columns scaled where asked."""
+    p, n_targets, single = data.n_features, data.n_targets, data.dtype == "float32"
+    work_size, size = levels.kernels.moments_sizes(p, n_targets, data.n_rows)
+    scaled = scale is not None and not (scale == 1.0).all()
+    kernel = levels.moments["C" if scaled else data.order or "C", "float64" if scaled else data.dtype]
+    zero = np.zeros(p + n_targets)
+    down, up = (zero, zero) if scale is None else (np.minimum(scale, 1.0), np.maximum(scale, 1.0))
+
+    def rows(lo: int, hi: int, work: Vector, out: Vector) -> None:
+        if data.apart and not scaled:
+            levels.kernels.moments_apart(data.X.addresses, single, data.Y, data.w, lo, hi, shift, work, out)
+            return
+        for X, Y, w, first, last in data.pieces(lo, hi):
+            if scale is None or not scaled:
+                kernel(X, Y, w, first, last, shift, work, out)
+                continue
+            for at in range(first, last, data.piece_rows()):
+                to = min(at + data.piece_rows(), last)
+                # scaled down first: the difference of two finite numbers may overflow
+                W = (X[at:to].astype(np.float64) * down[:p] - (shift * down)[:p]) * up[:p]
+                V = (Y[at:to] * down[p:] - (shift * down)[p:]) * up[p:]
+                kernel(np.ascontiguousarray(W), V, None if w is None else w[at:to], 0, to - at, zero, work, out)
+
+    item = data.X.dtype.itemsize
+    seconds = rates.row_seconds(item * p + 8 * n_targets, p * (p + 1 + 2 * n_targets))
+    return blocks.sum_rows(rows, data.n_rows, work_size, size, seconds, n_threads, progress)
+
+
+def dd_cross_products(
+    data: Table,
+    shift: Vector,
+    scale: Vector,
+    n_threads: int,
+    progress: Callable[[int, int], object] | None = None,
+) -> Matrix:
+    """`cross_products` summed up in double-double: pairs, (m, m, 2), of W = (X - k) d as exact pairs."""
+    p, n_targets = data.n_features, data.n_targets
+    m = p + 1 + n_targets
+    kernel = levels.dd_moments[data.order or "C", data.dtype]
+    scaled = shift * scale
+
+    def rows(lo: int, hi: int, work: Vector, out: Vector) -> None:
+        for X, Y, w, first, last in data.pieces(lo, hi):
+            kernel(X, Y, w, first, last, scale, scaled, work, out.reshape(m, m, 2))
+
+    products = (p + 1) * (p + 2) // 2 + n_targets * (p + 2)
+    seconds = rates.row_seconds(data.X.dtype.itemsize * p + 8 * n_targets, DD_FLOPS * products)
+    work_size = levels.kernels.dd_moments_work_size(p, n_targets)
+    out = blocks.sum_rows(rows, data.n_rows, work_size, 2 * m * m, seconds, n_threads, progress, add_to)
+    M = out.reshape(m, m, 2)
+    below = np.tril_indices(m, -1)
+    M[below] = M.swapaxes(0, 1)[below]
+    return M
+
+
+def gram_pairs(data: Any, M: Sums, C: Centred, fit_intercept: bool, n_threads: int) -> tuple[Matrix, Matrix, Matrix]:
+    """A of `C`, means of its columns in the units of M and the sum of weights, as pairs, from a pass in them."""
+    shift, units = np.concatenate([M.k, M.ky]), np.concatenate([M.d, M.dy])
+    P = data.fold(functools.partial(dd_cross_products, shift=shift, scale=units, n_threads=n_threads), add)
+    N, s = P[data.n_features, data.n_features], P[C.live, data.n_features]
+    mu = divide(s, N[None]) if fit_intercept else np.zeros_like(s)
+    scale = np.ldexp(1.0, C.e - (np.frexp(M.d[C.live])[1] - 1))
+    A = add(P[np.ix_(C.live, C.live)], -multiply(s[:, None], mu[None])) * (scale[:, None] * scale)[..., None]
+    return A, mu, N

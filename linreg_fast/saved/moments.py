@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Moments as bytes, the same on every machine: a header, little-endian float64, names, a checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from typing import NamedTuple
+
+import numpy as np
+
+from linreg_fast.algebra.precision import DD_UNIT, EPS, Matrix, Vector
+
+UNITS = {"auto": EPS, "extended": DD_UNIT}  # precision, and relative rounding of the sums of a batch
+MAGIC = b"linreg_fast.Moments\x00"
+VERSION = 1
+# magic, version, precision, shift given, n_features, n_targets, n_samples, unit, bytes of the names
+HEADER = struct.Struct("<20sHBBqqqdq")
+DIGEST_SIZE = 16
+LARGEST = 1 << 20  # columns that a saved state may claim to have
+
+
+class State(NamedTuple):
+    """What a `Moments` holds; M is (m, m, 2) and symmetric, m = n_features + n_targets + 1."""
+
+    n_features: int
+    n_targets: int
+    n_samples: int
+    precision: str
+    unit: float
+    shift: Vector | None
+    noise: Vector
+    M: Matrix
+    feature_names: tuple[str, ...] | None
+
+
+def pack(state: State) -> bytes:
+    """The state as bytes."""
+    names = b"" if state.feature_names is None else json.dumps(state.feature_names).encode()
+    header = HEADER.pack(
+        MAGIC,
+        VERSION,
+        list(UNITS).index(state.precision),
+        state.shift is not None,
+        state.n_features,
+        state.n_targets,
+        state.n_samples,
+        state.unit,
+        len(names),
+    )
+    shift = np.zeros(len(state.M) - 1) if state.shift is None else state.shift
+    upper = np.triu_indices(len(state.M))
+    arrays = [a.astype("<f8").tobytes() for a in (shift, state.noise, state.M[upper])]
+    body = b"".join([header, *arrays, names])
+    return body + _digest(body)
+
+
+def unpack(data: bytes) -> State:
+    """What `pack` wrote. Nothing in it is executed, and no more is allocated than it is long.
+
+    Raises
+    ------
+    ValueError
+        Not a whole state: cut short, too long, changed on the way, or of another version.
+    """
+    if len(data) < HEADER.size + DIGEST_SIZE or data[: len(MAGIC)] != MAGIC:
+        raise ValueError(f"not a saved linreg_fast.Moments: {len(data)} bytes")
+    _, version, precision, shifted, p, n_targets, n_samples, unit, names_size = HEADER.unpack_from(data)
+    if version != VERSION:
+        raise ValueError(f"saved by version {version} of the format; this one reads {VERSION}")
+    if _digest(data[:-DIGEST_SIZE]) != data[-DIGEST_SIZE:]:
+        raise ValueError("not a whole linreg_fast.Moments: the checksum does not fit, bytes were lost or changed")
+    if not (0 <= p <= LARGEST and 1 <= n_targets <= LARGEST and 0 <= names_size <= len(data) and precision < 2):
+        raise ValueError(f"a saved Moments cannot have {p} features, {n_targets} targets and {names_size} bytes")
+    width = p + n_targets
+    n_sums = (width + 1) * (width + 2) // 2
+    size = HEADER.size + 8 * (width + width + 1 + 2 * n_sums) + names_size + DIGEST_SIZE
+    if len(data) != size:
+        raise ValueError(f"a saved Moments of {p} features and {n_targets} targets has {size} bytes, not {len(data)}")
+    numbers = np.frombuffer(data, "<f8", 2 * width + 1 + 2 * n_sums, HEADER.size).astype(np.float64)
+    shift, noise, upper = np.split(numbers, [width, 2 * width + 1])
+    M = np.zeros((width + 1, width + 1, 2))
+    rows, columns = np.triu_indices(width + 1)
+    M[rows, columns] = M[columns, rows] = upper.reshape(n_sums, 2)
+    squares = np.diagonal(M[..., 0])
+    sound = np.isfinite(numbers).all() and (squares >= 0).all() and (noise >= 0).all()
+    if not sound or n_samples < 0 or unit not in UNITS.values() or (n_samples > 0) != (squares[p] > 0):
+        raise ValueError("a saved Moments has sums that no rows can have")
+    names = _names(data[size - DIGEST_SIZE - names_size : size - DIGEST_SIZE], p) if names_size else None
+    kept = shift.copy() if shifted else None
+    return State(p, n_targets, n_samples, list(UNITS)[precision], unit, kept, noise.copy(), M, names)
+
+
+def _names(text: bytes, p: int) -> tuple[str, ...]:
+    try:
+        names = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"a saved Moments has names that are not JSON: {error}") from None
+    if not isinstance(names, list) or len(names) != p or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"a saved Moments has names that do not fit {p} features")
+    return tuple(names)
+
+
+def _digest(body: bytes) -> bytes:
+    return hashlib.blake2b(body, digest_size=DIGEST_SIZE).digest()

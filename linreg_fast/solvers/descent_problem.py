@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What gradient descent iterates on: J in the unknowns of the iteration, its gradient, its largest eigenvalue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linreg_fast.algebra.centred import CONSTANT, centre
+from linreg_fast.algebra.precision import Matrix, Vector
+from linreg_fast.algebra.sums import Sums
+from linreg_fast.inputs.table import Table, first_fault
+from linreg_fast.passes import residuals
+from linreg_fast.plan_costs import POWER_STEPS
+
+POWER_MARGIN = 1.1  # a power iteration approaches from below
+
+
+@dataclass(slots=True)
+class Problem:
+    """J(z) = 1/2 z'Az - c'z + J0 and the way from z to coefficients and back.
+
+    shift is [k, ky] where z = [b, b0 + k b - ky] (the textbook iteration), of length 0 where
+    b = scale z and b0 = mean_y - mean b.
+    """
+
+    A: Matrix
+    c: Vector
+    J0: float
+    shift: Vector
+    scale: Vector
+    mean: Vector
+    mean_y: float
+
+    def coefficients(self, z: Vector) -> tuple[Vector, float]:
+        """Slopes and intercept at z."""
+        if len(self.shift):
+            return z[:-1].copy(), float(z[-1])
+        b = z * self.scale
+        return b, float(self.mean_y - self.mean @ b)
+
+    def start(self, init: NDArray[np.float64] | None) -> Vector:
+        """z at the coefficients to start from, 0 without any."""
+        z = np.zeros(len(self.c))
+        if init is not None:
+            p = len(self.scale)
+            z[:p] = init[:p] / np.where(self.scale > 0, self.scale, 1.0)
+            if len(self.shift) and len(init) > p:
+                z[p] = init[p]
+        return z
+
+    def raw(self, g: Vector) -> Vector:
+        """The gradient in the unknowns of the iteration from that in z."""
+        if not len(self.shift):
+            return g
+        out = g.copy()
+        out[:-1] += self.shift[:-1] * g[-1]
+        return out
+
+
+def problem_of(data: Table, M: Sums | None, fit_intercept: bool, l2: float, scale: bool) -> Problem:
+    """J of the moments, or of passes over the data where M is None."""
+    if M is None:
+        return _of_columns(data, fit_intercept, scale)
+    if scale:
+        return _of_scaled_moments(M, fit_intercept, l2)
+    if not ((M.d == 1).all() and (M.dy == 1).all()):
+        raise ValueError("squares of X or y leave the range of float64: scale the columns, or use scale=True")
+    p = data.n_features
+    A = M.G / M.N
+    A[np.diag_indices(p)] += l2 / M.N
+    c, shift = M.q[:, 0] / M.N, np.zeros(0)
+    if fit_intercept:
+        A = np.block([[A, M.s[:, None] / M.N], [M.s / M.N, np.ones((1, 1))]])
+        c = np.append(c, M.t[0] / M.N)
+        shift = np.append(M.k, M.ky[0])
+    return Problem(A, c, M.u[0] / (2 * M.N), shift, np.ones(p), np.zeros(p), 0.0)
+
+
+def _of_scaled_moments(M: Sums, fit_intercept: bool, l2: float) -> Problem:
+    """J of centred columns of unit standard deviation."""
+    p = len(M.k)
+    C = centre(M, fit_intercept, 0.0)
+    D = np.zeros(p)
+    spread = np.diagonal(C.A) / M.N
+    D[C.live] = 1 / np.sqrt(spread)
+    A, c = np.zeros((p, p)), np.zeros(p)
+    A[np.ix_(C.live, C.live)] = C.A / M.N * D[C.live] * D[C.live, None]
+    c[C.live] = C.c[:, 0] / M.N * D[C.live]
+    factor = np.zeros(p)
+    factor[C.live] = np.ldexp(D[C.live], C.e)
+    if l2:  # factor**2 may overflow, and 0 * inf would be NaN
+        A[np.diag_indices(p)] += l2 / M.N * factor**2
+    back = 1 / M.dy[0]
+    mean, mean_y = M.k + C.mu / M.d, float(M.ky[0] + (M.t[0] / M.N * back if fit_intercept else 0.0))
+    # in the units of y, as a learning rate is meant for J of y itself
+    return Problem(A, c * back, C.S_yy[0] / (2 * M.N) * back * back, np.zeros(0), factor, mean, mean_y)
+
+
+def _of_columns(data: Table, fit_intercept: bool, scale: bool) -> Problem:
+    """What the iteration on the data needs where p x p moments are too large: means and deviations."""
+    p = data.n_features
+    N, sums = 0.0, np.zeros(p + 1)
+    squares = np.zeros(p + 1)
+    first: Vector | None = None
+    for at in range(0, data.n_rows, data.piece_rows()):
+        to = min(at + data.piece_rows(), data.n_rows)
+        Z = np.hstack([data.X[at:to].astype(np.float64), data.Y[at:to].astype(np.float64)])
+        w = np.ones(to - at) if data.w is None else np.asarray(data.w[at:to], dtype=np.float64)
+        Z, w = Z[w != 0], w[w != 0]
+        if first is None and len(Z):
+            first = Z[0].copy() if fit_intercept else np.zeros(p + 1)
+        if len(Z):
+            Z -= first
+        N += w.sum()
+        sums += w @ Z
+        squares += w @ (Z * Z)
+    if first is None or not (np.isfinite(squares).all() and N > 0):
+        raise ValueError(
+            first_fault(data)
+            or (N > 0 and "squares of X or y leave the range of float64: scale the columns, or use passes='moments'")
+            or "sample_weight has no positive weight: no row is left to fit"
+        )
+    mean = first + sums / N if fit_intercept else np.zeros(p + 1)
+    variance = squares / N - (sums / N) ** 2 * fit_intercept
+    deviation = np.sqrt(np.maximum(variance, 0.0))
+    if not scale:
+        unknowns = p + fit_intercept
+        shift = np.zeros(unknowns) if fit_intercept else np.zeros(0)
+        c = np.ones(unknowns)  # replaced by the gradient at 0, one pass
+        problem = Problem(np.zeros((0, 0)), c, 0.0, shift, np.ones(p), np.zeros(p), 0.0)
+    else:
+        varies = deviation[:p] > CONSTANT * np.abs(mean[:p])
+        with np.errstate(over="ignore"):
+            factor = np.where(varies, 1 / np.where(varies, deviation[:p], 1.0), 0.0)
+        problem = Problem(np.zeros((0, 0)), np.ones(p), 0.0, np.zeros(0), factor, mean[:p], float(mean[p]))
+    problem.J0 = float(squares[p] / (2 * N))
+    return problem
+
+
+class Evaluator:
+    """Cost and gradient in the unknowns of the iteration, one pass over the data for each."""
+
+    def __init__(self, problem: Problem, data: Table, l2: float, n_threads: int) -> None:
+        self.problem, self.data, self.l2, self.n_threads = problem, data, l2, n_threads
+        self.N = float(data.n_rows if data.w is None else np.sum(data.w, dtype=np.float64))
+
+    def __call__(self, z: Vector) -> tuple[float, Vector]:
+        b, b0 = self.problem.coefficients(z)
+        if not len(self.problem.shift) and not self.problem.mean.any() and self.problem.mean_y == 0.0:
+            b0 = 0.0
+        out = residuals.pass_gradient(self.data, b, b0, self.n_threads)
+        # b'b may overflow, and 0 * inf would be NaN
+        cost = (out[0] + (0.5 * self.l2 * (b @ b) if self.l2 else 0.0)) / self.N
+        g = (out[1:-2] + self.l2 * b) / self.N
+        g0 = out[-2] / self.N
+        if len(self.problem.shift):
+            return cost, np.append(g, g0)
+        return cost, self.problem.scale * (g - self.problem.mean * g0)
+
+
+def largest_eigenvalue(problem: Problem, exact: bool) -> float:
+    """L of the Hessian in the unknowns of the iteration, or a bound from above."""
+    H = problem.A
+    if len(problem.shift):
+        T = np.eye(len(H))
+        T[-1, :-1] = problem.shift[:-1]
+        H = T.T @ H @ T
+    if len(H) == 0:
+        return 0.0
+    if not exact:
+        return float(np.abs(H).sum(axis=1).max())
+    import scipy.linalg
+
+    return float(scipy.linalg.eigvalsh(H, check_finite=False, subset_by_index=[len(H) - 1, len(H) - 1])[0])
+
+
+def power_iteration(evaluate: Evaluator) -> float:
+    """L from products with the Hessian, each one pass: the gradient at v less that at 0, which is kept as -c."""
+    problem, n = evaluate.problem, len(evaluate.problem.c)
+    zero = evaluate(np.zeros(n))[1]
+    problem.c = -zero
+    v = np.cos(np.arange(n) * 1.7) + 0.1
+    v /= np.linalg.norm(v)
+    L = 0.0
+    for _ in range(POWER_STEPS):
+        Hv = evaluate(v)[1] - zero
+        before, L = L, float(np.linalg.norm(Hv))
+        if L == 0.0:
+            break
+        v = Hv / L
+        if abs(L - before) < 1e-3 * L:
+            break
+    return POWER_MARGIN * L

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""fit_stream and fit_file: tables larger than memory, block by block into the moments.
+
+Rows that can be read again get what a table in memory gets: QR or SVD where the conditioning asks for it, and
+refinement, each of them another reading. Rows that come once are solved from their moments.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from linreg_fast.inputs.checks import number
+from linreg_fast.options import PRECISIONS, check_solver
+from linreg_fast.passes.progress import Report, bar
+from linreg_fast.passes.threads import threads
+from linreg_fast.result import LinearFit
+from linreg_fast.streams import readers, sources
+from linreg_fast.streams.rows import MISSING, Stream
+from linreg_fast.streams.sources import Source
+from linreg_fast.streams.summing import fit_stream_rows
+
+
+def fit_stream(
+    batches: Any,
+    *,
+    target: str | Sequence[str] | None = None,
+    features: Sequence[str] | None = None,
+    sample_weight: str | None = None,
+    fit_intercept: bool = True,
+    l2: float = 0.0,
+    precision: str = "auto",
+    missing: str = "raise",
+    checkpoint: str | os.PathLike[str] | None = None,
+    progress: bool | Report = False,
+    n_threads: int | None = None,
+) -> LinearFit:
+    """Fit a linear model to rows that come in batches; memory holds one batch and p^2 numbers.
+
+    Parameters
+    ----------
+    batches : iterable, callable, cursor or path
+        - an iterable of tuples (X, y) or (X, y, sample_weight), as `fit` takes them; memory maps count as one batch:
+          ``[(X, y)]``;
+        - an iterable of data frames or Arrow record batches, a `pyarrow.RecordBatchReader`, a data frame, or anything
+          else that hands itself over as an Arrow stream, such as DuckDB's ``con.sql(query)``;
+        - a DB-API cursor that has executed a query;
+        - a callable that returns one of these iterables, anew at each call;
+        - a path: what `fit_file` takes, a folder of .npy files among others.
+
+        A callable, a path, a data frame and an iterable that is no iterator, such as a list, can be read again: their
+        fits are refined where the digits ask for it, up to full precision with "extended", at one more reading a
+        pass. From iterators, readers and cursors everything is taken at the first reading; "extended" then sums up
+        in double-double.
+    target : str or sequence of str
+        Column to explain, for data frames; several give a fit with several targets. For .npy files the position of
+        the column, by default the last.
+    features : sequence of str, optional
+        Columns to explain it by; without it all other columns of numbers of the first batch.
+    sample_weight : str, optional
+        Column of weights.
+    fit_intercept : bool
+    l2 : float
+        Penalty, as in `fit`.
+    precision : {"auto", "fast", "extended"}
+    missing : {"raise", "drop"}
+        What to do about rows with NaN or null; `reason` of the result counts the rows that were dropped. Infinity is
+        always an error.
+    checkpoint : path, optional
+        File to keep the state in, written anew every few seconds and removed at the end. Where it is there already,
+        the rows counted in it are skipped: the same call resumes after a kill, with the same bits in the end.
+    progress : bool or callable
+        True draws a bar with rows, rate and time left (needs rich); a callable is called as progress(rows_done, rows)
+        with None for a number that is not known.
+    n_threads : int, optional
+
+    Returns
+    -------
+    LinearFit
+
+    Raises
+    ------
+    TypeError
+        Data that are not real numbers, something that has no batches.
+    ValueError
+        Shapes or columns that do not match, no rows, NaN, infinity or negative weights: the batch, the row in it and
+        the column are named. A checkpoint of other rows.
+    OSError
+        A checkpoint that cannot be written; the one before stays as it is.
+
+    Warns
+    -----
+    RankWarning, ConditionWarning
+        As in `fit`.
+
+    Examples
+    --------
+    >>> import numpy as np, linreg_fast
+    >>> x = np.arange(8.0)
+    >>> fit = linreg_fast.fit_stream((x[i : i + 2], 1 + 2 * x[i : i + 2]) for i in range(0, 8, 2))
+    >>> fit.slope, fit.intercept, fit.n_samples
+    (2.0, 1.0, 8)
+    """
+    if isinstance(batches, (str, os.PathLike)):
+        read = functools.partial(sources.of_files, batches, target, features, sample_weight)
+    else:
+        read = functools.partial(sources.of_batches, batches, target, features, sample_weight)
+    return fit_source(read, fit_intercept, "auto", l2, precision, missing, checkpoint, progress, n_threads)[0]
+
+
+def fit_file(
+    path: str | os.PathLike[str],
+    *,
+    target: Any = None,
+    features: Sequence[Any] | None = None,
+    sample_weight: Any = None,
+    fit_intercept: bool = True,
+    solver: str = "auto",
+    l2: float = 0.0,
+    precision: str = "auto",
+    missing: str = "raise",
+    checkpoint: str | os.PathLike[str] | None = None,
+    progress: bool | Report = False,
+    n_threads: int | None = None,
+) -> LinearFit:
+    """Fit a linear model to a table in one file or in several, whatever their size.
+
+    Only the columns in use are read, and decoded while the rows before are summed up. A table of no more than some
+    megabytes is fitted in memory.
+
+    Parameters
+    ----------
+    path : str or path
+        A file, a pattern such as "data/*.parquet", or a folder with all the files under it, in the order of their
+        names: Parquet, CSV (.csv, .csv.gz, .tsv), Arrow and Feather, .npy. Folders named key=value give a column
+        `key` where all its values are numbers.
+    target : str or sequence of str
+        Column to explain, or columns; for .npy files its position, by default the last.
+    features : sequence of str, optional
+        Columns to explain it by, for .npy files positions; without it all other columns of numbers.
+    sample_weight : str, optional
+        Column of weights.
+    solver : {"auto", "cholesky", "qr", "svd", "gd"}
+        As in `fit`; gradient descent iterates on the moments.
+    fit_intercept, l2, precision, missing, checkpoint, progress, n_threads
+        As in `fit_stream`.
+
+    Returns
+    -------
+    LinearFit
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `fit_stream`, with the file, the row in it and the column; files of several kinds, or whose columns
+        differ; a damaged file.
+    OSError
+        No such file; one that cannot be read; a checkpoint that cannot be written.
+
+    Warns
+    -----
+    RankWarning, ConditionWarning, ConvergenceWarning
+        As in `fit`.
+    """
+    check_solver(solver)
+    read = functools.partial(sources.of_files, path, target, features, sample_weight)
+    return fit_source(read, fit_intercept, solver, l2, precision, missing, checkpoint, progress, n_threads)[0]
+
+
+def fit_source(
+    read: Callable[..., Source],
+    fit_intercept: bool,
+    solver: str,
+    l2: float,
+    precision: str,
+    missing: str,
+    checkpoint: str | os.PathLike[str] | None,
+    progress: bool | Report,
+    n_threads: int | None,
+) -> tuple[LinearFit, Stream]:
+    """The fit of the source that `read()` opens, and what was found on the way.
+
+    Where the first lines of a text file are not as the others, `read(exact=True)` opens it once more.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
+    if missing not in MISSING:
+        raise ValueError(f"missing must be one of {', '.join(MISSING)}; got {missing!r}")
+    l2 = number(l2, "l2", least=0.0)
+    workers = threads(n_threads)
+    save = None if checkpoint is None else Path(checkpoint)
+    with bar(progress) as report:
+        try:
+            stream = Stream(read(), missing, bool(fit_intercept), workers)
+            fit = fit_stream_rows(stream, solver, l2, precision, save, report)
+        except readers.TypesDifferError:
+            stream = Stream(read(exact=True), missing, bool(fit_intercept), workers)
+            fit = fit_stream_rows(stream, solver, l2, precision, save, report)
+    return fit, stream

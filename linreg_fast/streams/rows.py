@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The rows of a source as one table that is read block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linreg_fast.inputs.table import Table, find_fault, table
+from linreg_fast.streams.blocks import Block
+from linreg_fast.streams.sources import Source
+
+MISSING = ("raise", "drop")
+HINT = 'missing="drop" leaves out rows with missing values'
+
+
+@dataclass(slots=True)
+class Stream:
+    """The rows of a source as one table that is read block by block: as much of `inputs.Table` as solvers ask for.
+
+    `holes` are the blocks in which rows with missing values were found and left out, `dropped` such rows.
+    """
+
+    source: Source
+    missing: str
+    fit_intercept: bool
+    workers: int
+    n_features: int = 0
+    n_targets: int = 0
+    n_rows: int = 0
+    weighted: bool = False
+    one_target: bool = True
+    names: list[str] | None = None
+    dropped: int = 0
+    holes: list[int] = field(default_factory=list)
+
+    def tables(self, blocks: Iterable[Block] | None = None) -> Generator[tuple[int, Block, Table], None, None]:
+        """Number, block and table of some blocks, by default of all from the first one on."""
+        for i, block in enumerate(self.source.blocks(self.workers > 1) if blocks is None else blocks):
+            where = block.places[0].where
+            try:
+                data = table(block.X, block.y, block.w, empty=True)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"{where}: {error}") from None
+            if not self.n_targets:
+                self.names = self.source.names or data.names
+                self.n_features, self.n_targets, self.one_target = data.n_features, data.n_targets, data.one_target
+            self.weighted = self.weighted or data.w is not None
+            found, known = (data.n_features, data.n_targets), (self.n_features, self.n_targets)
+            if found != known and not (data.n_rows == 0 and data.one_feature):
+                raise ValueError(f"{where} has (columns of X, columns of y) = {found}, those before have {known}")
+            if data.names is not None and data.names != self.names:
+                raise ValueError(f"{where} has the columns {data.names}, those before {self.names}")
+            yield i, block, data
+
+    def fold(self, function: Callable[[Table], Any], merge: Callable[[Any, Any], Any]) -> Any:
+        """Read all rows again and merge in their order what `function` makes of each block."""
+        total, rows, holes = None, 0, set(self.holes)
+        with closing(self.tables()) as tables:
+            for i, _, data in tables:
+                if i in holes:
+                    data = present_rows(data)[0]
+                rows += data.n_rows
+                if data.n_rows:
+                    part = function(data)
+                    total = part if total is None else merge(total, part)
+        if rows != self.n_rows:
+            raise ValueError(f"the source has {rows} rows when it is read again, it had {self.n_rows} before")
+        return total
+
+    def checked(self, block: Block, data: Table) -> tuple[Table, int]:
+        """The rows of a block without those that have missing values, where these are to be dropped, and how many had.
+
+        Raises
+        ------
+        ValueError
+            A value that no fit can use, named by its column and its row in a batch or a file.
+        """
+        bad = find_fault(data)
+        dropped = 0
+        if bad is not None and np.isnan(bad.value) and self.missing == "drop":
+            data, kept = present_rows(data)
+            dropped = len(block.X) - len(kept)
+            bad = find_fault(data)
+            bad = bad and bad._replace(row=int(kept[bad.row]))
+        if bad is None:
+            return data, dropped
+        where, row = block.place(bad.row)
+        place = f"row {row}" if where == self.source.only else f"row {row} of {where}"
+        if self.source.columns:
+            first = {"X": 0, "y": self.n_features, "sample_weight": self.n_features + self.n_targets}[bad.name]
+            label = f"column {self.source.columns[first + bad.column]!r}"
+        elif bad.name == "X":
+            label = f"column {bad.column if self.names is None else repr(self.names[bad.column])} of X"
+        else:
+            label = bad.name if self.n_targets == 1 or bad.name != "y" else f"column {bad.column} of y"
+        if np.isnan(bad.value):
+            raise ValueError(f"{label} has a missing value at {place}; {HINT}")
+        raise ValueError(f"{label} has {bad.value} at {place}")
+
+    def count(self, block: int, n_rows: int, dropped: int) -> None:
+        """Count the rows of a block that were used, and those that were left out."""
+        self.n_rows += n_rows
+        if dropped:
+            self.holes.append(block)
+            self.dropped += dropped
+
+    def nothing_left(self) -> ValueError:
+        """The error for a source without a row to fit."""
+        if self.dropped:
+            return ValueError(f"every row of {self.source.only or 'the source'} has a missing value in a column in use")
+        return ValueError("there are no rows to fit, or none of positive weight")
+
+
+def present_rows(data: Table) -> tuple[Table, NDArray[np.intp]]:
+    """The rows without NaN, and their numbers; a row of weight 0 is not there, whatever it holds."""
+    parts = [data.X, data.Y, *([] if data.w is None else [data.w[:, None]])]
+    missing = np.zeros(data.n_rows, dtype=bool)
+    for part in parts:
+        if part.dtype.kind == "f":
+            missing |= np.isnan(part).any(axis=1)
+    if data.w is not None:
+        missing &= np.asarray(data.w) != 0
+    kept = np.flatnonzero(~missing)
+    w = None if data.w is None else data.w[kept]
+    return table(data.X[kept], data.Y[kept], w, data.names, empty=True), kept
