@@ -81,7 +81,7 @@ def test_moments(benchmark, n, p, side):
 
     def ours():
         M = table_sums.of_table(data, True, 2)
-        return M.G[0] - M.s[0] * M.mean
+        return M.gram[0] - M.sums[0] * M.mean
 
     def theirs():
         A = X - X.mean(axis=0)

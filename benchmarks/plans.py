@@ -30,7 +30,7 @@ from linreg_fast.bench import report
 from linreg_fast.bench.cases import generate
 from linreg_fast.bench.timing import Effort, Side, interleaved, pinned
 from linreg_fast.passes import blocks, rates
-from linreg_fast.plan_costs import SMALL_COLUMNS
+from linreg_fast.plan_costs import SMALL_COLUMNS, PlanArguments
 
 THREADS = 2
 EFFORT = Effort(seconds=0.6, peer_seconds=0.6, rounds=7)
@@ -76,7 +76,7 @@ def candidates(n: int, p: int, threads: int) -> list[Point]:
 def expected(point: Point) -> float:
     """Seconds that the plan expects of a candidate."""
     arguments = {name: value for name, value in point.items() if name not in ("passes", "seconds")}
-    found = planning.plan_shape(**arguments).candidates
+    found = planning.plan_shape(PlanArguments(**arguments)).candidates
     return next(c.seconds for c in found if (c.solver, c.passes) == (point["solver"], point["passes"]))
 
 
@@ -168,7 +168,7 @@ def choices(points: list[Point]) -> Iterator[tuple[str, str, float]]:
             if possible:
                 chosen = min(possible, key=expected)
                 if question == "solver":
-                    solver = planning.plan_shape(n, p, n_threads=THREADS).solver
+                    solver = planning.plan_shape(PlanArguments(n, p, n_threads=THREADS)).solver
                     chosen = next((q for q in possible if q["solver"] == solver), chosen)
                 best = min(q["seconds"] for q in possible)
                 yield f"{n:,} x {p:,} {question}", f"{chosen['solver']} {chosen['passes']}", chosen["seconds"] / best

@@ -3,32 +3,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from linreg_fast import planning
-from linreg_fast.algebra import paired
-from linreg_fast.algebra.centred import centre
-from linreg_fast.algebra.digits import digits_held
-from linreg_fast.algebra.precision import Vector, any_range
+from linreg_fast.algebra.paired import affordable
+from linreg_fast.algebra.precision import any_range
 from linreg_fast.algebra.sums import Sums
-from linreg_fast.inputs.checks import number
-from linreg_fast.inputs.table import Table, count_present, table
-from linreg_fast.options import ON_COLLINEAR, PRECISIONS, DescentOptions, check_solver, descent_options
-from linreg_fast.passes import residuals, table_sums
-from linreg_fast.passes.progress import reporter
-from linreg_fast.passes.threads import threads
-from linreg_fast.plan_costs import EXACT_L
+from linreg_fast.inputs.table import Rows, Table, table
+from linreg_fast.options import FitOptions, descent_options
+from linreg_fast.passes.progress import Report, reporting
+from linreg_fast.passes.table_sums import FirstPass
+from linreg_fast.plan_costs import PlanArguments
 from linreg_fast.planning import plan_arguments
 from linreg_fast.result import LinearFit
-from linreg_fast.solvers import closed_form, descent, refinement, wide
-from linreg_fast.solvers.refinement import AUTO_DIGITS, CANCELLED, sum_residuals, total_squares
-from linreg_fast.solvers.small import LEAN, fit_lean, fit_small
+from linreg_fast.solvers import closed_form, descent, refinement, small, spread, wide
+from linreg_fast.solvers.problem import Problem
+from linreg_fast.solvers.small import SmallFit
 from linreg_fast.solvers.solution import Solution, constant_columns
-from linreg_fast.solvers.spread import unscaled, unscaled_extended
+
+# of the fits that a call may ask for without any check
+PLAIN = {
+    (precision, fit_intercept): FitOptions(precision=precision, fit_intercept=fit_intercept)
+    for precision in small.LEAN
+    for fit_intercept in (True, False)
+}
+KEYWORDS = ("sample_weight", "fit_intercept", "solver", "precision", "l2", "on_collinear", "feature_names", "n_threads")
 
 
 def fit(
@@ -43,7 +44,7 @@ def fit(
     on_collinear: str = "min_norm",
     feature_names: Sequence[str] | None = None,
     n_threads: int | None = None,
-    progress: bool | Callable[[int, int], object] = False,
+    progress: bool | Report = False,
     **solver_options: Any,
 ) -> LinearFit:
     """Fit a linear model by least squares.
@@ -83,7 +84,7 @@ def fit(
         True draws a progress bar (needs rich); a callable is called as progress(rows_done, rows).
     **solver_options
         For "gd": learning_rate, max_iter, tol, momentum, scale, coef_init, callback, passes;
-        see `linreg_fast.descent.Options`.
+        see `linreg_fast.options.DescentOptions`.
 
     Returns
     -------
@@ -125,9 +126,9 @@ def fit(
     >>> line.slope, line.intercept
     (2.0, 1.0)
     """
+    first: FirstPass | None = None
     if (
         solver == "auto"
-        and precision in LEAN
         and type(l2) is float
         and l2 == 0.0
         and feature_names is None
@@ -135,219 +136,86 @@ def fit(
         and on_collinear == "min_norm"
         and not progress
         and not solver_options
+        and precision in small.LEAN
     ):
-        done = fit_small(X, y, sample_weight, bool(fit_intercept), precision)
-        if done is not None:
-            return done
-    check_solver(solver)
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
-    if on_collinear not in ON_COLLINEAR:
-        raise ValueError(f"on_collinear must be one of {', '.join(ON_COLLINEAR)}; got {on_collinear!r}")
-    l2 = number(l2, "l2", least=0.0) + 0.0  # no -0.0
-    data = table(X, y, sample_weight, feature_names)
-    if n_threads is not None:
-        n_threads = threads(n_threads)
-    report = reporter(progress) if progress else None
-    if solver == "auto" and not solver_options and precision != "extended":
-        done = fit_lean(data, bool(fit_intercept), precision, l2, n_threads, report)
-        if done is not None:
-            return done
-    workers = threads(n_threads)
-    chosen = descent_options(solver_options, data.n_features, fit_intercept) if solver == "gd" else None
-    if chosen is None and solver_options:
-        if solver != "auto":
-            raise TypeError(f"solver {solver!r} takes no options, got {', '.join(solver_options)}")
-        raise TypeError(f"options {', '.join(solver_options)} need solver='gd'")
-    shape = plan_arguments(data, solver, l2, workers)
-    if chosen:
-        shape |= {"descent_passes": chosen.passes, "max_iter": chosen.max_iter}
-    plan = planning.plan_shape(**shape)
-    if plan.solver == "gd":
-        if data.n_targets != 1:
-            raise ValueError(f"solver 'gd' takes one target, got y of shape {data.Y.shape}: fit them one by one")
-        if on_collinear != "min_norm":
-            raise ValueError(f"solver 'gd' does not see collinear columns: on_collinear={on_collinear!r} needs another")
-        # the moments give the learning rate and the digits, wherever p x p numbers are affordable
-        square = data.n_features <= EXACT_L
-        M = table_sums.of_table(data, fit_intercept, workers, report) if plan.passes == "moments" or square else None
-        options = chosen or DescentOptions()
-        return _descend(data, M, plan, shape, options, fit_intercept, l2, precision, workers)
-    if plan.passes == "rows":
-        solution = wide.solve_wide(data, fit_intercept, l2, on_collinear, precision)
-        return _result(data, solution, None, plan, shape, fit_intercept, l2, precision, *count_present(data))
-    M = table_sums.of_table(data, fit_intercept, workers, report)
-    return _solve(data, M, plan, shape, solver, fit_intercept, l2, precision, on_collinear, workers)
-
-
-def fit_sums(
-    data: Any,
-    M: Sums,
-    solver: str,
-    fit_intercept: bool,
-    l2: float,
-    precision: str,
-    workers: int,
-) -> LinearFit:
-    """The fit of rows that are read piece by piece, once their sums M are known.
-
-    `data` has the attributes of an `inputs.Table` but for the arrays, and its `fold`.
-    """
-    shape: dict[str, Any] = {
-        "n_rows": max(M.n_rows, data.n_features + 1),  # of fewer rows there is nothing more to plan
-        "n_features": data.n_features,
-        "n_targets": data.n_targets,
-        "solver": solver,
-        "l2": l2,
-        "itemsize": 8,
-        "order": "F",
-        "weighted": data.weighted,
-        "n_threads": workers,
-        "copies": [],
-    }
-    if solver == "gd":
-        if data.n_targets != 1:
-            raise ValueError(f"solver 'gd' takes one target, there are {data.n_targets}: fit them one by one")
-        shape |= {"descent_passes": "moments", "max_iter": DescentOptions().max_iter}
-        plan = planning.plan_shape(**shape)
-        return _descend(data, M, plan, shape, DescentOptions(), fit_intercept, l2, precision, workers)
-    plan = planning.plan_shape(**shape)
-    return _solve(data, M, plan, shape, solver, fit_intercept, l2, precision, "min_norm", workers)
-
-
-@any_range
-def _solve(
-    data: Any,
-    M: Sums,
-    plan: planning.Plan,
-    shape: dict[str, Any],
-    solver: str,
-    fit_intercept: bool,
-    l2: float,
-    precision: str,
-    on_collinear: str,
-    workers: int,
-) -> LinearFit:
-    C = centre(M, fit_intercept, l2)
-    constant = constant_columns(data, C.live, on_collinear) if not l2 else ()
-    solution = closed_form.solve(data, M, C, solver, fit_intercept, on_collinear=on_collinear)
-    full = precision == "extended"
-    refined = full or (precision == "auto" and solution.digits < AUTO_DIGITS)
-    if refined:
-        solution = refinement.refine(data, M, solution.centred or C, solution, solver, fit_intercept, full, workers)
-    elif precision == "auto":
-        sum_residuals(data, M, solution.centred or C, solution, fit_intercept, workers)
-    solution.collinear = tuple(sorted({*constant, *solution.collinear}))
-    if on_collinear == "drop":
-        solution.dropped = tuple(sorted({*constant, *solution.dropped}))
-    spread = None
-    if not l2:
-        kept = solution.centred or C
-        if full or (refined and paired.affordable(M.n_rows, len(kept.live))):
-            spread = unscaled_extended(data, M, kept, solution.factor, fit_intercept, workers)
-        else:
-            spread = unscaled(M, kept, solution.factor, data.n_features, fit_intercept)
-    return _result(data, solution, spread, plan, shape, fit_intercept, l2, precision, M.n_rows, M.N)
-
-
-def _result(
-    data: Any,
-    solution: Solution,
-    spread: Vector | None,
-    plan: planning.Plan,
-    shape: dict[str, Any],
-    fit_intercept: bool,
-    l2: float,
-    precision: str,
-    n_samples: int,
-    sum_weight: float,
-) -> LinearFit:
-    one = data.one_target
-    ess = solution.tss - solution.rss if solution.ess is None else solution.ess
-    return LinearFit(
-        coef=solution.coef[0] if one else solution.coef,
-        intercept=float(solution.intercept[0]) if one else solution.intercept,
-        solver=solution.path[-1],
-        solver_path=solution.path,
-        reason=solution.reason or plan.reason,
-        plan_arguments=shape,
-        precision=precision,
-        digits=max(0.0, min(solution.digits, digits_held(solution.coef))),
-        rank=solution.rank,
-        rcond=solution.rcond,
-        converged=True,
-        n_iter=0,
-        cost_history=None,
-        rss=float(solution.rss[0]) if one else solution.rss,
-        ess=float(ess[0]) if one else ess,
-        tss=float(solution.tss[0]) if one else solution.tss,
-        sum_weight=sum_weight,
-        n_samples=n_samples,
-        n_features=data.n_features,
-        n_targets=data.n_targets,
-        feature_names=None if data.names is None else tuple(data.names),
-        fit_intercept=bool(fit_intercept),
-        l2=l2,
-        spread=spread,
-        collinear=solution.collinear,
-        dropped=solution.dropped,
-        y_unit=float(solution.y_unit[0]) if one else solution.y_unit,
-    )
-
-
-@any_range
-def _descend(
-    data: Any,
-    M: Sums | None,
-    plan: planning.Plan,
-    shape: dict[str, Any],
-    chosen: DescentOptions,
-    fit_intercept: bool,
-    l2: float,
-    precision: str,
-    workers: int,
-) -> LinearFit:
-    if plan.passes == "data" and isinstance(data, Table) and data.apart:
-        data = replace(data, X=data.X[:], order="F")  # put together once, not at each step
-    done = descent.descend(data, M, fit_intercept, l2, chosen, plan.passes, workers)
-    n_samples, sum_weight = count_present(data) if M is None else (M.n_rows, M.N)
-    y_unit = 1.0
-    rss = 2 * sum_weight * float(done.history[-1]) - (l2 * float(done.coef @ done.coef) if l2 else 0.0)
-    if M is None:
-        tss = total_squares(data, fit_intercept)
-        if rss <= CANCELLED * tss:
-            rss = 2 * residuals.fold_cost(data, done.coef, done.intercept, workers)
+        options = PLAIN[precision, bool(fit_intercept)]
+        found = small.of_arrays(X, y, sample_weight, options)
+        if isinstance(found, SmallFit):
+            n, order = len(X), "C" if X.flags.c_contiguous else "F"
+            k = 1 if y.ndim == 1 else y.shape[1]
+            asked = (n, X.shape[1], k, "auto", 0.0, X.itemsize, order, sample_weight is not None)
+            n_samples = n if sample_weight is None else int(np.count_nonzero(sample_weight))
+            return LinearFit.of_small(found, options, asked, n_samples)
+        first = found
     else:
-        C = centre(M, fit_intercept, 0.0)
-        tss, y_unit = float(C.S_yy[0]), 1.0 / float(M.dy[0])
-        if y_unit != 1.0:
-            beta = np.ldexp(done.coef[C.live], C.ey[0] - C.e)
-            rss = refinement.residual_squares(data, M, C, beta, 0, fit_intercept, workers)
-        elif rss <= CANCELLED * tss:
-            rss = 2 * residuals.fold_cost(data, done.coef, done.intercept, workers)
-    return LinearFit(
-        coef=done.coef,
-        intercept=done.intercept,
-        solver="gd",
-        solver_path=("gd",),
-        reason=f"{plan.reason}; passes over the {plan.passes}",
-        plan_arguments=shape,
-        precision=precision,
-        digits=done.digits,
-        rank=data.n_features,
-        rcond=float("nan"),
-        converged=done.converged,
-        n_iter=done.n_iter,
-        cost_history=done.history,
-        rss=rss,
-        ess=tss - rss,
-        tss=tss,
-        sum_weight=sum_weight,
-        n_samples=n_samples,
-        n_features=data.n_features,
-        n_targets=1,
-        feature_names=None if data.names is None else tuple(data.names),
-        fit_intercept=bool(fit_intercept),
-        l2=l2,
-        y_unit=y_unit,
+        options = FitOptions(
+            solver=solver,
+            precision=precision,
+            l2=l2,
+            fit_intercept=fit_intercept,
+            on_collinear=on_collinear,
+            n_threads=n_threads,
+            descent=descent_options(solver, solver_options, KEYWORDS),
+        )
+    data = table(X, y, sample_weight, feature_names)
+    with reporting(progress) as report:
+        return fit_table(data, options, report, first)
+
+
+def fit_table(
+    data: Table, options: FitOptions, report: Report | None = None, first: FirstPass | None = None
+) -> LinearFit:
+    """The fit of a table that was checked; of cross products of it that are known already, where `first` is given."""
+    asked = plan_arguments(data, options)
+    if first is None and options.solver == "auto":
+        found = small.of_table(data, options, report)
+        if isinstance(found, SmallFit):
+            return LinearFit.of_small(found, options, asked, data.n_present()[0], data.names)
+        first = found
+    problem = Problem(data, options, asked, report, first)
+    return LinearFit.of_solution(problem, _solved(problem))
+
+
+def fit_sums(rows: Rows, M: Sums, options: FitOptions) -> LinearFit:
+    """The fit of rows that are read piece by piece, once their sums M are known."""
+    gd = options.descent
+    asked = PlanArguments(
+        max(M.n_rows, rows.n_features + 1),  # of fewer rows there is nothing more to plan
+        rows.n_features,
+        rows.n_targets,
+        options.solver,
+        options.l2,
+        order="F",
+        weighted=rows.weighted,
+        n_threads=options.workers,
+        descent_passes="moments" if gd else None,
     )
+    problem = Problem(rows, options, asked)
+    problem.sums = M
+    return LinearFit.of_solution(problem, _solved(problem))
+
+
+@any_range
+def _solved(problem: Problem) -> Solution:
+    """The solution by the solver that the plan has chosen, refined as far as the options ask for it."""
+    if problem.plan.solver == "gd":
+        return descent.solve(problem)
+    if problem.plan.passes == "rows":
+        return wide.solve(problem)
+    options = problem.options
+    constant = constant_columns(problem, problem.centred.live)
+    solution = closed_form.solve(problem)
+    kept = solution.reduced or problem
+    full = options.precision == "extended"
+    refined = full or (options.precision == "auto" and solution.digits < refinement.AUTO_DIGITS)
+    if refined:
+        solution = refinement.refine(kept, solution, full)
+    elif options.precision == "auto":
+        refinement.sum_residuals(kept, solution)
+    solution.collinear = tuple(sorted({*constant, *solution.collinear}))
+    if options.on_collinear == "drop":
+        solution.dropped = tuple(sorted({*constant, *solution.dropped}))
+    if not options.l2:
+        worth_it = full or (refined and affordable(problem.sums.n_rows, len(kept.centred.live)))
+        solution.spread = spread.spread_of(kept, solution.factor, worth_it)
+    return solution

@@ -1,29 +1,50 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Options of a fit, checked once."""
+"""The options of a fit, checked once."""
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast.algebra.precision import Vector
-from linreg_fast.inputs.checks import number, vector
+from linreg_fast.inputs.checks import integer, number, one_of, vector
+from linreg_fast.passes.threads import threads
 
+SOLVERS = ("auto", "cholesky", "qr", "svd", "gd")
+PRECISIONS = ("fast", "auto", "extended")
 ON_COLLINEAR = ("min_norm", "drop", "raise")
-
-MAX_ITER = 1000
-TOL = 1e-8  # of the largest component of the gradient, relative to that at b = 0
+MISSING = ("raise", "drop")
 MOMENTUM = ("none", "nesterov")
 PASSES = ("moments", "data")
+MAX_ITER = 1000  # steps of gradient descent
+TOL = 1e-8  # of the largest component of the gradient, relative to that at b = 0
+
+# what other libraries call the arguments of a fit
+ELSEWHERE = {
+    "alpha": "l2",
+    "lambda_": "l2",
+    "reg_param": "l2",
+    "weights": "sample_weight",
+    "sample_weights": "sample_weight",
+    "add_intercept": "fit_intercept",
+    "intercept": "fit_intercept",
+    "n_jobs": "n_threads",
+    "lr": "learning_rate",
+    "eta0": "learning_rate",
+    "rate": "learning_rate",
+    "max_iterations": "max_iter",
+    "verbose": "progress",
+    "columns": "feature_names",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class DescentOptions:
-    """The options of solver="gd", checked.
+    """The options of solver="gd", checked as they are set.
 
     learning_rate   None for 1/L, L the largest eigenvalue of the Hessian of J
     max_iter        most steps
@@ -38,55 +59,90 @@ class DescentOptions:
     learning_rate: float | None = None
     max_iter: int = MAX_ITER
     tol: float = TOL
-    momentum: str = "none"
+    momentum: str | None = "none"
     scale: bool = True
-    coef_init: NDArray[np.float64] | None = None
-    callback: Callable[[int, float, Vector, float], object] | None = None
+    coef_init: Any = None
+    callback: Callable[[int, float, NDArray[np.float64], float], object] | None = None
     passes: str | None = None
 
+    def __post_init__(self) -> None:
+        """Raise TypeError or ValueError for a value out of its range."""
+        put = object.__setattr__
+        if self.learning_rate is not None:
+            put(self, "learning_rate", number(self.learning_rate, "learning_rate", above=0.0))
+        put(self, "tol", number(self.tol, "tol", least=0.0))
+        put(self, "max_iter", integer(self.max_iter, "max_iter", 1))
+        put(self, "momentum", "none" if self.momentum is None else self.momentum)
+        one_of(self.momentum, "momentum", MOMENTUM)
+        one_of(self.passes, "passes", (None, *PASSES))
+        if self.callback is not None and not callable(self.callback):
+            raise TypeError(f"callback must be callable, not {type(self.callback).__name__}")
 
-def descent_options(given: dict[str, Any], n_features: int, fit_intercept: bool) -> DescentOptions:
-    """Check the options a user gave.
+    def start(self, n_features: int, fit_intercept: bool) -> NDArray[np.float64] | None:
+        """`coef_init` as a vector, of n_features numbers or, beside an intercept, one more; None for zeros."""
+        if self.coef_init is None:
+            return None
+        longer = fit_intercept and np.shape(self.coef_init) == (n_features + 1,)
+        return vector(self.coef_init, "coef_init", n_features + 1 if longer else n_features)
+
+
+@dataclass(frozen=True, slots=True)
+class FitOptions:
+    """What is asked of a fit, beside the data; checked as it is set. See `linreg_fast.fit` for each of them.
+
+    n_threads is the number asked for, None for the default one, which `workers` looks up.
+    """
+
+    solver: str = "auto"
+    precision: str = "auto"
+    l2: float = 0.0
+    fit_intercept: bool = True
+    on_collinear: str = "min_norm"
+    missing: str = "raise"
+    n_threads: int | None = None
+    descent: DescentOptions | None = None
+
+    def __post_init__(self) -> None:
+        """Raise TypeError or ValueError for a name that is not known or a value out of its range."""
+        put = object.__setattr__
+        one_of(self.solver, "solver", SOLVERS)
+        one_of(self.precision, "precision", PRECISIONS)
+        one_of(self.on_collinear, "on_collinear", ON_COLLINEAR)
+        one_of(self.missing, "missing", MISSING)
+        put(self, "l2", number(self.l2, "l2", least=0.0) + 0.0)  # no -0.0
+        put(self, "fit_intercept", bool(self.fit_intercept))
+        if self.n_threads is not None:
+            put(self, "n_threads", threads(self.n_threads))
+        if self.solver == "gd" and self.descent is None:
+            put(self, "descent", DescentOptions())
+
+    @property
+    def workers(self) -> int:
+        """Threads that a pass may use."""
+        return threads(self.n_threads)
+
+
+def descent_options(solver: Any, given: dict[str, Any], known: tuple[str, ...] = ()) -> DescentOptions | None:
+    """The options of a solver among the keywords of a call, whose other keywords are `known`; None without any.
 
     Raises
     ------
     TypeError, ValueError
-        An option that does not exist, or a value out of its range.
+        A keyword that does not exist, with the one that was meant where that can be guessed; one of gradient descent
+        for another solver; a value out of its range.
     """
-    names = tuple(DescentOptions.__slots__)
+    names = tuple(field.name for field in fields(DescentOptions))
     for name in given:
         if name not in names:
-            raise TypeError(f"unknown option {name!r} of solver 'gd'; the options are {', '.join(names)}")
-    values = dict(given)
-    if values.get("learning_rate") is not None:
-        values["learning_rate"] = number(values["learning_rate"], "learning_rate", above=0.0)
-    if "tol" in values:
-        values["tol"] = number(values["tol"], "tol", least=0.0)
-    max_iter = values.get("max_iter", MAX_ITER)
-    if isinstance(max_iter, bool) or not isinstance(max_iter, (int, np.integer)):
-        raise TypeError(f"max_iter must be an integer, not {type(max_iter).__name__}")
-    if max_iter < 1:
-        raise ValueError(f"max_iter must be at least 1, got {max_iter}")
-    if values.get("momentum", "none") is None:
-        values["momentum"] = "none"
-    if values.get("momentum", "none") not in MOMENTUM:
-        raise ValueError(f"momentum must be one of {', '.join(MOMENTUM)}; got {values['momentum']!r}")
-    if values.get("passes") not in (None, *PASSES):
-        raise ValueError(f"passes must be one of {', '.join(PASSES)}; got {values['passes']!r}")
-    if values.get("callback") is not None and not callable(values["callback"]):
-        raise TypeError(f"callback must be callable, not {type(values['callback']).__name__}")
-    if values.get("coef_init") is not None:
-        start = np.asarray(values["coef_init"])
-        length = n_features + 1 if fit_intercept and start.shape == (n_features + 1,) else n_features
-        values["coef_init"] = vector(start, "coef_init", length)
-    return DescentOptions(**values)
-
-
-PRECISIONS = ("fast", "auto", "extended")
-SOLVERS = ("auto", "cholesky", "qr", "svd", "gd")
-
-
-def check_solver(solver: Any) -> None:
-    """Raise ValueError, naming the solvers, for one that is not."""
-    if solver not in SOLVERS:
-        raise ValueError(f"solver must be one of {', '.join(SOLVERS)}; got {solver!r}")
+            close = difflib.get_close_matches(name, [*names, *known], 1)
+            meant = ELSEWHERE.get(name) or (close[0] if close else None)
+            hint = f"; did you mean {meant!r}?" if meant else f"; the options of solver 'gd' are {', '.join(names)}"
+            raise TypeError(f"unknown option {name!r}{hint}")
+    if not given:
+        return None
+    if solver not in ("auto", "gd"):
+        one_of(solver, "solver", SOLVERS)
+        raise TypeError(f"solver {solver!r} takes no options, got {', '.join(given)}")
+    if solver == "auto":
+        raise TypeError(f"options {', '.join(given)} need solver='gd'")
+    return DescentOptions(**given)

@@ -6,14 +6,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from linreg_fast import plan_costs
 from linreg_fast.passes import levels, rates
 
-EXACT_L = 1024  # unknowns up to which the largest eigenvalue is computed: p^3 work of a quarter second
-
-POWER_STEPS = 30  # passes that estimate the largest eigenvalue of a Hessian that nobody forms
-
 SMALL_COLUMNS: int = levels.kernels.small_columns
+EXACT_L = 1024  # unknowns up to which the largest eigenvalue is computed: p^3 work of a quarter second
+POWER_STEPS = 30  # passes that estimate the largest eigenvalue of a Hessian that nobody forms
+DESCENT_STEPS = 1000  # assumed number of steps: nobody knows it before
 LEAN_SECONDS = 21e-6  # Python and checks around a fit of few columns, which needs no LAPACK
 LEAN_RATE = 1.5e9  # float64 operations a second of its p^3 work, and p^2 for each further target
 CALL_SECONDS = 2.2e-3  # Python, checks and LAPACK calls of any other fit
@@ -63,6 +61,23 @@ class Candidate:
     possible: bool
 
 
+class PlanArguments(NamedTuple):
+    """All that a plan is made of: a shape, how it lies in memory, and what is asked of it."""
+
+    n_rows: int
+    n_features: int
+    n_targets: int = 1
+    solver: str = "auto"
+    l2: float = 0.0
+    itemsize: int = 8
+    order: str = "C"  # "" for rows that must be converted
+    weighted: bool = False
+    n_threads: int = 1
+    descent_passes: str | None = None
+    max_iter: int = DESCENT_STEPS
+    copies: tuple[str, ...] = ()
+
+
 class Shape(NamedTuple):
     """A shape, and what a pass over its rows costs."""
 
@@ -97,16 +112,16 @@ class Shape(NamedTuple):
         return Candidate(solver, kind, flops, reads * self.size, self.copies + extra, memory, seconds, possible)
 
 
-def shape_of(
-    n: int, p: int, k: int, itemsize: int, order: str, weighted: bool, n_threads: int, copies: tuple[str, ...]
-) -> Shape:
-    row_bytes = itemsize * p + 8 * (k + weighted)
+def shape_of(asked: PlanArguments) -> Shape:
+    """What a pass over the rows of a plan costs."""
+    n, p, k, n_threads = asked.n_rows, asked.n_features, asked.n_targets, asked.n_threads
+    row_bytes = asked.itemsize * p + 8 * (k + asked.weighted)
     size = float(n) * row_bytes
     one_thread = n * rates.row_seconds(row_bytes, p * (p + 1 + 2 * k))
     active = n_threads if one_thread >= rates.THREADED_SECONDS else 1
     readers = 1 + READ_SCALING * (min(n_threads, 4) - 1) if active > 1 else 1
-    convert = 0.0 if order else size / (CONVERT_RATE * n_threads)
-    return Shape(n, p, k, row_bytes, size, size / (rates.READ_RATE * readers) + convert, active, copies)
+    convert = 0.0 if asked.order else size / (CONVERT_RATE * n_threads)
+    return Shape(n, p, k, row_bytes, size, size / (rates.READ_RATE * readers) + convert, active, tuple(asked.copies))
 
 
 def closed_forms(problem: Shape, l2: float) -> list[Candidate]:
@@ -138,7 +153,7 @@ def descents(problem: Shape, kind: str | None, max_iter: int) -> list[Candidate]
     """Gradient descent on the moments and on the data, or the one of them that is asked for."""
     n, p, possible = problem.n, problem.p, problem.k == 1
     # up to EXACT_L columns the moments give learning rate and digits whatever the passes, beyond a power iteration
-    exact = p <= plan_costs.EXACT_L
+    exact = p <= EXACT_L
     ready = CALL_SECONDS + problem.moments_seconds() + problem.solve_flops() / LAPACK_RATE
     ready += p**3 / EIGEN_RATE if exact else 0.0
     one_pass = problem.pass_seconds(4 * p) + STEP_SECONDS

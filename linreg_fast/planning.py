@@ -2,44 +2,24 @@
 """The plan: which solver, why, and what it will cost, known before the data are read.
 
 Pure functions of shape, dtype, memory order and number of threads. benchmarks/plans.py measured every
-candidate over a grid on two cores of a Zen 3 server (AVX2) and fitted the constants below, and READ_RATE,
-PACK_RATE and PRODUCT_RATE of passes.py, to it: 98 % of 118 measured times are within a factor of 2 of the
+candidate over a grid on two cores of a Zen 3 server (AVX2) and fitted the constants of plan_costs.py, and READ_RATE,
+PACK_RATE and PRODUCT_RATE of passes/rates.py, to it: 98 % of 118 measured times are within a factor of 2 of the
 expected ones, and every choice was the best candidate.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from linreg_fast.inputs.arrays import IN_PLACE
-from linreg_fast.inputs.checks import CONVERT_BYTES, number
+from linreg_fast.inputs.checks import CONVERT_BYTES
 from linreg_fast.inputs.table import Table, table
-from linreg_fast.options import check_solver
-from linreg_fast.passes.threads import threads
-from linreg_fast.plan_costs import Candidate, closed_forms, descents, shape_of
+from linreg_fast.options import DescentOptions, FitOptions
+from linreg_fast.plan_costs import DESCENT_STEPS, Candidate, PlanArguments, closed_forms, descents, shape_of
 
-
-def plan_arguments(data: Table, solver: str, l2: float, workers: int) -> dict[str, Any]:
-    n, p = data.X.shape
-    return {
-        "n_rows": n,
-        "n_features": p,
-        "n_targets": data.Y.shape[1],
-        "solver": solver,
-        "l2": l2,
-        "itemsize": data.X.itemsize,
-        "order": "F" if data.apart else data.order,
-        "weighted": data.w is not None,
-        "n_threads": workers,
-        "copies": data.copies,
-    }
-
-
-DESCENT_STEPS = 1000  # assumed number of steps: nobody knows it before
 MEMORY_LIMIT = 4 << 30  # bytes of p x p numbers that no solver is chosen beyond
 TALL_REASON = "more rows than columns: one pass for the moments; qr or svd follow if the conditioning asks for it"
 SECONDS_LIMIT = 600.0  # a closed form is not chosen beyond, unless gd takes longer still
@@ -80,25 +60,31 @@ class Plan:
         )
 
 
-def plan_shape(
-    n_rows: int,
-    n_features: int,
-    n_targets: int = 1,
-    *,
-    solver: str = "auto",
-    l2: float = 0.0,
-    itemsize: int = 8,
-    order: str = "C",
-    weighted: bool = False,
-    n_threads: int = 1,
-    descent_passes: str | None = None,
-    max_iter: int = DESCENT_STEPS,
-    copies: Sequence[str] = (),
-) -> Plan:
-    """The plan for a shape. See `plan` for the arguments; `order` is "" for rows that must be converted."""
-    problem = shape_of(n_rows, n_features, n_targets, itemsize, order, weighted, n_threads, tuple(copies))
-    candidates = closed_forms(problem, l2) + descents(problem, descent_passes, max_iter)
-    best, reason = _choose(candidates, n_rows, n_features, n_targets, solver)
+def plan_arguments(data: Table, options: FitOptions) -> PlanArguments:
+    """What the plan of a fit of a table is made of."""
+    descent = options.descent
+    n, p = data.X.shape
+    return PlanArguments(
+        n,
+        p,
+        data.Y.shape[1],
+        options.solver,
+        options.l2,
+        data.X.itemsize,
+        "F" if data.apart else data.order,
+        data.w is not None,
+        options.workers,
+        descent.passes if descent else None,
+        descent.max_iter if descent else DESCENT_STEPS,
+        tuple(data.copies),
+    )
+
+
+def plan_shape(asked: PlanArguments) -> Plan:
+    """The plan for a shape."""
+    shape = shape_of(asked)
+    candidates = closed_forms(shape, asked.l2) + descents(shape, asked.descent_passes, asked.max_iter)
+    best, reason = _choose(candidates, asked)
     return Plan(
         solver=best.solver,
         passes=best.passes,
@@ -108,20 +94,22 @@ def plan_shape(
         copies=best.copies,
         memory=best.memory,
         seconds=best.seconds,
-        n_threads=problem.n_threads,
+        n_threads=shape.n_threads,
         candidates=tuple(candidates),
     )
 
 
-def _choose(candidates: list[Candidate], n: int, p: int, k: int, solver: str) -> tuple[Candidate, str]:
+def _choose(candidates: list[Candidate], asked: PlanArguments) -> tuple[Candidate, str]:
+    n, p = asked.n_rows, asked.n_features
+
     def cheapest(name: str) -> Candidate:
         return min((c for c in candidates if c.solver == name), key=lambda c: (c.memory > MEMORY_LIMIT, c.seconds))
 
-    if solver != "auto":
-        return cheapest(solver), "asked for by name"
+    if asked.solver != "auto":
+        return cheapest(asked.solver), "asked for by name"
     closed = cheapest("svd" if n <= p else "cholesky")
     descent = cheapest("gd")
-    if k == 1 and (closed.memory > MEMORY_LIMIT or closed.seconds > max(SECONDS_LIMIT, descent.seconds)):
+    if asked.n_targets == 1 and (closed.memory > MEMORY_LIMIT or closed.seconds > max(SECONDS_LIMIT, descent.seconds)):
         what = f"{p} columns need {closed.memory:.3g} bytes and {closed.seconds:.3g} s by {closed.solver}"
         return descent, f"{what}: too much for a closed form"
     if n <= p:
@@ -173,36 +161,28 @@ def plan(
     ValueError
         An unknown solver, order or kind of passes, a number out of range, or a shape without rows.
     """
-    check_solver(solver)
-    l2 = number(l2, "l2", least=0.0)
-    if passes not in (None, "moments", "data"):
-        raise ValueError(f"passes must be one of moments, data; got {passes!r}")
-    if max_iter < 1:
-        raise ValueError(f"max_iter must be at least 1, got {max_iter}")
-    n, p, k, itemsize, order, converted = _shape(X_or_shape, y, dtype, order)
+    descent = DescentOptions(passes=passes, max_iter=max_iter)
+    options = FitOptions(solver=solver, l2=l2, n_threads=n_threads)
+    found = _shape(X_or_shape, y, dtype, order)
+    copies = [f"{name} converted to float64 in pieces of at most {CONVERT_BYTES} bytes" for name in found.copies]
     return plan_shape(
-        n,
-        p,
-        k,
-        solver=solver,
-        l2=l2,
-        itemsize=itemsize,
-        order=order,
-        weighted=sample_weight is not None,
-        n_threads=threads(n_threads),
-        descent_passes=passes,
-        max_iter=max_iter,
-        copies=[f"{name} converted to float64 in pieces of at most {CONVERT_BYTES} bytes" for name in converted],
+        found._replace(
+            solver=options.solver,
+            l2=options.l2,
+            weighted=sample_weight is not None,
+            n_threads=options.workers,
+            descent_passes=descent.passes,
+            max_iter=descent.max_iter,
+            copies=tuple(copies),
+        )
     )
 
 
-def _shape(X_or_shape: Any, y: Any, dtype: Any, order: str) -> tuple[int, int, int, int, str, list[str]]:
+def _shape(X_or_shape: Any, y: Any, dtype: Any, order: str) -> PlanArguments:
     """Rows, columns, targets, bytes of a number, memory order and what must be converted, of data or a shape."""
     if not (isinstance(X_or_shape, tuple) and all(isinstance(i, (int, float, np.number)) for i in X_or_shape)):
         rows = len(X_or_shape) if hasattr(X_or_shape, "__len__") else 1
-        data = table(X_or_shape, np.broadcast_to(0.0, rows) if y is None else y)
-        order = "F" if data.apart else data.order
-        return data.n_rows, data.n_features, data.n_targets, data.X.dtype.itemsize, order, data.copies
+        return plan_arguments(table(X_or_shape, np.broadcast_to(0.0, rows) if y is None else y), FitOptions())
     if not all(isinstance(i, (int, np.integer)) and not isinstance(i, bool) for i in X_or_shape):
         raise TypeError(f"a shape is (rows, columns) or (rows, columns, targets), of integers; got {X_or_shape}")
     rest = X_or_shape[1:]
@@ -215,5 +195,5 @@ def _shape(X_or_shape: Any, y: Any, dtype: Any, order: str) -> tuple[int, int, i
         raise TypeError(f"X has dtype {dtype}, which is not a real number")
     n, p, k = (*X_or_shape, 1)[:3]
     if dtype in IN_PLACE:
-        return n, p, k, dtype.itemsize, order, []
-    return n, p, k, dtype.itemsize, "", [f"X ({dtype})"]
+        return PlanArguments(n, p, k, itemsize=dtype.itemsize, order=order)
+    return PlanArguments(n, p, k, itemsize=dtype.itemsize, order="", copies=(f"X ({dtype})",))

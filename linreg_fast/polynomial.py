@@ -16,13 +16,17 @@ import numpy as np
 
 from linreg_fast.algebra import paired
 from linreg_fast.algebra.digits import FULL_DIGITS, digits_held
+from linreg_fast.algebra.paired import Equations
 from linreg_fast.algebra.pairs import add, cholesky, divide, multiply, pairs, product, solve_transposed, total, two_sum
 from linreg_fast.algebra.precision import DD_UNIT, EPS, Matrix, Vector, any_range
-from linreg_fast.inputs.table import Table, count_present, first_fault, table
-from linreg_fast.options import PRECISIONS
+from linreg_fast.inputs.checks import integer
+from linreg_fast.inputs.table import Table, first_fault, table, without_rows
+from linreg_fast.options import FitOptions
 from linreg_fast.passes import products
-from linreg_fast.passes.threads import threads
+from linreg_fast.plan_costs import PlanArguments
 from linreg_fast.result import LinearFit
+from linreg_fast.solvers.problem import Problem
+from linreg_fast.solvers.solution import Solution
 
 SMALLEST = 2.0**-960  # pairs keep their digits above
 DEGREE = 60  # beyond, coefficients of powers say nothing even in double-double
@@ -78,21 +82,17 @@ def fit_polynomial(
     >>> fit.predict([2010.0, 2011.0])
     array([0., 1.])
     """
-    if isinstance(degree, bool) or not isinstance(degree, (int, np.integer)):
-        raise TypeError(f"degree must be an integer, not {type(degree).__name__}")
-    if not 1 <= degree <= DEGREE:
+    degree = integer(degree, "degree", 1)
+    if degree > DEGREE:
         raise ValueError(f"degree must be from 1 to {DEGREE}, got {degree}")
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
+    options = FitOptions(precision=precision, n_threads=n_threads)
     data = _table(x, y, sample_weight)
-    degree, workers = int(degree), threads(n_threads)
-    n_samples, sum_weight = count_present(data)
     u, v, w = _present(data, degree)
     basis = _basis(float(u.min()), float(u.max()), degree)
     T = _chebyshev(_mapped(u, basis.c, basis.unit), degree)
     ey = -int(np.frexp(np.abs(v).max())[1])
     v = np.ldexp(v, ey)  # at most 1: its squares stay in the range of float64
-    M, shift = _sums(T, v, w, precision, workers)
+    M, shift = _sums(T, v, w, precision, options.workers)
     rounding = EPS if precision == "fast" else DD_UNIT * degree**2
     noise = rounding * np.diagonal(M[..., 0])
     E = paired.equations(M, noise, rounding, shift, degree, True, 0.0)
@@ -103,7 +103,11 @@ def fit_polynomial(
             f"the x are too close to {degree} places to determine a polynomial of that degree in {hint}"
         )
     with np.errstate(divide="ignore", invalid="ignore"):
-        return _result(E, R, basis, ey, sum_weight, n_samples, precision)
+        solution = _solution(E, R, basis, ey, data.n_present()[0])
+    if precision != "fast":
+        solution.reason += ", sums in double-double"
+    shape = without_rows(degree, 1, None, True)
+    return LinearFit.of_solution(Problem(shape, options, PlanArguments(data.n_rows, degree)), solution)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,15 +212,7 @@ def _sums(T: list[Matrix], v: Vector, w: Vector | None, precision: str, n_thread
     return M[np.ix_(kept, kept)], shift
 
 
-def _result(
-    E: paired.Equations,
-    R: Matrix,
-    basis: _Basis,
-    ey: int,
-    sum_weight: float,
-    n_samples: int,
-    precision: str,
-) -> LinearFit:
+def _solution(E: Equations, R: Matrix, basis: _Basis, ey: int, n_samples: int) -> Solution:
     """From R'R = A to coefficients of powers, their errors and their digits, all in pairs."""
     degree, c, unit, P = len(R), basis.c, basis.unit, basis.P
     scale = np.ldexp(1.0, E.e)[:, None]
@@ -228,7 +224,7 @@ def _result(
     b[-1] = add(b[-1], E.m_y[0])
     b_hi = np.ldexp(b[:, 0], -ey)
     squares = total(multiply(D, D))
-    squares[-1, 0] += 1 / sum_weight
+    squares[-1, 0] += 1 / float(E.sum_weight[0])
     if not (np.isfinite(b_hi).all() and np.isfinite(squares).all()):
         raise ValueError("a coefficient of a power of x leaves the range of float64; scale x")
     tss = E.S_yy[0]
@@ -242,37 +238,26 @@ def _result(
     worst = _worst_error(E, b[:, 0], series[:, 0] / scale[:, 0], C[..., 0], rcond, singular[0])
     if ((b_hi == 0) & (b[:, 0] != 0)).any():
         worst = 1.0  # of a coefficient that vanished
-    return LinearFit(
-        coef=b_hi[:-1],
-        intercept=float(b_hi[-1]),
-        solver="cholesky",
-        solver_path=("cholesky",),
-        reason=f"Chebyshev polynomials of (x - {c:g}) / {unit:g}" + ", sums in double-double" * (precision != "fast"),
-        plan_arguments=None,
-        precision=precision,
-        digits=max(0.0, min(FULL_DIGITS, -math.log10(worst), digits_held(b_hi))),
+    return Solution(
+        coef=b_hi[None, :-1],
+        intercept=b_hi[-1:],
+        rss=rss[:1],
+        tss=tss[:1],
+        ess=add(tss, -rss)[:1],
         rank=degree,
         rcond=rcond,
-        converged=True,
-        n_iter=0,
-        cost_history=None,
-        rss=float(rss[0]),
-        ess=float(add(tss, -rss)[0]),
-        tss=float(tss[0]),
-        sum_weight=sum_weight,
+        digits=min(FULL_DIGITS, -math.log10(worst), digits_held(b_hi)),
+        path=("cholesky",),
+        y_unit=np.array([math.ldexp(1.0, -ey)]),
         n_samples=n_samples,
-        n_features=degree,
-        n_targets=1,
-        feature_names=None,
-        fit_intercept=True,
-        l2=0.0,
+        sum_weight=float(E.sum_weight[0]),
+        reason=f"Chebyshev polynomials of (x - {c:g}) / {unit:g}",
         spread=np.sqrt(squares[:, 0]),
         chebyshev=np.concatenate([[c, unit], np.ldexp(np.append(mean, series[:, 0]), -ey)]),
-        y_unit=math.ldexp(1.0, -ey),
     )
 
 
-def _worst_error(E: paired.Equations, b: Vector, beta: Vector, C: Matrix, rcond: float, largest: float) -> float:
+def _worst_error(E: Equations, b: Vector, beta: Vector, C: Matrix, rcond: float, largest: float) -> float:
     """Relative error to expect of the worst coefficient b = C'beta of a power, the intercept last.
 
     `largest` is the largest singular value of R.

@@ -6,20 +6,27 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from linreg_fast.algebra.digits import digits_held
 from linreg_fast.algebra.precision import any_range
 from linreg_fast.inference.significance import ratio
 from linreg_fast.inputs.checks import number
 from linreg_fast.inputs.table import matrix
+from linreg_fast.options import FitOptions
 from linreg_fast.passes import blocks, levels, rates
 from linreg_fast.passes.predictions import check_out
 from linreg_fast.passes.threads import threads
-from linreg_fast.planning import Plan, plan_shape
+from linreg_fast.plan_costs import PlanArguments
+from linreg_fast.planning import TALL_REASON, Plan, plan_shape
 from linreg_fast.saved import fit as saved_fit
+from linreg_fast.solvers.problem import Problem
+from linreg_fast.solvers.small import SmallFit
+from linreg_fast.solvers.solution import Solution
 
 
 class _Fields(NamedTuple):
@@ -30,7 +37,7 @@ class _Fields(NamedTuple):
     solver: str
     solver_path: tuple[str, ...]
     reason: str
-    plan_arguments: dict[str, Any] | None
+    plan_arguments: tuple[Any, ...] | None  # of `PlanArguments`, the leading ones
     precision: str
     digits: float
     rank: int
@@ -133,6 +140,92 @@ class LinearFit(_Base):
             values = tuple(map(_copied, _Fields(*values, **named)))
         _set_values(self, values)
 
+    @classmethod
+    def of_solution(cls, problem: Problem, solution: Solution) -> LinearFit:
+        """The result of a problem: the one place that makes one, but for `of_small`."""
+        rows, options = problem.rows, problem.options
+        one = rows.one_target
+        ess = solution.tss - solution.rss if solution.ess is None else solution.ess
+
+        def shaped(values: NDArray[np.float64]) -> Any:
+            return float(values[0]) if one else values
+
+        return cls(
+            *_Fields(
+                coef=solution.coef[0] if one else solution.coef,
+                intercept=shaped(solution.intercept),
+                solver=solution.path[-1],
+                solver_path=solution.path,
+                reason=solution.reason or problem.plan.reason,
+                plan_arguments=problem.asked,
+                precision=options.precision,
+                digits=max(0.0, min(solution.digits, digits_held(solution.coef))),
+                rank=solution.rank,
+                rcond=solution.rcond,
+                converged=solution.converged,
+                n_iter=solution.n_iter,
+                cost_history=solution.history,
+                rss=shaped(solution.rss),
+                ess=shaped(ess),
+                tss=shaped(solution.tss),
+                sum_weight=solution.sum_weight,
+                n_samples=solution.n_samples,
+                n_features=rows.n_features,
+                n_targets=rows.n_targets,
+                feature_names=None if rows.names is None else tuple(rows.names),
+                fit_intercept=options.fit_intercept,
+                l2=options.l2,
+                spread=solution.spread,
+                collinear=solution.collinear,
+                dropped=solution.dropped,
+                chebyshev=solution.chebyshev,
+                y_unit=shaped(solution.y_unit),
+            )
+        )
+
+    @classmethod
+    def of_small(
+        cls,
+        small: SmallFit,
+        options: FitOptions,
+        asked: tuple[Any, ...],
+        n_samples: int,
+        names: Sequence[str] | None = None,
+    ) -> LinearFit:
+        """The result of the lane of small fits, where microseconds count; `asked` are leading `PlanArguments`."""
+        coef, intercept, rss, tss, digits, rcond, sum_weight, spread = small
+        p, k = asked[1], asked[2]
+        return cls(
+            coef,
+            intercept,
+            "cholesky",
+            ("cholesky",),
+            TALL_REASON,
+            asked,
+            options.precision,
+            digits,
+            p,
+            rcond,
+            True,
+            0,
+            None,
+            rss,
+            tss - rss,
+            tss,
+            sum_weight,
+            n_samples,
+            p,
+            k,
+            None if names is None else tuple(names),
+            options.fit_intercept,
+            options.l2,
+            spread,
+            (),
+            (),
+            None,
+            1.0 if coef.ndim == 1 else np.ones(k),
+        )
+
     def __repr__(self) -> str:
         named = zip(_Fields._fields, self._values, strict=True)
         return f"LinearFit({', '.join(f'{name}={value!r}' for name, value in named)})"
@@ -168,14 +261,10 @@ class LinearFit(_Base):
         return value * self.y_unit * self.y_unit
 
     @property
-    def plan_arguments(self) -> dict[str, Any] | None:
-        arguments = self._values[PLAN_ARGUMENTS]
-        return None if arguments is None else dict(arguments)
-
-    @property
     def plan(self) -> Plan | None:
         """What was known before the data were read: solver, cost, every candidate."""
-        return None if self.plan_arguments is None else plan_shape(**self.plan_arguments)
+        asked = self._values[PLAN_ARGUMENTS]
+        return None if asked is None else plan_shape(PlanArguments(*asked))
 
     @property
     def slope(self) -> Any:

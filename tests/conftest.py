@@ -16,6 +16,7 @@ from hypothesis import settings
 from linreg_fast import Moments, cpu
 from linreg_fast.passes import blocks, levels, rates
 from linreg_fast.passes.threads import set_num_threads
+from linreg_fast.solvers import small
 
 # The same examples in every run; `--hypothesis-profile=explore` looks for new ones.
 settings.register_profile("same", max_examples=60, derandomize=True, deadline=None)
@@ -165,6 +166,12 @@ def kernels(request):
     if level not in cpu.levels():
         pytest.skip(f"this processor runs {', '.join(cpu.levels())}, not {level}")
     return importlib.import_module(f"linreg_fast.kernels_{level}")
+
+
+@pytest.fixture
+def general_path(monkeypatch):
+    """Every fit through SciPy's LAPACK, also where a kernel would have solved it alone."""
+    monkeypatch.setattr(small, "SMALL_COLUMNS", 0)
 
 
 @pytest.fixture

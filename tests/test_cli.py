@@ -20,7 +20,8 @@ from typer.testing import CliRunner
 import linreg_fast
 from linreg_fast.bench import cases as bench_cases
 from linreg_fast.bench import report, timing
-from linreg_fast.cli import commands, demo, tables, terminal
+from linreg_fast.cli import commands, demo, tables
+from linreg_fast.passes.progress import reporting
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 TREES = demo.TREES
@@ -459,18 +460,17 @@ def test_curve_has_the_asked_size_and_falls(steps):
 
 
 def test_bar_comes_late_and_only_on_a_terminal():
-    def drawn(interactive, wait):
-        console = Console(file=io.StringIO(), force_terminal=interactive, force_interactive=interactive)
-        with terminal.Bar(console) as bar:
-            bar.shown_from += wait
-            bar(1, 4)
-            bar(4, 4)
-        assert not bar.progress.live.is_started
+    def drawn(progress, after):
+        console = Console(file=io.StringIO(), force_terminal=True, force_interactive=True)
+        with reporting(progress, console, after) as report:
+            if report is not None:
+                report(1, 4)
+                report(4, 4)
         return console.file.getvalue()
 
-    assert "rows" in drawn(True, -60.0)
-    assert drawn(True, 0.0) == ""
-    assert drawn(False, -60.0) == ""
+    assert "rows" in drawn(True, 1e-9)
+    assert drawn(True, 60.0) == ""
+    assert drawn(False, 0.0) == ""
 
 
 def test_missing_extra_is_named(monkeypatch, capsys):

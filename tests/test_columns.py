@@ -33,7 +33,7 @@ def test_the_same_cross_products_as_in_f_order(p, dtype, weighted):
     assert data.apart
     for n_threads in (1, 3):
         M = table_sums.of_table(data, True, n_threads)
-        np.testing.assert_array_equal(M.G, table_sums.of_table(table(X, y, w), True, 1).G)
+        np.testing.assert_array_equal(M.gram, table_sums.of_table(table(X, y, w), True, 1).gram)
         fit = linreg_fast.fit(apart(X), y, sample_weight=w, solver="cholesky", precision="fast", n_threads=n_threads)
         assert bits(fit) == bits(expected)
 

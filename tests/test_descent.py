@@ -349,7 +349,7 @@ def test_subnormal_steps_are_not_slow_to_stop(passes):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"rate": 1.0}, TypeError, "unknown option 'rate' of solver 'gd'; the options are learning_rate, max_iter"),
+        ({"rate": 1.0}, TypeError, "unknown option 'rate'; did you mean 'learning_rate'"),
         ({"learning_rate": 0.0}, ValueError, "learning_rate must be finite and more than 0"),
         ({"learning_rate": -1.0}, ValueError, "learning_rate must be finite and more than 0"),
         ({"learning_rate": np.nan}, ValueError, "learning_rate must be finite"),

@@ -8,6 +8,7 @@ from conftest import problem
 
 import linreg_fast
 from linreg_fast import Plan, planning
+from linreg_fast.plan_costs import PlanArguments
 from linreg_fast.planning import plan_shape
 
 
@@ -125,7 +126,7 @@ def test_a_shape_alone_needs_no_targets(monkeypatch):
 
 
 def test_plans_are_pure():
-    assert plan_shape(1000, 10) == plan_shape(1000, 10)
+    assert plan_shape(PlanArguments(1000, 10)) == plan_shape(PlanArguments(1000, 10))
     assert linreg_fast.plan((1000, 10)) == linreg_fast.plan((1000, 10))
 
 

@@ -210,7 +210,7 @@ def test_squares_of_y_beyond_the_range(scale):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"degree": 0}, ValueError, "degree must be from 1 to 60, got 0"),
+        ({"degree": 0}, ValueError, "degree must be at least 1, got 0"),
         ({"degree": 61}, ValueError, "degree must be from 1 to 60"),
         ({"degree": 2.0}, TypeError, "degree must be an integer, not float"),
         ({"degree": True}, TypeError, "degree must be an integer, not bool"),

@@ -18,13 +18,13 @@ def of(X, y, w=None, fit_intercept=True, n_threads=1):
 
 def whole(M):
     """The matrix of all sums, as the twin makes it."""
-    p, k = len(M.k), len(M.ky)
+    p, k = len(M.shift), len(M.target_shift)
     out = np.zeros((p + 1 + k, p + 1 + k))
-    out[:p, :p], out[p, p] = M.G, M.N
-    out[:p, p] = out[p, :p] = M.s
-    out[:p, p + 1 :], out[p + 1 :, :p] = M.q, M.q.T
-    out[p, p + 1 :] = out[p + 1 :, p] = M.t
-    out[np.arange(k) + p + 1, np.arange(k) + p + 1] = M.u
+    out[:p, :p], out[p, p] = M.gram, M.sum_weight
+    out[:p, p] = out[p, :p] = M.sums
+    out[:p, p + 1 :], out[p + 1 :, :p] = M.cross, M.cross.T
+    out[p, p + 1 :] = out[p + 1 :, p] = M.target_sums
+    out[np.arange(k) + p + 1, np.arange(k) + p + 1] = M.target_squares
     return out
 
 
@@ -38,22 +38,22 @@ def test_against_the_twin(fit_intercept, weighted, n_targets, layout):
     Y = np.column_stack([y, y**2, -y])[:, :n_targets]
     w = np.arange(700) % 3.0 if weighted else None
     M = of(X, Y, w, fit_intercept)
-    shift = np.concatenate([M.k, M.ky])
+    shift = np.concatenate([M.shift, M.target_shift])
     expected = reference.shift(X, Y, w, products.SHIFT_ROWS) if fit_intercept else np.zeros(4 + n_targets)
     np.testing.assert_allclose(shift, expected, rtol=1e-13)
     np.testing.assert_allclose(whole(M), reference.moments(X, Y, w, shift), rtol=1e-12, atol=1e-9)
-    assert (M.d == 1).all()
-    assert (M.dy == 1).all()
+    assert (M.unit == 1).all()
+    assert (M.target_unit == 1).all()
     assert M.n_rows == (700 if w is None else np.count_nonzero(w))
-    assert pytest.approx(700 if w is None else w.sum(), rel=1e-15) == M.N
+    assert pytest.approx(700 if w is None else w.sum(), rel=1e-15) == M.sum_weight
 
 
 def test_shift_of_constant_columns_leaves_exactly_nothing():
     X, y, _, _ = problem(5000, 3)
     X[:, 1] = 0.1
     M = of(X, y)
-    assert M.G[1, 1] == 0.0
-    assert M.k[1] == 0.1
+    assert M.gram[1, 1] == 0.0
+    assert M.shift[1] == 0.1
 
 
 def test_shift_is_taken_again_where_the_leading_rows_are_far_from_the_rest():
@@ -62,7 +62,7 @@ def test_shift_is_taken_again_where_the_leading_rows_are_far_from_the_rest():
     X[1:, 0] += 1e6
     X[1:256, 0] = 0.0  # 256 rows of 5000: mu is 4 standard deviations of the mixture away
     M = of(X, y)
-    assert M.s[0] ** 2 / M.N <= table_sums.SHIFT_LIMIT * (M.G[0, 0] - M.s[0] ** 2 / M.N)
+    assert M.sums[0] ** 2 / M.sum_weight <= table_sums.SHIFT_LIMIT * (M.gram[0, 0] - M.sums[0] ** 2 / M.sum_weight)
 
 
 def test_far_shift_with_small_spread():
@@ -73,8 +73,8 @@ def test_far_shift_with_small_spread():
     w[:256] = 1e-12  # leading rows that hardly count
     y = X[:, 0] * 2 + 1
     M = of(X, y, w)
-    assert M.s[0] ** 2 / M.N <= table_sums.SHIFT_LIMIT * (M.G[0, 0] - M.s[0] ** 2 / M.N)
-    assert abs(M.k[0] - 1e4) < 1
+    assert M.sums[0] ** 2 / M.sum_weight <= table_sums.SHIFT_LIMIT * (M.gram[0, 0] - M.sums[0] ** 2 / M.sum_weight)
+    assert abs(M.shift[0] - 1e4) < 1
 
 
 @pytest.mark.parametrize("scale", [1e200, 1e-200, 1e300, 1e-300])
@@ -84,10 +84,10 @@ def test_scale_is_a_power_of_two_that_brings_squares_into_range(scale, weighted)
     w = np.arange(300) % 3.0 if weighted else None
     X = X * [1.0, scale, 1.0]
     M = of(X, y, w)
-    assert np.frexp(M.d)[0].tolist() == [0.5, 0.5, 0.5]
-    assert M.d[1] != 1.0
-    W = (X - M.k) * M.d
-    np.testing.assert_allclose(M.G, W.T @ W if w is None else W.T @ (w[:, None] * W), rtol=1e-11, atol=1e-9)
+    assert np.frexp(M.unit)[0].tolist() == [0.5, 0.5, 0.5]
+    assert M.unit[1] != 1.0
+    W = (X - M.shift) * M.unit
+    np.testing.assert_allclose(M.gram, W.T @ W if w is None else W.T @ (w[:, None] * W), rtol=1e-11, atol=1e-9)
     assert np.isfinite(whole(M)).all()
 
 
@@ -104,14 +104,14 @@ def test_numbers_of_other_magnitude_do_not_repeat_the_pass(monkeypatch):
 def test_clean_data_are_not_searched(monkeypatch):
     monkeypatch.setattr(inputs_table, "first_fault", lambda data: pytest.fail("the data were read again"))
     X, y, _, _ = problem(300, 3)
-    assert of(X, y).N == 300.0
-    assert of(X, y, np.arange(300) % 2.0).N == 150.0
+    assert of(X, y).sum_weight == 300.0
+    assert of(X, y, np.arange(300) % 2.0).sum_weight == 150.0
 
 
 def test_mean():
     X, y, _, _ = problem(300, 3, offset=7.0)
     M = of(X, y)
-    np.testing.assert_allclose(M.k + M.mean, X.mean(axis=0), rtol=1e-14)
+    np.testing.assert_allclose(M.shift + M.mean, X.mean(axis=0), rtol=1e-14)
 
 
 def test_wrong_data_raise_before_anything_is_returned():

@@ -55,7 +55,7 @@ def test_each_target_as_alone(fit_intercept, weighted, l2, n, p, n_targets):
     for Z, V in layouts:
         several = linreg_fast.fit(Z, V, **options)
         assert several.coef.shape == (n_targets, p)
-        assert several.n_targets == several.plan_arguments["n_targets"] == n_targets
+        assert several.n_targets == several.plan_arguments[2] == n_targets
         assert_alike(several, some, alone)
         np.testing.assert_allclose(several.predict(Z)[:, some[-1]], alone[-1].predict(X), rtol=1e-9, atol=1e-9)
     assert LinearFit.from_dict(several.to_dict()).to_dict() == several.to_dict()

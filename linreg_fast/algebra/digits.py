@@ -18,9 +18,9 @@ NOTHING = 2.0**-46  # of the spread of y: an intercept below may be rounding of 
 
 def cholesky_delta(C: Centred, beta: Matrix, gram_rcond: float) -> Vector:
     """Relative error to expect of beta from the rounding of A, and of c, to which large residuals add theirs."""
-    rss = np.maximum(C.S_yy - np.einsum("jt,jt->t", beta, C.c), 0.0)
+    rss = np.maximum(C.target_squares - np.einsum("jt,jt->t", beta, C.cross), 0.0)
     most = np.maximum(np.abs(beta).max(axis=0), np.finfo(float).tiny)
-    return np.asarray(EPS * (1 + C.rho) / gram_rcond * np.maximum(1.0, np.sqrt(rss) / most))
+    return np.asarray(EPS * (1 + C.worst_offset) / gram_rcond * np.maximum(1.0, np.sqrt(rss) / most))
 
 
 def qr_delta(R: Matrix, p: int, kappa: float) -> Vector:
@@ -29,6 +29,16 @@ def qr_delta(R: Matrix, p: int, kappa: float) -> Vector:
     residual = np.linalg.norm(np.triu(R[p:, p:]), axis=0)
     tan = residual / np.maximum(fitted, EPS * residual + np.finfo(float).tiny)
     return np.asarray(EPS * kappa * (1 + kappa * tan))
+
+
+def digits_of(size: Vector, error: Vector, negligible: Vector | float = 0.0) -> float:
+    """Correct decimal digits of the worst of some coefficients of a size, |b_j|, known but for an error.
+
+    A coefficient of a size up to `negligible` may be exactly 0 and does not count.
+    """
+    counts = size > negligible
+    worst = float(np.max(error[counts] / size[counts], initial=EPS))
+    return max(0.0, min(-math.log10(worst), FULL_DIGITS)) if worst < math.inf else 0.0
 
 
 def expected_digits(
@@ -52,13 +62,11 @@ def expected_digits(
     size = np.abs(beta)
     most = size.max(axis=0, initial=0.0)
     least = np.where(size > 0, size, np.inf).min(axis=0, initial=np.inf)
-    error = [delta * np.where(most > 0, most / least, 0.0)]
     b0 = np.abs(intercept)
     own = np.abs(m_y) + np.where(b0 > NOTHING * spread, spread, 0.0)
     rounding = EPS * (own + np.abs(coef * m).sum(axis=1)) + np.where(most > 0, delta * lever, 0.0)
-    error.append(rounding[b0 > 0] / b0[b0 > 0])
-    worst = float(np.concatenate(error).max(initial=EPS))
-    return max(0.0, min(-math.log10(worst), FULL_DIGITS)) if worst < math.inf else 0.0
+    slopes = digits_of(np.where(most > 0, least, 0.0), delta * most)
+    return min(slopes, digits_of(b0, rounding))
 
 
 def intercepts(coef: Matrix, k: Vector, mu: Vector, ky: Vector, mu_y: Vector) -> Vector:

@@ -38,12 +38,12 @@ def cholesky(C: Centred) -> tuple[Matrix | None, Matrix, float]:
     """beta of A beta = c, R of A = R'R, the reciprocal condition number of A; None if A is not positive definite."""
     from scipy.linalg import lapack
 
-    R, info = lapack.dpotrf(C.A.T)  # symmetric, and in LAPACK's order as it is
+    R, info = lapack.dpotrf(C.gram.T)  # symmetric, and in LAPACK's order as it is
     if info != 0:
         return None, R, 0.0
-    norm = lapack.dlange("1", C.A.T)
+    norm = lapack.dlange("1", C.gram.T)
     rcond, info = lapack.dpocon(R, norm)
-    beta, info = lapack.dpotrs(R, C.c)
+    beta, info = lapack.dpotrs(R, C.cross)
     if info != 0:
         raise np.linalg.LinAlgError(f"LAPACK's dpotrs returned with status {info}")
     check_solution(C, beta, "Cholesky", 100, norm)
@@ -59,11 +59,11 @@ def check_solution(C: Centred, beta: Matrix, name: str, margin: float, norm: flo
     from scipy.linalg import blas
 
     if norm is None:
-        norm = np.abs(C.A).sum(axis=0).max()
+        norm = np.abs(C.gram).sum(axis=0).max()
     # not NumPy's product: it may come with a BLAS of its own, whose threads those of SciPy's would hold up
-    residual = np.abs(blas.dgemm(1.0, C.A.T, beta) - C.c).max()
-    size = norm * np.abs(beta).max(initial=0.0) + math.sqrt(C.S_yy.max())  # |c| <= |columns| |y|
-    bound = margin * len(C.A) * EPS * (1 + C.rho) * size
+    residual = np.abs(blas.dgemm(1.0, C.gram.T, beta) - C.cross).max()
+    size = norm * np.abs(beta).max(initial=0.0) + math.sqrt(C.target_squares.max())  # |c| <= |columns| |y|
+    bound = margin * len(C.gram) * EPS * (1 + C.worst_offset) * size
     if not residual <= bound:
         raise np.linalg.LinAlgError(
             f"LAPACK's {name} solution leaves a residual of {residual:.1e} where {bound:.1e} is the most that "

@@ -38,6 +38,7 @@ class Equations:
     noise_m: Vector  # error of the means
     noise_m_y: Vector
     l2: float
+    sum_weight: Matrix  # (2,)
     lost: NDArray[np.intp]  # columns that vary, but by less than the sums can tell
 
 
@@ -146,6 +147,7 @@ def equations(
         noise_m=noise_mean[live],
         noise_m_y=noise_mean[p + 1 :],
         l2=l2,
+        sum_weight=N,
         lost=lost,
     )
 

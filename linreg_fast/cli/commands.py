@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import linreg_fast
-from linreg_fast.cli.terminal import Bar, console, finite, print_facts, print_json, print_table, warn
+from linreg_fast.cli.terminal import BAR_SECONDS, console, finite, print_facts, print_json, print_table, warn
 
 if TYPE_CHECKING:
     from linreg_fast.streams.rows import Stream
@@ -106,18 +106,25 @@ def fit(
     """Fit a column of a table, in one file or several, by its other columns."""
     from rich.console import Console
 
+    from linreg_fast.options import FitOptions
+    from linreg_fast.passes.progress import reporting
     from linreg_fast.streams import fitting, sources
     from linreg_fast.streams.rows import HINT
 
     importlib.import_module("scipy.linalg")  # its import is no part of the seconds below
     start = time.perf_counter()
     read = functools.partial(sources.of_files, file, target, features.split(",") if features else None, weight or None)
-    missing = "drop" if drop_missing else "raise"
+    options = FitOptions(
+        solver=solver,
+        l2=l2,
+        fit_intercept=not no_intercept,
+        missing="drop" if drop_missing else "raise",
+        n_threads=threads,
+    )
+    console = Console(stderr=True)
     try:
-        with Bar(Console(stderr=True)) as bar:
-            result, stream = fitting.fit_source(
-                read, not no_intercept, solver, l2, "auto", missing, checkpoint, bar, threads
-            )
+        with reporting(console.is_interactive, console, BAR_SECONDS) as bar:
+            result, stream = fitting.fit_source(read, options, checkpoint, bar or False)
     except ValueError as error:
         raise ValueError(str(error).replace(HINT, "--drop-missing leaves out rows with missing values")) from None
     seconds = time.perf_counter() - start

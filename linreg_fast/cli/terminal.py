@@ -6,36 +6,11 @@ from __future__ import annotations
 import json
 import math
 import sys
-import time
 from collections.abc import Sequence
 from typing import Any
 
 BAR_SECONDS = 1.0  # a fit that is over sooner shows no progress bar
 PIPE_WIDTH = 1000  # columns of a table where no terminal limits them
-
-
-class Bar:
-    """Progress in rows, from BAR_SECONDS after the start on, and only on a terminal."""
-
-    def __init__(self, console: Any) -> None:
-        from rich.progress import Progress
-
-        self.progress = Progress(console=console, transient=True)
-        self.task = self.progress.add_task("rows", total=None)
-        self.shown_from = time.perf_counter() + BAR_SECONDS
-
-    def __enter__(self) -> Bar:
-        return self
-
-    def __call__(self, done: int, total: int | None) -> None:
-        if not self.progress.console.is_interactive or time.perf_counter() < self.shown_from:
-            return
-        self.progress.start()
-        self.progress.update(self.task, completed=done, total=total)
-
-    def __exit__(self, *_: object) -> None:
-        if self.progress.live.is_started:
-            self.progress.stop()
 
 
 def console() -> Any:

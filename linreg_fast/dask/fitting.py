@@ -12,10 +12,9 @@ import dask
 from linreg_fast import fitting
 from linreg_fast.algebra.precision import Vector
 from linreg_fast.dask.collections import chunks_of
-from linreg_fast.inputs.checks import number
 from linreg_fast.inputs.table import Table
 from linreg_fast.moments.moments import Moments
-from linreg_fast.options import PRECISIONS
+from linreg_fast.options import FitOptions
 from linreg_fast.result import LinearFit
 from linreg_fast.streams.summing import to_sums
 
@@ -76,18 +75,16 @@ def fit(
     >>> line.slope, line.intercept
     (2.0, 1.0)
     """
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
-    l2 = number(l2, "l2", least=0.0)
+    options = FitOptions(precision=precision, l2=l2, fit_intercept=fit_intercept, n_threads=1)
     chunks = chunks_of(X, y, sample_weight)
     kind = "extended" if precision == "extended" and not compute else "auto"
     shift = chunks.shift(compute)
     one = functools.partial(_moments, n_features=chunks.n_features, n_targets=chunks.n_targets, precision=kind)
     if not compute:
         moments = chunks.folded(one, operator.add, shift)
-        return dask.delayed(_solve)(moments, chunks.names, l2, fit_intercept, chunks.one_target)
-    M = to_sums(_present(chunks.fold(one, operator.add, shift)), bool(fit_intercept))
-    return fitting.fit_sums(chunks, M, "auto", bool(fit_intercept), l2, precision, 1)
+        return dask.delayed(_solve)(moments, chunks.names, options, chunks.one_target)
+    M = to_sums(_present(chunks.fold(one, operator.add, shift)), options.fit_intercept)
+    return fitting.fit_sums(chunks, M, options)
 
 
 def _moments(data: Table, shift: Vector | None, n_features: int, n_targets: int, precision: str) -> Moments:
@@ -101,9 +98,8 @@ def _present(moments: Moments | None) -> Moments:
     return moments
 
 
-def _solve(
-    moments: Moments | None, names: list[str] | None, l2: float, fit_intercept: bool, one_target: bool
-) -> LinearFit:
+def _solve(moments: Moments | None, names: list[str] | None, options: FitOptions, one_target: bool) -> LinearFit:
     moments = _present(moments).copy()
     moments.feature_names = None if names is None else tuple(names)
-    return moments.solve(l2=l2, fit_intercept=fit_intercept, targets=0 if one_target else range(moments.n_targets))
+    targets = 0 if one_target else range(moments.n_targets)
+    return moments.solve(l2=options.l2, fit_intercept=options.fit_intercept, targets=targets)

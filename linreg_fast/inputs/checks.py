@@ -22,6 +22,21 @@ class PrecisionWarning(UserWarning):
     """Numbers were rounded on their way to float64: integers beyond 2^53, or longdouble."""
 
 
+def one_of(value: Any, name: str, choices: Sequence[Any]) -> None:
+    """Raise ValueError, naming the choices, for a value that is none of them."""
+    if not (value is None or isinstance(value, str)) or value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(c for c in choices if c is not None)}; got {value!r}")
+
+
+def integer(value: Any, name: str, least: int | None = None) -> int:
+    """An integer, at least `least`; True and False are none."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} must be an integer, not {type(value).__name__}")
+    if least is not None and value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
+    return int(value)
+
+
 def plain(a: Any) -> bool:
     """Whether a is an array of native float64, and no more than that."""
     return type(a) is np.ndarray and a.dtype is Float

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,29 @@ from linreg_fast.inputs.checks import WIDER, Float, plain, warn_rounded
 from linreg_fast.inputs.columns import Columns
 
 NOTHING: list[str] = []
+
+
+class Rows(Protocol):
+    """Anything that can be read in row blocks: a Table, a stream, chunks on a cluster."""
+
+    @property
+    def n_rows(self) -> int: ...
+    @property
+    def n_features(self) -> int: ...
+    @property
+    def n_targets(self) -> int: ...
+    @property
+    def one_target(self) -> bool:
+        """Whether y was one-dimensional."""
+
+    @property
+    def weighted(self) -> bool: ...
+    @property
+    def names(self) -> list[str] | None:
+        """Of the columns of X."""
+
+    def fold(self, function: Callable[[Table], Any], merge: Callable[[Any, Any], Any]) -> Any:
+        """Read all rows and merge in their order what `function` makes of each table of them."""
 
 
 @dataclass(slots=True)
@@ -55,6 +78,10 @@ class Table:
         return int(self.Y.shape[1])
 
     @property
+    def weighted(self) -> bool:
+        return self.w is not None
+
+    @property
     def apart(self) -> bool:
         """Whether the columns of X lie apart, and nothing needs to be converted."""
         return isinstance(self.X, Columns) and not self.copies
@@ -62,6 +89,12 @@ class Table:
     def fold(self, function: Callable[[Table], Any], merge: Callable[[Any, Any], Any]) -> Any:
         """What `function` makes of all rows; for rows that come in several tables, merged in their order."""
         return function(self)
+
+    def n_present(self) -> tuple[int, float]:
+        """Number of rows of non-zero weight, sum of the weights."""
+        if self.w is None:
+            return self.n_rows, float(self.n_rows)
+        return int(np.count_nonzero(self.w)), float(np.sum(self.w, dtype=np.float64))
 
     def piece_rows(self) -> int:
         """Rows of one converted piece, by shape alone."""
@@ -140,6 +173,12 @@ def table(
             warn_rounded(a, name, stacklevel=4)
     order, dtype, copies = _layout(X, y, w)
     return Table(X, y, w, order, dtype, names, target_names, one_target, one_feature, copies)
+
+
+def without_rows(n_features: int, n_targets: int, names: Sequence[str] | None, one_target: bool) -> Table:
+    """The shape of a table whose rows are not there any more."""
+    X, Y = np.empty((0, n_features)), np.empty((0, n_targets))
+    return Table(X, Y, None, "C", "float64", None if names is None else list(names), one_target=one_target)
 
 
 def matrix(X: Any, n_features: int, feature_names: Sequence[str] | None = None) -> Table:
@@ -242,10 +281,3 @@ def find_fault(data: Table) -> Fault | None:
         if faults:
             return min(faults, key=lambda fault: fault.row)
     return None
-
-
-def count_present(data: Table) -> tuple[int, float]:
-    """Number of rows of non-zero weight, sum of the weights."""
-    if data.w is None:
-        return data.n_rows, float(data.n_rows)
-    return int(np.count_nonzero(data.w)), float(np.sum(data.w, dtype=np.float64))

@@ -13,18 +13,19 @@ from linreg_fast.algebra import paired
 from linreg_fast.algebra.pairs import add, multiply, pairs
 from linreg_fast.algebra.precision import Matrix, Vector
 from linreg_fast.inputs.checks import chosen_features, chosen_targets, number, vector
-from linreg_fast.inputs.table import Table, first_fault, table
-from linreg_fast.options import ON_COLLINEAR
+from linreg_fast.inputs.table import Table, first_fault, table, without_rows
+from linreg_fast.options import FitOptions
 from linreg_fast.passes import levels, products, table_sums
 from linreg_fast.passes.threads import threads
+from linreg_fast.plan_costs import PlanArguments
 from linreg_fast.result import LinearFit
 from linreg_fast.saved import moments as saved_moments
 from linreg_fast.saved.moments import UNITS
 from linreg_fast.solvers import from_moments
-from linreg_fast.solvers.solution import ConditionWarning, Solution
+from linreg_fast.solvers.problem import Problem
+from linreg_fast.solvers.solution import ConditionWarning
 
 LEAST_WEIGHT = 2.0**-500  # that rows may decay to, far from where sums of squares vanish
-REASON = "moments: p^2 numbers, solved without the rows"
 
 
 class Moments:
@@ -393,79 +394,22 @@ class Moments:
         ConditionWarning
             Fewer than three digits may be right, or a column is lost in the rounding of sums far from it.
         """
-        if on_collinear not in ON_COLLINEAR:
-            raise ValueError(f"on_collinear must be one of {', '.join(ON_COLLINEAR)}; got {on_collinear!r}")
-        l2 = number(l2, "l2", least=0.0)
+        options = FitOptions(
+            l2=l2, fit_intercept=fit_intercept, on_collinear=on_collinear, precision=self.precision, n_threads=1
+        )
         positions = chosen_features(features, self.n_features, self.feature_names)
         chosen = chosen_targets(targets, self.n_targets)
         one = self.n_targets == 1 if targets is None else np.ndim(targets) == 0
-        p, fit_intercept = len(positions), bool(fit_intercept)
-        names = None if self.feature_names is None else tuple(self.feature_names[j] for j in positions)
-        E = paired.equations(*self._part(positions, chosen), p, fit_intercept, l2)
-        solution = from_moments.solve(E, p, names, on_collinear)
-        if len(E.lost):
-            lost = [names[j] if names else int(positions[j]) for j in E.lost]
-            warnings.warn(
-                f"the columns {lost} vary by less than their sums can tell so far from the shift: their coefficients "
-                'are taken for 0; give a shift nearer to the rows, or precision="extended"',
-                ConditionWarning,
-                stacklevel=2,
-            )
-            solution.digits = 0.0
-        sum_weight = self._M[self.n_features, self.n_features]
-        spread = from_moments.unscaled(E, solution, sum_weight, p, fit_intercept)
-        return self._result(solution, spread, names, one, fit_intercept, l2)
+        problem = self._problem(options, positions, len(chosen), one)
+        E = paired.equations(*self._part(positions, chosen), len(positions), options.fit_intercept, options.l2)
+        return LinearFit.of_solution(problem, from_moments.solve(problem, E))
 
-    def _result(
-        self,
-        solution: Solution,
-        spread: Vector | None,
-        names: tuple[str, ...] | None,
-        one_target: bool,
-        fit_intercept: bool,
-        l2: float,
-    ) -> LinearFit:
-        n_targets, p = solution.coef.shape
-        assert solution.ess is not None
-        return LinearFit(
-            coef=solution.coef[0] if one_target else solution.coef,
-            intercept=float(solution.intercept[0]) if one_target else solution.intercept,
-            solver=solution.path[-1],
-            solver_path=solution.path,
-            reason=solution.reason or REASON,
-            plan_arguments={
-                "n_rows": self.n_samples,
-                "n_features": p,
-                "n_targets": n_targets,
-                "solver": "auto",
-                "l2": l2,
-                "itemsize": 8,
-                "order": "C",
-                "weighted": self.sum_weight != self.n_samples,
-                "n_threads": 1,
-                "copies": [],
-            },
-            precision=self.precision,
-            digits=solution.digits,
-            rank=solution.rank,
-            rcond=solution.rcond,
-            converged=True,
-            n_iter=0,
-            cost_history=None,
-            rss=float(solution.rss[0]) if one_target else solution.rss,
-            ess=float(solution.ess[0]) if one_target else solution.ess,
-            tss=float(solution.tss[0]) if one_target else solution.tss,
-            sum_weight=self.sum_weight,
-            n_samples=self.n_samples,
-            n_features=p,
-            n_targets=n_targets,
-            feature_names=names,
-            fit_intercept=fit_intercept,
-            l2=l2,
-            spread=spread,
-            collinear=solution.collinear,
-            dropped=solution.dropped,
-        )
+    def _problem(self, options: FitOptions, features: Any, n_targets: int, one_target: bool) -> Problem:
+        """The problem of some columns, whose rows are not there any more."""
+        names = None if self.feature_names is None else [self.feature_names[j] for j in features]
+        weighted = self.sum_weight != self.n_samples
+        asked = PlanArguments(self.n_samples, len(features), n_targets, l2=options.l2, weighted=weighted)
+        return Problem(without_rows(len(features), n_targets, names, one_target), options, asked)
 
     def _part(self, features: Any, targets: Any) -> tuple[Matrix, Vector, float, Vector]:
         """Sums, their errors and rounding, and the shift, of some columns of X and y."""

@@ -16,6 +16,7 @@ from linreg_fast.algebra.pairs import add, multiply, pairs, product, total
 from linreg_fast.algebra.precision import EPS, Matrix, Vector
 from linreg_fast.inputs.checks import chosen_features, chosen_targets
 from linreg_fast.moments.moments import Moments, check_moments
+from linreg_fast.options import FitOptions
 from linreg_fast.result import LinearFit
 from linreg_fast.solvers import from_moments
 
@@ -203,10 +204,11 @@ def _solve_all(
     E = paired.equations(M, noise, unit, shift, p, fit_intercept, 0.0)
     coef = np.zeros((len(l2s), len(targets), p))
     rest = _by_eigenvalues(E, l2s, coef)
-    names = None if moments.feature_names is None else [moments.feature_names[j] for j in columns]
     for i in rest:
+        options = FitOptions(l2=float(l2s[i]), fit_intercept=fit_intercept, precision=moments.precision, n_threads=1)
+        problem = moments._problem(options, columns, len(targets), False)
         one = paired.equations(M, noise, unit, shift, p, fit_intercept, float(l2s[i]))
-        coef[i] = from_moments.solve(one, p, names).coef
+        coef[i] = from_moments.solve(problem, one).coef
     if not fit_intercept:
         return coef, np.zeros(coef.shape[:2])
     _, _, near, mean = paired.centre(M, noise, unit, shift, p, True)

@@ -18,7 +18,7 @@ from linreg_fast.algebra.pairs import (
 )
 from linreg_fast.algebra.precision import Matrix, Vector
 from linreg_fast.algebra.sums import Sums
-from linreg_fast.inputs.table import Table
+from linreg_fast.inputs.table import Rows, Table
 from linreg_fast.passes import blocks, levels, rates
 
 SHIFT_ROWS = 256  # leading rows whose mean is the shift
@@ -115,12 +115,13 @@ def dd_cross_products(
     return M
 
 
-def gram_pairs(data: Any, M: Sums, C: Centred, fit_intercept: bool, n_threads: int) -> tuple[Matrix, Matrix, Matrix]:
+def gram_pairs(rows: Rows, M: Sums, C: Centred, fit_intercept: bool, n_threads: int) -> tuple[Matrix, Matrix, Matrix]:
     """A of `C`, means of its columns in the units of M and the sum of weights, as pairs, from a pass in them."""
-    shift, units = np.concatenate([M.k, M.ky]), np.concatenate([M.d, M.dy])
-    P = data.fold(functools.partial(dd_cross_products, shift=shift, scale=units, n_threads=n_threads), add)
-    N, s = P[data.n_features, data.n_features], P[C.live, data.n_features]
+    shift, units = np.concatenate([M.shift, M.target_shift]), np.concatenate([M.unit, M.target_unit])
+    P = rows.fold(functools.partial(dd_cross_products, shift=shift, scale=units, n_threads=n_threads), add)
+    p = rows.n_features
+    N, s = P[p, p], P[C.live, p]
     mu = divide(s, N[None]) if fit_intercept else np.zeros_like(s)
-    scale = np.ldexp(1.0, C.e - (np.frexp(M.d[C.live])[1] - 1))
+    scale = np.ldexp(1.0, C.exponents - (np.frexp(M.unit[C.live])[1] - 1))
     A = add(P[np.ix_(C.live, C.live)], -multiply(s[:, None], mu[None])) * (scale[:, None] * scale)[..., None]
     return A, mu, N

@@ -1,18 +1,23 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Progress of a pass: a callable of the user's, or a bar."""
+"""Progress in rows: a callable of the user's, or a bar."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 Report = Callable[[int, "int | None"], object]
 
 
 @contextmanager
-def bar(progress: bool | Report) -> Iterator[Report | None]:
-    """What `progress` asks for: nothing, a callable, or a bar that is taken down at the end."""
+def reporting(progress: bool | Report, console: Any = None, after: float = 0.0) -> Iterator[Report | None]:
+    """What `progress` asks for: nothing, a callable, or a bar that is taken down at the end.
+
+    console     where rich draws the bar; its own by default
+    after       seconds from the start on that the bar is drawn
+    """
     if callable(progress) or not progress:
         yield progress or None
         return
@@ -27,30 +32,16 @@ def bar(progress: bool | Report) -> Iterator[Report | None]:
         TimeRemainingColumn(),
     )
     start = time.perf_counter()
-    with Progress(*columns) as bar:
-        task = bar.add_task("rows", total=None, rate=0.0)
+    bar = Progress(*columns, console=console, transient=after > 0)
+    task = bar.add_task("rows", total=None, rate=0.0)
 
-        def report(done: int, total: int | None) -> None:
-            bar.update(task, completed=done, total=total, rate=done / (time.perf_counter() - start))
-
-        yield report
-
-
-def reporter(progress: bool | Callable[[int, int], object]) -> Callable[[int, int], object]:
-    if callable(progress):
-        return progress
-    try:
-        from rich.progress import Progress
-    except ImportError:
-        raise TypeError('progress=True needs rich: pip install "linreg_fast[cli]"; or give a callable') from None
-    bar = Progress()
-    task = bar.add_task("rows", total=None)
-
-    def report(done: int, total: int) -> None:
-        if not bar.live.is_started:
+    def report(done: int, total: int | None) -> None:
+        seconds = time.perf_counter() - start
+        if seconds >= after:
             bar.start()
-        bar.update(task, completed=done, total=total)
-        if done >= total:
-            bar.stop()
+        bar.update(task, completed=done, total=total, rate=done / max(seconds, 1e-9))
 
-    return report
+    try:
+        yield report
+    finally:
+        bar.stop()

@@ -5,20 +5,19 @@ from __future__ import annotations
 
 import functools
 import operator
-from typing import Any
 
 import numpy as np
 
 from linreg_fast.algebra.pairs import add, add_to
 from linreg_fast.algebra.precision import Matrix, Vector
-from linreg_fast.inputs.table import Table
+from linreg_fast.inputs.table import Rows, Table
 from linreg_fast.passes import blocks, levels, rates
 
 REFINE_FLOPS = 60  # float64 operations for each element of X, TwoProd and TwoSum twice
 
 
 def pass_pairs(
-    data: Any,
+    rows: Rows,
     target: int,
     scale: Vector,
     shift: Vector,
@@ -31,7 +30,7 @@ def pass_pairs(
     one = functools.partial(
         pass_pairs_table, target=target, scale=scale, shift=shift, b=b, n_threads=n_threads, columns=columns
     )
-    return np.asarray(data.fold(one, add))
+    return np.asarray(rows.fold(one, add))
 
 
 def pass_pairs_table(
@@ -43,7 +42,7 @@ def pass_pairs_table(
     n_threads: int,
     columns: bool,
 ) -> Matrix:
-    """`_pass` over the rows of one table."""
+    """`pass_pairs` over the rows of one table."""
     p = data.n_features if columns else 0
     kernel = levels.refine[data.order or "C", data.dtype]
     out_shape = (p + 2, 2)
@@ -69,10 +68,10 @@ def pass_cost(data: Table, b: Vector, b0: float, n_threads: int | None, target: 
     return float(row_pass("cost", data, b, b0, n_threads, 2, target)[0])
 
 
-def fold_cost(data: Any, b: Vector, b0: float, n_threads: int | None, target: int = 0) -> float:
+def fold_cost(rows: Rows, b: Vector, b0: float, n_threads: int | None, target: int = 0) -> float:
     """`pass_cost` of rows that may be read piece by piece."""
     one = functools.partial(pass_cost, b=b, b0=b0, n_threads=n_threads, target=target)
-    return float(data.fold(one, operator.add))
+    return float(rows.fold(one, operator.add))
 
 
 def row_pass(name: str, data: Table, b: Vector, b0: float, n_threads: int | None, size: int, target: int = 0) -> Vector:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,19 +12,24 @@ from linreg_fast.algebra.sums import Sums, of_cross_products, without
 from linreg_fast.inputs.table import Table, first_fault
 from linreg_fast.passes import products
 from linreg_fast.passes.products import leading_mean
+from linreg_fast.passes.progress import Report
 
 SHIFT_LIMIT = 25.0  # N mu^2 / S_jj beyond which the shift is taken again: it would cost 1.4 digits
 RANGE = (2.0**-800, 2.0**1000)  # of sum w (x - k)^2, outside of which columns are scaled first
 
 
+class FirstPass(NamedTuple):
+    """Cross products of [X - k, 1, y - ky] that were summed up already, and the shift [k, ky] they are about."""
+
+    M: Matrix
+    shift: Vector
+
+
 @any_range
 def of_table(
-    data: Table,
-    fit_intercept: bool,
-    n_threads: int,
-    progress: Callable[[int, int], object] | None = None,
+    data: Table, fit_intercept: bool, n_threads: int, report: Report | None = None, first: FirstPass | None = None
 ) -> Sums:
-    """Moments of a table: one pass, and another one only where the first shows it is needed.
+    """Moments of a table: one pass unless `first` is it, and another one only where that shows it is needed.
 
     The shift is the mean of the leading rows, 0 without an intercept. The pass is repeated with the
     mean it found where the leading rows were far from it, and with columns scaled by powers of two
@@ -37,16 +42,16 @@ def of_table(
         positive weight.
     """
     p, n_targets = data.n_features, data.n_targets
-    shift = leading_mean(data) if fit_intercept else np.zeros(p + n_targets)
     scale = np.ones(p + n_targets)
-    # A shift that is not finite comes from NaN or infinity in the leading rows: one pass would only confirm it.
-    M = (
-        products.cross_products(data, shift, scale, n_threads, progress)
-        if np.isfinite(shift).all()
-        else np.full((1, 1), np.nan)
-    )
+    if first is None:
+        shift = leading_mean(data) if fit_intercept else np.zeros(p + n_targets)
+        # one that is not finite comes from NaN or infinity in the leading rows: a pass would only confirm it
+        finite = np.isfinite(shift).all()
+        M = products.cross_products(data, shift, scale, n_threads, report) if finite else np.full((1, 1), np.nan)
+    else:
+        M, shift = first
     if not in_range(M, data, shift):
-        M, scale, shift = _rescaled(data, shift, fit_intercept, n_threads, progress)
+        M, scale, shift = _rescaled(data, shift, n_threads, report)
     if not M[p, p] > 0:
         raise ValueError("sample_weight has no positive weight: no row is left to fit")
     if fit_intercept:
@@ -56,9 +61,8 @@ def of_table(
         far = centre > SHIFT_LIMIT * (squares - centre)
         if far.any():
             shift = shift + np.where(far & (squares > 0), s / N / scale, 0.0)
-            M = products.cross_products(data, shift, scale, n_threads, progress)
-    n_rows = data.n_rows if data.w is None else int(np.count_nonzero(data.w))
-    return of_cross_products(M, p, n_rows, shift, scale)
+            M = products.cross_products(data, shift, scale, n_threads, report)
+    return of_cross_products(M, p, data.n_present()[0], shift, scale)
 
 
 def in_range(M: Matrix, data: Table, shift: Vector) -> bool:
@@ -93,13 +97,7 @@ def _varies(data: Table, j: int, value: float) -> bool:
     return False
 
 
-def _rescaled(
-    data: Table,
-    shift: Vector,
-    fit_intercept: bool,
-    n_threads: int,
-    progress: Callable[[int, int], object] | None,
-) -> tuple[Matrix, Vector, Vector]:
+def _rescaled(data: Table, shift: Vector, n_threads: int, report: Report | None) -> tuple[Matrix, Vector, Vector]:
     """The pass with columns scaled by powers of two, after the numbers themselves were looked at."""
     fault = first_fault(data)
     if fault is not None:
@@ -125,7 +123,7 @@ def _rescaled(
                 largest[part] = np.maximum(largest[part], gap)
     exponent = np.where(largest > 0, -np.frexp(largest)[1] - 1, 0)
     scale = np.ldexp(1.0, np.clip(exponent, -1022, 1023))
-    M = products.cross_products(data, shift, scale, n_threads, progress)
+    M = products.cross_products(data, shift, scale, n_threads, report)
     if not np.isfinite(M).all():
         raise ValueError("cross products of X and y overflow even after scaling; sample_weight may be too large")
     return M, scale, shift

@@ -12,11 +12,11 @@ from __future__ import annotations
 import functools
 import math
 import warnings
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
-from linreg_fast.algebra.centred import Centred, in_user_units, keep
+from linreg_fast.algebra.centred import Centred, in_user_units
 from linreg_fast.algebra.digits import cholesky_delta, expected_digits, intercepts, qr_delta
 from linreg_fast.algebra.factors import (
     Factor,
@@ -32,6 +32,7 @@ from linreg_fast.algebra.precision import EPS, Matrix, Vector
 from linreg_fast.algebra.sums import Sums
 from linreg_fast.inputs.table import Table
 from linreg_fast.passes import blocks, rates
+from linreg_fast.solvers.problem import Problem
 from linreg_fast.solvers.solution import ConditionWarning, Solution, caller_level, collinear_columns
 
 RCOND_CHOLESKY = 1e-13  # of the Gram matrix; under it the columns' condition number exceeds 3e6: QR
@@ -41,16 +42,18 @@ QR_BLOCK_BYTES = 1 << 18  # of rows that are prepared and factorised at once: L2
 QR_MERGE_BYTES = 1 << 23  # of rows whose R is merged in pairs with others
 
 
-def solve(
-    data: Table,
-    M: Sums,
-    C: Centred,
-    solver: str,
-    fit_intercept: bool,
-    path: tuple[str, ...] = (),
-    on_collinear: str = "min_norm",
-) -> Solution:
-    """Solve by `solver`, or by cholesky -> qr -> svd as the conditioning asks for with "auto".
+class Scaled(NamedTuple):
+    """What a factorisation gives: coefficients of the scaled columns, and how far to trust them."""
+
+    beta: Matrix
+    rank: int
+    rcond: float
+    delta: Vector  # error to expect of beta, relative to its largest component
+    factor: Factor | None
+
+
+def solve(problem: Problem, path: tuple[str, ...] = ()) -> Solution:
+    """Solve by the solver asked for, or by cholesky -> qr -> svd as the conditioning asks for with "auto".
 
     `path` holds the solvers that were tried before: with "auto" the next one is taken.
 
@@ -60,49 +63,51 @@ def solve(
         A solver asked for by name that cannot deliver: "cholesky" or "qr" on dependent columns; dependent
         columns with `on_collinear` "raise".
     """
+    C, solver = problem.centred, problem.options.solver
     p = len(C.live)
     if p == 0:
-        beta = np.zeros((0, data.n_targets))
-        return _finish(data, M, C, fit_intercept, beta, 0, 1.0, np.zeros(0), ("mean",), "", None)
+        nothing = Scaled(np.zeros((0, problem.rows.n_targets)), 0, 1.0, np.zeros(0), None)
+        return _finish(problem, nothing, ("mean",), "")
     tried = path
     reason = "" if not tried else f"refinement did not contract after {tried[-1]}"
     if solver == "cholesky" or (solver == "auto" and not tried):
-        solution, reason = _by_cholesky(data, M, C, fit_intercept, solver)
-        if solution is not None:
-            return solution
+        scaled, reason = _by_cholesky(C, solver)
+        if scaled is not None:
+            return _finish(problem, scaled, ("cholesky",), "")
         path = ("cholesky",)
-    R = _qr_rows(data, M, C)
+    R = _qr_rows(problem)
     rcond = triangle_rcond(R[:p, :p])
     if solver == "qr" or (solver == "auto" and "qr" not in tried):
         path += ("qr",)
         if rcond >= 10 * p * RANK_TOLERANCE * math.sqrt(p):
-            return _by_triangle(data, M, C, fit_intercept, R, rcond, path, reason)
-    U, sigma, Vt = thin_svd(R[:p, :p])
+            return _finish(problem, _by_triangle(C, R, rcond), path, reason)
+    svd = thin_svd(R[:p, :p])
+    sigma, Vt = svd[1:]
     rank = int(np.count_nonzero(sigma > RANK_TOLERANCE * math.sqrt(p) * sigma[0]))
     if rank == p and solver != "svd" and "qr" not in tried:
-        return _by_triangle(data, M, C, fit_intercept, R, float(sigma[-1] / sigma[0]), path, reason)
+        return _finish(problem, _by_triangle(C, R, float(sigma[-1] / sigma[0])), path, reason)
     if solver == "qr":
         raise np.linalg.LinAlgError(
             f'the columns of X have rank {rank}, not {p}: qr has no unique solution; use solver="auto" or "svd"'
         )
     path = (*path, "svd")
-    if rank < p:
-        collinear = collinear_columns(data, C.live, Vt[:rank], on_collinear)
-        reason = f"{reason}; " * bool(reason) + f"rank {rank} of {p}: minimum norm"
-    if rank < p and on_collinear == "drop":
-        some = keep(C, independent(Vt[:rank]))
-        solution = solve(data, M, some, solver, fit_intercept)
-        solution.path, solution.centred = (*path, *solution.path), some
-        solution.dropped = tuple(int(j) for j in np.setdiff1d(C.live, some.live))
+    if rank == p:
+        return _finish(problem, _by_singular_values(C, R, svd, rank), path, reason)
+    collinear = collinear_columns(problem, C.live, Vt[:rank])
+    if problem.options.on_collinear == "drop":
+        some = problem.of_columns(independent(Vt[:rank]))
+        solution = solve(some)
+        solution.path, solution.reduced = (*path, *solution.path), some
+        solution.dropped = tuple(int(j) for j in np.setdiff1d(C.live, some.centred.live))
         solution.reason = f"rank {rank} of {p}: dependent columns dropped"
     else:
-        solution = _by_singular_values(data, M, C, fit_intercept, R, (U, sigma, Vt), rank, path, reason)
-    if rank < p:
-        solution.collinear = collinear
+        reason = f"{reason}; " * bool(reason) + f"rank {rank} of {p}: minimum norm"
+        solution = _finish(problem, _by_singular_values(C, R, svd, rank), path, reason)
+    solution.collinear = collinear
     return solution
 
 
-def _by_cholesky(data: Table, M: Sums, C: Centred, fit_intercept: bool, solver: str) -> tuple[Solution | None, str]:
+def _by_cholesky(C: Centred, solver: str) -> tuple[Scaled | None, str]:
     """The solution of R'R beta = c; None, and why, where "auto" has to go on."""
     p = len(C.live)
     beta, triangle, gram_rcond = cholesky(C)
@@ -125,21 +130,19 @@ def _by_cholesky(data: Table, M: Sums, C: Centred, fit_intercept: bool, solver: 
             stacklevel=caller_level(),
         )
     factor = Factor(triangle, None, None, 1 / rcond, 1 / gram_rcond)
-    delta = cholesky_delta(C, beta, gram_rcond)
-    return _finish(data, M, C, fit_intercept, beta, p, rcond, delta, ("cholesky",), "", factor), ""
+    return Scaled(beta, p, rcond, cholesky_delta(C, beta, gram_rcond), factor), ""
 
 
-def _by_singular_values(
-    data: Table,
-    M: Sums,
-    C: Centred,
-    fit_intercept: bool,
-    R: Matrix,
-    svd: tuple[Matrix, Vector, Matrix],
-    rank: int,
-    path: tuple[str, ...],
-    reason: str,
-) -> Solution:
+def _by_triangle(C: Centred, R: Matrix, rcond: float) -> Scaled:
+    """The solution of R beta = z, [R z] being the QR factor of all columns."""
+    p = len(C.live)
+    beta = solve_triangle(R, p)
+    check_solution(C, beta, "QR", ROWS_MARGIN)
+    factor = Factor(np.asfortranarray(R[:p, :p]), None, None, 1 / rcond, 1 / rcond)
+    return Scaled(beta, p, rcond, qr_delta(R, p, 1 / rcond), factor)
+
+
+def _by_singular_values(C: Centred, R: Matrix, svd: tuple[Matrix, Vector, Matrix], rank: int) -> Scaled:
     """The solution of R beta = z over the largest `rank` singular values, of least norm in the user's units."""
     U, sigma, Vt = svd
     p = len(sigma)
@@ -148,38 +151,19 @@ def _by_singular_values(
     check_solution(C, beta, "SVD", ROWS_MARGIN + RANK_TOLERANCE / EPS)
     growth = 1.0
     if rank < p:
-        beta, growth = minimum_norm(Vt[:rank], Vt[rank:], C.e, beta, 1 / rcond)
+        beta, growth = minimum_norm(Vt[:rank], Vt[rank:], C.exponents, beta, 1 / rcond)
     factor = Factor(None, Vt[:rank], sigma[:rank], 1 / rcond, 1 / rcond, Vt[rank:])
-    delta = qr_delta(R, p, 1 / rcond) * growth
-    return _finish(data, M, C, fit_intercept, beta, rank, rcond, delta, path, reason, factor)
+    return Scaled(beta, rank, rcond, qr_delta(R, p, 1 / rcond) * growth, factor)
 
 
-def _by_triangle(
-    data: Table,
-    M: Sums,
-    C: Centred,
-    fit_intercept: bool,
-    R: Matrix,
-    rcond: float,
-    path: tuple[str, ...],
-    reason: str,
-) -> Solution:
-    """The solution of R beta = z, [R z] being the QR factor of all columns."""
-    p = len(C.live)
-    beta = solve_triangle(R, p)
-    check_solution(C, beta, "QR", ROWS_MARGIN)
-    factor = Factor(np.asfortranarray(R[:p, :p]), None, None, 1 / rcond, 1 / rcond)
-    delta = qr_delta(R, p, 1 / rcond)
-    return _finish(data, M, C, fit_intercept, beta, p, rcond, delta, path, reason, factor)
-
-
-def _qr_rows(data: Any, M: Sums, C: Centred) -> Matrix:
+def _qr_rows(problem: Problem) -> Matrix:
     """R of the QR factorisation of [(W - mu) e, V - t/N], sqrt(w) times each row, and the rows of l2."""
-    p, width = len(C.live), len(C.live) + data.n_targets
-    R: Matrix = data.fold(functools.partial(_qr_table, M=M, C=C), merge_triangles)
+    C = problem.centred
+    p, width = len(C.live), len(C.live) + problem.rows.n_targets
+    R: Matrix = problem.rows.fold(functools.partial(_qr_table, M=problem.sums, C=C), merge_triangles)
     if C.l2:
         penalty = np.zeros((p, width))
-        penalty[:, :p] = np.diag(math.sqrt(C.l2) * np.ldexp(1.0, C.e))
+        penalty[:, :p] = np.diag(math.sqrt(C.l2) * np.ldexp(1.0, C.exponents))
         # longest rows first: below short ones they would round those away (Cox and Higham 1998)
         rows = np.vstack([R, penalty])
         order = np.argsort(-np.abs(rows[:, :p]).max(axis=1, initial=0.0), kind="stable")
@@ -197,9 +181,10 @@ def _qr_rows(data: Any, M: Sums, C: Centred) -> Matrix:
 def _qr_table(data: Table, M: Sums, C: Centred) -> Matrix:
     """R of the rows of one table: row blocks one after the other in the calling thread, merged in pairs."""
     p, n_targets = len(C.live), data.n_targets
-    k, d, mu = M.k[C.live], M.d[C.live], C.mu[C.live]
-    scale = np.ldexp(1.0, C.e - (np.frexp(d)[1] - 1))
-    t_mean = M.t / M.N if C.mu.any() or M.k.any() or M.ky.any() else np.zeros_like(M.t)
+    k, d, mu = M.shift[C.live], M.unit[C.live], C.means[C.live]
+    scale = np.ldexp(1.0, C.exponents - (np.frexp(d)[1] - 1))
+    about_mean = C.means.any() or M.shift.any() or M.target_shift.any()
+    t_mean = M.target_mean if about_mean else np.zeros_like(M.target_sums)
     width = p + n_targets
     n_blocks = rates.count_blocks(data.n_rows, 8 * width / QR_MERGE_BYTES * rates.BLOCK_SECONDS, 0)
 
@@ -210,7 +195,7 @@ def _qr_table(data: Table, M: Sums, C: Centred) -> Matrix:
             to = min(at + step, hi)
             Z = np.empty((to - at, width), order="F")
             Z[:, :p] = ((data.X[at:to][:, C.live].astype(np.float64) - k) * d - mu) * scale
-            Z[:, p:] = (data.Y[at:to].astype(np.float64) - M.ky) * M.dy - t_mean
+            Z[:, p:] = (data.Y[at:to].astype(np.float64) - M.target_shift) * M.target_unit - t_mean
             if data.w is not None:
                 w = np.asarray(data.w[at:to], dtype=np.float64)
                 Z = Z[w != 0] * np.sqrt(w[w != 0])[:, None]
@@ -221,43 +206,35 @@ def _qr_table(data: Table, M: Sums, C: Centred) -> Matrix:
     return R
 
 
-def _finish(
-    data: Table,
-    M: Sums,
-    C: Centred,
-    fit_intercept: bool,
-    beta: Matrix,
-    rank: int,
-    rcond: float,
-    delta: Vector,
-    path: tuple[str, ...],
-    reason: str,
-    factor: Factor | None,
-) -> Solution:
+def _finish(problem: Problem, scaled: Scaled, path: tuple[str, ...], reason: str) -> Solution:
     """From beta to the coefficients in the user's units, the intercept, the residual and the digits."""
-    coef = in_user_units(data, C, beta)
+    M, C, beta = problem.sums, problem.centred, scaled.beta
+    coef = in_user_units(problem.rows, C, beta)
     # S_yy - beta'c - l2 b'b loses what cancels, which the caller makes good with a cost pass where it matters
-    root = math.sqrt(C.l2) * np.ldexp(beta, C.e[:, None]) if C.l2 else np.zeros_like(beta)  # 0 * inf would be NaN
+    root = math.sqrt(C.l2) * np.ldexp(beta, C.exponents[:, None]) if C.l2 else np.zeros_like(beta)  # 0 * inf is NaN
     penalty = np.einsum("jt,jt->t", root, root)
-    rss = np.maximum(C.S_yy - np.einsum("jt,jt->t", beta, C.c) - penalty, 0.0)
-    back = np.ldexp(1.0, -C.ey)
-    mu, mu_y = C.mu / M.d, M.t / M.N * back
-    intercept = np.zeros(data.n_targets)
-    if fit_intercept:
-        intercept = intercepts(coef, M.k, mu, M.ky, mu_y)
-    m, m_y = M.k + mu, M.ky + mu_y
-    lever = np.ldexp(np.abs(m[C.live]), C.e).sum() * np.abs(beta).max(axis=0, initial=0.0) * back
+    rss = np.maximum(C.target_squares - np.einsum("jt,jt->t", beta, C.cross) - penalty, 0.0)
+    back = np.ldexp(1.0, -C.target_exponents)
+    mu, mu_y = C.means / M.unit, M.target_mean * back
+    intercept = np.zeros(problem.rows.n_targets)
+    if problem.options.fit_intercept:
+        intercept = intercepts(coef, M.shift, mu, M.target_shift, mu_y)
+    m, m_y = M.shift + mu, M.target_shift + mu_y
+    lever = np.ldexp(np.abs(m[C.live]), C.exponents).sum() * np.abs(beta).max(axis=0, initial=0.0) * back
+    spread = np.sqrt(C.target_squares / M.sum_weight) * back
     return Solution(
         coef=coef,
         intercept=intercept,
         rss=rss,
-        tss=C.S_yy.copy(),
+        tss=C.target_squares.copy(),
         y_unit=back,
-        rank=rank,
-        rcond=rcond,
-        digits=expected_digits(beta, delta, coef, m, m_y, lever, np.sqrt(C.S_yy / M.N) * back, intercept),
+        rank=scaled.rank,
+        rcond=scaled.rcond,
+        digits=expected_digits(beta, scaled.delta, coef, m, m_y, lever, spread, intercept),
         path=path,
         reason=reason,
         beta=beta,
-        factor=factor,
+        factor=scaled.factor,
+        n_samples=M.n_rows,
+        sum_weight=M.sum_weight,
     )

@@ -9,23 +9,34 @@ that raw data converge; without it on the raw columns and intercept, as in the t
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from linreg_fast import plan_costs
 from linreg_fast.algebra import factors
 from linreg_fast.algebra.centred import centre
-from linreg_fast.algebra.digits import FULL_DIGITS, cholesky_delta
-from linreg_fast.algebra.precision import EPS, Vector
+from linreg_fast.algebra.digits import FULL_DIGITS, cholesky_delta, digits_of
+from linreg_fast.algebra.precision import EPS, Vector, any_range
 from linreg_fast.algebra.sums import Sums
 from linreg_fast.inputs.table import Table
 from linreg_fast.options import DescentOptions
 from linreg_fast.passes import levels
-from linreg_fast.solvers.descent_problem import Evaluator, Problem, largest_eigenvalue, power_iteration, problem_of
-from linreg_fast.solvers.solution import caller_level
+from linreg_fast.passes.residuals import fold_cost
+from linreg_fast.solvers.descent_problem import (
+    Evaluator,
+    Quadratic,
+    largest_eigenvalue,
+    power_iteration,
+    quadratic_of,
+)
+from linreg_fast.solvers.problem import Problem
+from linreg_fast.solvers.refinement import CANCELLED, residual_squares
+from linreg_fast.solvers.solution import Solution, caller_level
 
 CALL_STEPS_FLOPS = 2e8  # of one call of the inner loop: KeyboardInterrupt is seen in between
 
@@ -45,28 +56,9 @@ class LearningRateError(ValueError):
         )
 
 
-@dataclass(slots=True)
-class Descended:
-    """Where the iteration ended."""
-
-    coef: Vector
-    intercept: float
-    n_iter: int
-    converged: bool
-    history: Vector
-    digits: float = 0.0
-
-
-def descend(
-    data: Table,
-    M: Sums | None,
-    fit_intercept: bool,
-    l2: float,
-    chosen: DescentOptions,
-    kind: str,
-    n_threads: int,
-) -> Descended:
-    """Run gradient descent, `kind` being "moments" or "data"; M may be None for "data" only.
+@any_range
+def solve(problem: Problem) -> Solution:
+    """Gradient descent, on the moments or on the data, as the plan says.
 
     Raises
     ------
@@ -78,42 +70,117 @@ def descend(
     ConvergenceWarning
         `max_iter` steps did not suffice.
     """
-    problem = problem_of(data, M, fit_intercept, l2, chosen.scale)
-    if not math.isfinite(problem.J0):
+    rows, options, kind = problem.rows, problem.options, problem.plan.passes
+    if rows.n_targets != 1:
+        raise ValueError(f"solver 'gd' takes one target, there are {rows.n_targets}: fit them one by one")
+    if options.on_collinear != "min_norm":
+        raise ValueError(
+            f"solver 'gd' does not see collinear columns: on_collinear={options.on_collinear!r} needs another"
+        )
+    chosen = options.descent or DescentOptions()
+    chosen = replace(chosen, coef_init=chosen.start(rows.n_features, options.fit_intercept))
+    # the moments give the learning rate and the digits, wherever p x p numbers are affordable
+    M = problem.sums if kind == "moments" or rows.n_features <= plan_costs.EXACT_L else None
+    data = None
+    if kind == "data":
+        assert isinstance(rows, Table)
+        data = replace(rows, X=rows.X[:], order="F") if rows.apart else rows  # put together once, not at each step
+    quadratic = quadratic_of(problem, M, chosen.scale)
+    ended = _descended(quadratic, chosen, None if data is None else Evaluator(quadratic, data, problem), M is not None)
+    coef, intercept = quadratic.coefficients(ended.z)
+    return _finish(problem, M, coef, intercept if options.fit_intercept else 0.0, ended)
+
+
+class _Ended(NamedTuple):
+    """Where the iteration ended."""
+
+    status: int  # 1: converged; 2: diverged; 3: stopped by the callback; 0: out of steps
+    n_iter: int
+    z: Vector
+    gradient: float  # its largest component
+    history: Vector
+    converged: bool = False
+
+
+def _descended(quadratic: Quadratic, chosen: DescentOptions, evaluate: Evaluator | None, has_moments: bool) -> _Ended:
+    """Run the iteration, on the moments without `evaluate`."""
+    if not math.isfinite(quadratic.J0):
         raise ValueError("the squares of y leave the range of float64, and so does the cost that descends: scale y")
-    tiny = np.flatnonzero(~np.isfinite(problem.scale))
+    tiny = np.flatnonzero(~np.isfinite(quadratic.scale))
     if tiny.size:
         raise ValueError(
             f"column {tiny[0]} of X is so small that its coefficient leaves the range of float64; scale it"
         )
-    evaluate = Evaluator(problem, data, l2, n_threads) if kind == "data" else None
-    exact = M is not None and len(problem.c) <= plan_costs.EXACT_L
-    L = largest_eigenvalue(problem, exact) if M is not None or evaluate is None else power_iteration(evaluate)
+    exact = has_moments and len(quadratic.c) <= plan_costs.EXACT_L
+    by_moments = has_moments or evaluate is None
+    L = largest_eigenvalue(quadratic, exact) if by_moments else power_iteration(evaluate)  # type: ignore[arg-type]
     rate = chosen.learning_rate if chosen.learning_rate is not None else (1.0 / L if L > 0 else 1.0)
     largest = (4.0 / 3.0 if chosen.momentum == "nesterov" else 2.0) / L if L > 0 else math.inf
     if exact and rate > largest * (1 + 1e-9):
         raise LearningRateError(rate, largest, 0)
-    tol = chosen.tol * float(np.abs(problem.raw(problem.c)).max(initial=0.0)) if chosen.tol > 0 else -1.0
-    ended = _on_moments(problem, chosen, rate, tol) if evaluate is None else _on_data(evaluate, chosen, rate, tol)
-    status, steps, z, gradient, history = ended
-    if status == 2:
-        raise LearningRateError(rate, largest if exact else _stable_rate(history, rate, largest), steps)
-    coef, intercept = problem.coefficients(z)
-    if not fit_intercept:
-        intercept = 0.0
+    tol = chosen.tol * float(np.abs(quadratic.raw(quadratic.c)).max(initial=0.0)) if chosen.tol > 0 else -1.0
+    step = functools.partial(_on_moments, quadratic) if evaluate is None else functools.partial(_on_data, evaluate)
+    ended = step(chosen, rate, tol)
+    if ended.status == 2:
+        stable = largest if exact else _stable_rate(ended.history, rate, largest)
+        raise LearningRateError(rate, stable, ended.n_iter)
     # with tol=0 all steps are what was asked for
-    converged = status == 1 or (status == 0 and chosen.tol == 0)
-    if status == 0 and not converged:
+    converged = ended.status == 1 or (ended.status == 0 and chosen.tol == 0)
+    if ended.status == 0 and not converged:
         warnings.warn(
-            f"gradient descent did not converge in {steps} steps: the largest component of the gradient is "
-            f"{gradient:.3g}, {tol:.3g} was asked for; raise max_iter, use momentum='nesterov' or a closed form",
+            f"gradient descent did not converge in {ended.n_iter} steps: the largest component of the gradient is "
+            f"{ended.gradient:.3g}, {tol:.3g} was asked for; raise max_iter, use momentum='nesterov' or a closed form",
             ConvergenceWarning,
             stacklevel=caller_level(),
         )
-    done = Descended(coef, intercept, steps, converged, history)
-    if M is not None:
-        done.digits = _digits(M, coef, intercept, fit_intercept, l2)
-    return done
+    return ended._replace(converged=converged)
+
+
+def _finish(problem: Problem, M: Sums | None, coef: Vector, intercept: float, ended: _Ended) -> Solution:
+    """Sums of squares and digits of where the iteration ended."""
+    rows, options = problem.rows, problem.options
+    l2, workers, y_unit, digits = options.l2, options.workers, 1.0, 0.0
+    if M is None:
+        assert isinstance(rows, Table)
+        n_samples, sum_weight = rows.n_present()
+        tss = _total_squares(rows, options.fit_intercept)
+    else:
+        C = centre(M, options.fit_intercept, 0.0)
+        n_samples, sum_weight = M.n_rows, M.sum_weight
+        tss, y_unit = float(C.target_squares[0]), 1.0 / float(M.target_unit[0])
+        digits = _digits(M, coef, intercept, options.fit_intercept, l2)
+    rss = 2 * sum_weight * float(ended.history[-1]) - (l2 * float(coef @ coef) if l2 else 0.0)
+    if y_unit != 1.0:
+        unpenalised = Problem(rows, replace(options, l2=0.0), problem.asked)
+        unpenalised.sums, unpenalised.centred = problem.sums, C
+        rss = residual_squares(unpenalised, np.ldexp(coef[C.live], C.target_exponents[0] - C.exponents), 0)
+    elif rss <= CANCELLED * tss:
+        rss = 2 * fold_cost(rows, coef, intercept, workers)
+    return Solution(
+        coef=coef[None],
+        intercept=np.array([intercept]),
+        rss=np.array([rss]),
+        tss=np.array([tss]),
+        rank=rows.n_features,
+        rcond=math.nan,
+        digits=digits,
+        path=("gd",),
+        y_unit=np.array([y_unit]),
+        n_samples=n_samples,
+        sum_weight=sum_weight,
+        reason=f"{problem.plan.reason}; passes over the {problem.plan.passes}",
+        converged=ended.converged,
+        n_iter=ended.n_iter,
+        history=ended.history,
+    )
+
+
+def _total_squares(data: Table, fit_intercept: bool) -> float:
+    """Sum of squares of y, about its mean where there is an intercept."""
+    y = np.asarray(data.Y[:, 0], dtype=np.float64)
+    w = np.ones(len(y)) if data.w is None else np.asarray(data.w, dtype=np.float64)
+    y = np.where(w != 0, y, 0.0)
+    return float(w @ (y - (w @ y / w.sum() if fit_intercept else 0.0)) ** 2)
 
 
 def _stable_rate(history: Vector, rate: float, bound: float) -> float:
@@ -124,44 +191,40 @@ def _stable_rate(history: Vector, rate: float, bound: float) -> float:
     return min(bound, seen)
 
 
-def _on_moments(
-    problem: Problem, chosen: DescentOptions, rate: float, tol: float
-) -> tuple[int, int, Vector, float, Vector]:
+def _on_moments(quadratic: Quadratic, chosen: DescentOptions, rate: float, tol: float) -> _Ended:
     """The inner loop of the kernels, in calls short enough to be interrupted."""
-    n = len(problem.c)
+    n = len(quadratic.c)
     state = np.zeros((6, n))
-    start = problem.start(chosen.coef_init)
+    start = quadratic.start(chosen.coef_init)
     state[0] = start
     state[1] = start
-    if len(problem.shift):
-        state[1, -1] = start[-1] + problem.shift[:-1] @ start[:-1] - problem.shift[-1]
+    if len(quadratic.shift):
+        state[1, -1] = start[-1] + quadratic.shift[:-1] @ start[:-1] - quadratic.shift[-1]
     history = np.empty(chosen.max_iter + 1)
-    A, c = np.ascontiguousarray(problem.A), np.ascontiguousarray(problem.c)
+    A, c = np.ascontiguousarray(quadratic.A), np.ascontiguousarray(quadratic.c)
     stride = 1 if chosen.callback is not None else max(1, int(CALL_STEPS_FLOPS / (2.0 * n * n + 20 * n + 1)))
     status = steps = 0
     while True:
         last = min(steps + stride, chosen.max_iter)
         status, steps = levels.kernels.descent(
-            A, c, problem.J0, problem.shift, rate, chosen.momentum == "nesterov", tol, steps, last, state, history
+            A, c, quadratic.J0, quadratic.shift, rate, chosen.momentum == "nesterov", tol, steps, last, state, history
         )
         if chosen.callback is not None and status != 2 and steps:
-            coef, intercept = problem.coefficients(state[0])
+            coef, intercept = quadratic.coefficients(state[0])
             if chosen.callback(steps, float(history[steps]), coef, intercept):
                 status = status or 3
         if status or steps == chosen.max_iter:
             break
-    return status, steps, state[0], float(np.abs(state[5]).max(initial=0.0)), history[: steps + 1].copy()
+    return _Ended(status, steps, state[0], float(np.abs(state[5]).max(initial=0.0)), history[: steps + 1].copy())
 
 
-def _on_data(
-    evaluate: Evaluator, chosen: DescentOptions, rate: float, tol: float
-) -> tuple[int, int, Vector, float, Vector]:
+def _on_data(evaluate: Evaluator, chosen: DescentOptions, rate: float, tol: float) -> _Ended:
     """The same iteration with one pass over the data for each step."""
-    problem, nesterov = evaluate.problem, chosen.momentum == "nesterov"
-    z = problem.start(chosen.coef_init)
+    quadratic, nesterov = evaluate.quadratic, chosen.momentum == "nesterov"
+    z = quadratic.start(chosen.coef_init)
     step, g_last = np.zeros_like(z), np.zeros_like(z)
     history: list[float] = []
-    noise = 1e-12 * abs(problem.J0)
+    noise = 1e-12 * abs(quadratic.J0)
     status = t = 0
     largest = math.inf
     for t in range(chosen.max_iter + 1):
@@ -176,7 +239,7 @@ def _on_data(
         elif rising and not nesterov:
             status = 2
         if chosen.callback is not None and t and status != 2:
-            coef, intercept = problem.coefficients(z)
+            coef, intercept = quadratic.coefficients(z)
             if chosen.callback(t, cost, coef, intercept):
                 status = status or 3
         if status or t == chosen.max_iter:
@@ -185,7 +248,7 @@ def _on_data(
         step = momentum * step - rate * (g + momentum * (g - g_last))
         g_last = g
         z = z + step
-    return status, t, z, largest, np.array(history)
+    return _Ended(status, t, z, largest, np.array(history))
 
 
 def _digits(M: Sums, coef: Vector, intercept: float, fit_intercept: bool, l2: float) -> float:
@@ -196,21 +259,15 @@ def _digits(M: Sums, coef: Vector, intercept: float, fit_intercept: bool, l2: fl
     best, _, rcond = factors.cholesky(C)
     if best is None:
         return 0.0
-    exact = np.ldexp(best[:, 0], C.e - C.ey[0])
+    exact = np.ldexp(best[:, 0], C.exponents - C.target_exponents[0])
     b = coef[C.live]
     delta = cholesky_delta(C, best, rcond)[0] * np.abs(best).max(initial=0.0)
-    error = np.abs(b - exact) + np.ldexp(delta, C.e - C.ey[0])
-    pairs = [(np.abs(exact), error)]
-    if fit_intercept:
-        m = M.k + C.mu / M.d
-        m_y = float(M.ky[0] + M.t[0] / M.N / M.dy[0])
-        b0 = m_y - m[C.live] @ exact
-        error_0 = abs(intercept - b0) + EPS * (abs(m_y) + np.abs(m[C.live] * exact).sum())
-        error_0 += np.abs(m[C.live]) @ np.ldexp(delta, C.e - C.ey[0])
-        pairs.append((np.atleast_1d(abs(b0)), np.atleast_1d(error_0)))
-    digits = FULL_DIGITS
-    for size, wrong in pairs:
-        known = size > 0
-        if known.any():
-            digits = min(digits, -math.log10(max(float((wrong[known] / size[known]).max()), EPS)))
-    return max(0.0, digits)
+    error = np.abs(b - exact) + np.ldexp(delta, C.exponents - C.target_exponents[0])
+    digits = digits_of(np.abs(exact), error)
+    if not fit_intercept:
+        return digits
+    m, m_y = M.shift + C.means / M.unit, float(M.target_shift[0] + M.target_mean[0] / M.target_unit[0])
+    b0 = m_y - m[C.live] @ exact
+    error_0 = abs(intercept - b0) + EPS * (abs(m_y) + np.abs(m[C.live] * exact).sum())
+    error_0 += np.abs(m[C.live]) @ np.ldexp(delta, C.exponents - C.target_exponents[0])
+    return min(digits, digits_of(np.array([abs(b0)]), np.array([error_0])))

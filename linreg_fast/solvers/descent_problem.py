@@ -14,12 +14,13 @@ from linreg_fast.algebra.sums import Sums
 from linreg_fast.inputs.table import Table, first_fault
 from linreg_fast.passes import residuals
 from linreg_fast.plan_costs import POWER_STEPS
+from linreg_fast.solvers.problem import Problem
 
 POWER_MARGIN = 1.1  # a power iteration approaches from below
 
 
 @dataclass(slots=True)
-class Problem:
+class Quadratic:
     """J(z) = 1/2 z'Az - c'z + J0 and the way from z to coefficients and back.
 
     shift is [k, ky] where z = [b, b0 + k b - ky] (the textbook iteration), of length 0 where
@@ -60,46 +61,49 @@ class Problem:
         return out
 
 
-def problem_of(data: Table, M: Sums | None, fit_intercept: bool, l2: float, scale: bool) -> Problem:
+def quadratic_of(problem: Problem, M: Sums | None, scale: bool) -> Quadratic:
     """J of the moments, or of passes over the data where M is None."""
+    fit_intercept, l2, p = problem.options.fit_intercept, problem.options.l2, problem.rows.n_features
     if M is None:
-        return _of_columns(data, fit_intercept, scale)
+        assert isinstance(problem.rows, Table)
+        return _of_columns(problem.rows, fit_intercept, scale)
     if scale:
         return _of_scaled_moments(M, fit_intercept, l2)
-    if not ((M.d == 1).all() and (M.dy == 1).all()):
+    if not ((M.unit == 1).all() and (M.target_unit == 1).all()):
         raise ValueError("squares of X or y leave the range of float64: scale the columns, or use scale=True")
-    p = data.n_features
-    A = M.G / M.N
-    A[np.diag_indices(p)] += l2 / M.N
-    c, shift = M.q[:, 0] / M.N, np.zeros(0)
+    A = M.gram / M.sum_weight
+    A[np.diag_indices(p)] += l2 / M.sum_weight
+    c, shift = M.cross[:, 0] / M.sum_weight, np.zeros(0)
     if fit_intercept:
-        A = np.block([[A, M.s[:, None] / M.N], [M.s / M.N, np.ones((1, 1))]])
-        c = np.append(c, M.t[0] / M.N)
-        shift = np.append(M.k, M.ky[0])
-    return Problem(A, c, M.u[0] / (2 * M.N), shift, np.ones(p), np.zeros(p), 0.0)
+        A = np.block([[A, M.sums[:, None] / M.sum_weight], [M.sums / M.sum_weight, np.ones((1, 1))]])
+        c = np.append(c, M.target_sums[0] / M.sum_weight)
+        shift = np.append(M.shift, M.target_shift[0])
+    return Quadratic(A, c, M.target_squares[0] / (2 * M.sum_weight), shift, np.ones(p), np.zeros(p), 0.0)
 
 
-def _of_scaled_moments(M: Sums, fit_intercept: bool, l2: float) -> Problem:
+def _of_scaled_moments(M: Sums, fit_intercept: bool, l2: float) -> Quadratic:
     """J of centred columns of unit standard deviation."""
-    p = len(M.k)
+    p = len(M.shift)
     C = centre(M, fit_intercept, 0.0)
     D = np.zeros(p)
-    spread = np.diagonal(C.A) / M.N
+    spread = np.diagonal(C.gram) / M.sum_weight
     D[C.live] = 1 / np.sqrt(spread)
     A, c = np.zeros((p, p)), np.zeros(p)
-    A[np.ix_(C.live, C.live)] = C.A / M.N * D[C.live] * D[C.live, None]
-    c[C.live] = C.c[:, 0] / M.N * D[C.live]
+    A[np.ix_(C.live, C.live)] = C.gram / M.sum_weight * D[C.live] * D[C.live, None]
+    c[C.live] = C.cross[:, 0] / M.sum_weight * D[C.live]
     factor = np.zeros(p)
-    factor[C.live] = np.ldexp(D[C.live], C.e)
+    factor[C.live] = np.ldexp(D[C.live], C.exponents)
     if l2:  # factor**2 may overflow, and 0 * inf would be NaN
-        A[np.diag_indices(p)] += l2 / M.N * factor**2
-    back = 1 / M.dy[0]
-    mean, mean_y = M.k + C.mu / M.d, float(M.ky[0] + (M.t[0] / M.N * back if fit_intercept else 0.0))
+        A[np.diag_indices(p)] += l2 / M.sum_weight * factor**2
+    back = 1 / M.target_unit[0]
+    mean, mean_y = M.shift + C.means / M.unit, float(M.target_shift[0] + M.target_mean[0] * back * fit_intercept)
     # in the units of y, as a learning rate is meant for J of y itself
-    return Problem(A, c * back, C.S_yy[0] / (2 * M.N) * back * back, np.zeros(0), factor, mean, mean_y)
+    return Quadratic(
+        A, c * back, C.target_squares[0] / (2 * M.sum_weight) * back * back, np.zeros(0), factor, mean, mean_y
+    )
 
 
-def _of_columns(data: Table, fit_intercept: bool, scale: bool) -> Problem:
+def _of_columns(data: Table, fit_intercept: bool, scale: bool) -> Quadratic:
     """What the iteration on the data needs where p x p moments are too large: means and deviations."""
     p = data.n_features
     N, sums = 0.0, np.zeros(p + 1)
@@ -130,43 +134,44 @@ def _of_columns(data: Table, fit_intercept: bool, scale: bool) -> Problem:
         unknowns = p + fit_intercept
         shift = np.zeros(unknowns) if fit_intercept else np.zeros(0)
         c = np.ones(unknowns)  # replaced by the gradient at 0, one pass
-        problem = Problem(np.zeros((0, 0)), c, 0.0, shift, np.ones(p), np.zeros(p), 0.0)
+        quadratic = Quadratic(np.zeros((0, 0)), c, 0.0, shift, np.ones(p), np.zeros(p), 0.0)
     else:
         varies = deviation[:p] > CONSTANT * np.abs(mean[:p])
         with np.errstate(over="ignore"):
             factor = np.where(varies, 1 / np.where(varies, deviation[:p], 1.0), 0.0)
-        problem = Problem(np.zeros((0, 0)), np.ones(p), 0.0, np.zeros(0), factor, mean[:p], float(mean[p]))
-    problem.J0 = float(squares[p] / (2 * N))
-    return problem
+        quadratic = Quadratic(np.zeros((0, 0)), np.ones(p), 0.0, np.zeros(0), factor, mean[:p], float(mean[p]))
+    quadratic.J0 = float(squares[p] / (2 * N))
+    return quadratic
 
 
 class Evaluator:
     """Cost and gradient in the unknowns of the iteration, one pass over the data for each."""
 
-    def __init__(self, problem: Problem, data: Table, l2: float, n_threads: int) -> None:
-        self.problem, self.data, self.l2, self.n_threads = problem, data, l2, n_threads
-        self.N = float(data.n_rows if data.w is None else np.sum(data.w, dtype=np.float64))
+    def __init__(self, quadratic: Quadratic, data: Table, problem: Problem) -> None:
+        self.quadratic, self.data = quadratic, data
+        self.l2, self.n_threads = problem.options.l2, problem.options.workers
+        self.N = data.n_present()[1]
 
     def __call__(self, z: Vector) -> tuple[float, Vector]:
-        b, b0 = self.problem.coefficients(z)
-        if not len(self.problem.shift) and not self.problem.mean.any() and self.problem.mean_y == 0.0:
+        b, b0 = self.quadratic.coefficients(z)
+        if not len(self.quadratic.shift) and not self.quadratic.mean.any() and self.quadratic.mean_y == 0.0:
             b0 = 0.0
         out = residuals.pass_gradient(self.data, b, b0, self.n_threads)
         # b'b may overflow, and 0 * inf would be NaN
         cost = (out[0] + (0.5 * self.l2 * (b @ b) if self.l2 else 0.0)) / self.N
         g = (out[1:-2] + self.l2 * b) / self.N
         g0 = out[-2] / self.N
-        if len(self.problem.shift):
+        if len(self.quadratic.shift):
             return cost, np.append(g, g0)
-        return cost, self.problem.scale * (g - self.problem.mean * g0)
+        return cost, self.quadratic.scale * (g - self.quadratic.mean * g0)
 
 
-def largest_eigenvalue(problem: Problem, exact: bool) -> float:
+def largest_eigenvalue(quadratic: Quadratic, exact: bool) -> float:
     """L of the Hessian in the unknowns of the iteration, or a bound from above."""
-    H = problem.A
-    if len(problem.shift):
+    H = quadratic.A
+    if len(quadratic.shift):
         T = np.eye(len(H))
-        T[-1, :-1] = problem.shift[:-1]
+        T[-1, :-1] = quadratic.shift[:-1]
         H = T.T @ H @ T
     if len(H) == 0:
         return 0.0
@@ -179,9 +184,9 @@ def largest_eigenvalue(problem: Problem, exact: bool) -> float:
 
 def power_iteration(evaluate: Evaluator) -> float:
     """L from products with the Hessian, each one pass: the gradient at v less that at 0, which is kept as -c."""
-    problem, n = evaluate.problem, len(evaluate.problem.c)
+    quadratic, n = evaluate.quadratic, len(evaluate.quadratic.c)
     zero = evaluate(np.zeros(n))[1]
-    problem.c = -zero
+    quadratic.c = -zero
     v = np.cos(np.arange(n) * 1.7) + 0.1
     v /= np.linalg.norm(v)
     L = 0.0

@@ -20,24 +20,24 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from linreg_fast.algebra import factors, paired
 from linreg_fast.algebra.centred import Centred, in_user_units
-from linreg_fast.algebra.digits import FULL_DIGITS
+from linreg_fast.algebra.digits import FULL_DIGITS, digits_of
 from linreg_fast.algebra.factors import Factor
 from linreg_fast.algebra.minimum_norm import independent, minimum_norm
 from linreg_fast.algebra.paired import Equations, keep
 from linreg_fast.algebra.pairs import add, divide, multiply, pairs, product
 from linreg_fast.algebra.precision import EPS, Matrix, Vector, any_range
-from linreg_fast.inputs.table import Table
-from linreg_fast.options import ON_COLLINEAR
 from linreg_fast.solvers import closed_form, spread
 from linreg_fast.solvers.closed_form import RANK_TOLERANCE
+from linreg_fast.solvers.problem import Problem
 from linreg_fast.solvers.solution import ConditionWarning, Solution, caller_level, collinear_columns, constant_columns
 
+REASON = "moments: p^2 numbers, solved without the rows"
 RANK_MARGIN = 8.0  # times p and the noise: eigenvalues below may be 0
 CHOLESKY_MARGIN = 10.0  # times p and the noise: a condition number beyond asks for the eigenvalues
 POOR = 1e-3  # relative error of the coefficients that is worth a ConditionWarning
@@ -47,8 +47,8 @@ SURE_CONTRACTION = 1e-6  # predicted by the condition number; a larger one has t
 
 
 @any_range
-def solve(E: Equations, n_features: int, names: Sequence[str] | None, on_collinear: str = ON_COLLINEAR[0]) -> Solution:
-    """Solve by Cholesky, or by the eigenvalues where conditioning asks for it.
+def solve(problem: Problem, E: Equations) -> Solution:
+    """Solve by Cholesky, or by the eigenvalues where conditioning asks for it; `problem` is of a table without rows.
 
     Raises
     ------
@@ -60,64 +60,69 @@ def solve(E: Equations, n_features: int, names: Sequence[str] | None, on_colline
     RankWarning
         Columns are dependent as far as the moments can tell.
     ConditionWarning
-        Fewer than three digits of the coefficients may be right.
+        Fewer than three digits of the coefficients may be right, or a column is lost in the rounding of its sums.
     """
+    constant = constant_columns(problem, E.live)
+    solution, kept = _solve(problem, E)
+    solution.collinear = tuple(sorted({*constant, *solution.collinear}))
+    if problem.options.on_collinear == "drop":
+        solution.dropped = tuple(sorted({*constant, *solution.dropped}))
+    if len(E.lost):
+        warnings.warn(
+            f"the columns {problem.named(E.lost)} vary by less than their sums can tell so far from the shift: their "
+            'coefficients are taken for 0; give a shift nearer to the rows, or precision="extended"',
+            ConditionWarning,
+            stacklevel=caller_level(),
+        )
+        solution.digits = 0.0
+    solution.spread = _spread(problem, kept, solution)
+    return solution
+
+
+def _solve(problem: Problem, E: Equations) -> tuple[Solution, Equations]:
+    """The solution, and the equations of the columns that it is of."""
     p, n_targets = E.c.shape[:2]
-    # the shape, for what closed_form says of columns
-    shape = Table(np.empty((0, n_features)), np.empty((0, n_targets)), None, "C", "float64")
-    shape.names = None if names is None else list(names)
-    some_constant = p < n_features and not E.l2
-    constant = constant_columns(shape, E.live, on_collinear) if some_constant else ()
     if p == 0:
-        solution = _finish(E, shape, np.zeros((0, n_targets, 2)), 0, 1.0, ("mean",), "", None)
-        solution.collinear = constant
-        solution.dropped = constant if on_collinear == "drop" else ()
-        return solution
+        return _finish(problem, E, Scaled(np.zeros((0, n_targets, 2)), 0, 1.0, ("mean",), "", None)), E
     A, c = np.ascontiguousarray(E.A[..., 0]), np.ascontiguousarray(E.c[..., 0])
-    exact = E.noise < EPS / 2  # the sums know more than float64 holds
-    path: tuple[str, ...] = ("cholesky",)
-    reason, rank = "", p
-    collinear: tuple[int, ...] = ()
-    least = CHOLESKY_MARGIN * p * max(E.noise, EPS)
     simple = Centred(E.live, A, c, E.S_yy[:, 0], E.e, np.zeros(n_targets, np.int64), E.m[:, 0], 0.0, E.l2)
     beta, R, gram_rcond = factors.cholesky(simple)
-    if beta is not None and gram_rcond >= least:
+    if beta is not None and gram_rcond >= CHOLESKY_MARGIN * p * max(E.noise, EPS):
         factor = Factor(R, None, None, 1 / math.sqrt(gram_rcond), 1 / gram_rcond)
-    else:
-        path = ("cholesky", "svd")
-        reason = "the condition of the columns is beyond what cholesky of their moments can decide"
-        sigma, Vt = _pivoted_svd(E.A, E.noise) if exact else _eigen(A)
-        # at most 1/2, so that one direction is left where nothing at all is sure
-        cut = min(0.5, max(RANK_TOLERANCE * math.sqrt(p), math.sqrt(RANK_MARGIN * p * E.noise)))
-        rank = int(np.count_nonzero(sigma > cut * sigma[0]))
-        if rank < p:
-            collinear = collinear_columns(shape, E.live, Vt[:rank], on_collinear)
-            if on_collinear == "drop":
-                some = keep(E, independent(Vt[:rank]))
-                solution = solve(some, n_features, names)
-                solution.path = (*path, *solution.path)
-                solution.reason = f"rank {rank} of {p}: dependent columns dropped"
-                solution.collinear = tuple(sorted({*constant, *collinear}))
-                solution.dropped = tuple(int(j) for j in np.setdiff1d(np.arange(n_features), some.live))
-                return solution
-            reason += f"; rank {rank} of {p}: minimum norm"
-        gram_rcond = float(sigma[rank - 1] / sigma[0]) ** 2
-        factor = Factor(None, Vt[:rank], sigma[:rank], 1 / math.sqrt(gram_rcond), 1 / gram_rcond, Vt[rank:])
-        beta = _apply(factor, c)
-        if rank == p and not exact:
-            factors.check_solution(simple, beta, "eigenvalue", closed_form.ROWS_MARGIN)
-    found = pairs(beta)
-    left = 0.0
-    if exact:
-        found, left = _refine(E, factor, found)
+        solution = _refined(problem, E, factor, beta, ("cholesky",), "")
+        _warn_poor(E, gram_rcond)
+        return solution, E
+    path, reason = (
+        ("cholesky", "svd"),
+        "the condition of the columns is beyond what cholesky of their moments can decide",
+    )
+    exact = E.noise < EPS / 2  # the sums know more than float64 holds
+    sigma, Vt = _pivoted_svd(E.A, E.noise) if exact else _eigen(A)
+    # at most 1/2, so that one direction is left where nothing at all is sure
+    cut = min(0.5, max(RANK_TOLERANCE * math.sqrt(p), math.sqrt(RANK_MARGIN * p * E.noise)))
+    rank = int(np.count_nonzero(sigma > cut * sigma[0]))
+    collinear = collinear_columns(problem, E.live, Vt[:rank]) if rank < p else ()
+    if rank < p and problem.options.on_collinear == "drop":
+        solution, kept = _solve(problem, keep(E, independent(Vt[:rank])))
+        solution.path = (*path, *solution.path)
+        solution.reason = f"rank {rank} of {p}: dependent columns dropped"
+        solution.collinear = collinear
+        solution.dropped = tuple(int(j) for j in np.setdiff1d(E.live, kept.live))
+        return solution, kept
     if rank < p:
-        assert factor.Vt is not None
-        least, growth = minimum_norm(factor.Vt, factor.null, E.e, found[..., 0], factor.kappa)
-        found = pairs(least)
-        left += EPS * growth
-    solution = _finish(E, shape, found, rank, math.sqrt(gram_rcond), path, reason, factor, left)
-    solution.collinear = tuple(sorted({*constant, *collinear}))
-    solution.dropped = constant if on_collinear == "drop" else ()
+        reason += f"; rank {rank} of {p}: minimum norm"
+    gram_rcond = float(sigma[rank - 1] / sigma[0]) ** 2
+    factor = Factor(None, Vt[:rank], sigma[:rank], 1 / math.sqrt(gram_rcond), 1 / gram_rcond, Vt[rank:])
+    beta = _apply(factor, c)
+    if rank == p and not exact:
+        factors.check_solution(simple, beta, "eigenvalue", closed_form.ROWS_MARGIN)
+    solution = _refined(problem, E, factor, beta, path, reason)
+    solution.collinear = collinear
+    _warn_poor(E, gram_rcond)
+    return solution, E
+
+
+def _warn_poor(E: Equations, gram_rcond: float) -> None:
     if E.noise / gram_rcond > POOR:
         warnings.warn(
             f"the columns are too ill-conditioned for their moments (rcond {math.sqrt(gram_rcond):.1e}): few or no "
@@ -125,42 +130,35 @@ def solve(E: Equations, n_features: int, names: Sequence[str] | None, on_colline
             ConditionWarning,
             stacklevel=caller_level(),
         )
-    return solution
 
 
-@any_range
-def unscaled(E: Equations, solution: Solution, N: Matrix, n_features: int, fit_intercept: bool) -> Vector | None:
-    """Standard errors over the residual standard deviation, as `inference.unscaled` has them from a table."""
-    from scipy.linalg import lapack
+def _refined(
+    problem: Problem, E: Equations, factor: Factor, beta: Matrix, path: tuple[str, ...], reason: str
+) -> Solution:
+    """The solution from what a factor gives: corrected in pairs where the sums are worth it, of minimum norm."""
+    rank = len(E.live) if factor.Vt is None else len(factor.Vt)
+    found, left = pairs(beta), 0.0
+    if E.noise < EPS / 2:
+        found, left = _refine(E, factor, found)
+    if factor.Vt is not None and rank < len(E.live):
+        least, growth = minimum_norm(factor.Vt, factor.null, E.e, found[..., 0], factor.kappa)
+        found = pairs(least)
+        left += EPS * growth
+    return _finish(problem, E, Scaled(found, rank, 1 / factor.kappa, path, reason, factor, left))
 
-    if E.l2:
+
+def _spread(problem: Problem, E: Equations, solution: Solution) -> Vector | None:
+    """Standard errors over the residual standard deviation; None below full rank and with a penalty."""
+    if E.l2 or solution.rank < len(E.live):
         return None
-    if solution.dropped:
-        E = keep(E, np.flatnonzero(~np.isin(E.live, solution.dropped)))
-    if solution.rank < len(E.live):
-        return None
-    out = np.full(n_features + 1, np.nan)
-    factor = solution.factor
+    factor, fit_intercept = solution.factor, problem.options.fit_intercept
+    scale = spread.Scale(problem.rows.n_features, E.live, E.e, E.m[:, 0], fit_intercept)
     lost = factor is not None and factor.gain * EPS > spread.LOSS
     if lost and E.noise < EPS / 2 and len(E.live) <= paired.WIDEST:
-        found = spread.unscaled_pairs(E.A, E.e, E.m, N)
+        found = spread.unscaled_pairs(E.A, scale, E.m, E.sum_weight)
         if found is not None:
-            out[E.live] = found[0]
-            out[-1] = found[1] if fit_intercept else np.nan
-            return out
-    if factor is None:
-        half = np.zeros((0, 0))
-    elif factor.R is not None:
-        half = lapack.dtrtri(factor.R)[0]
-    else:
-        assert factor.Vt is not None
-        assert factor.sigma is not None
-        half = factor.Vt.T / factor.sigma
-    with np.errstate(over="ignore"):
-        out[E.live] = np.ldexp(np.linalg.norm(half, axis=1), E.e)
-    if fit_intercept:
-        out[-1] = math.hypot(1 / math.sqrt(N[0]), float(np.linalg.norm(np.ldexp(E.m[:, 0], E.e) @ half)))
-    return out
+            return found
+    return spread.unscaled(factor, scale, float(E.sum_weight[0]))
 
 
 def _eigen(A: Matrix) -> tuple[Vector, Matrix]:
@@ -211,23 +209,26 @@ def _refine(E: Equations, factor: Factor, beta: Matrix) -> tuple[Matrix, float]:
     return beta, before / most if most > 0 else 0.0
 
 
-def _finish(
-    E: Equations,
-    shape: Table,
-    beta: Matrix,
-    rank: int,
-    rcond: float,
-    path: tuple[str, ...],
-    reason: str,
-    factor: Factor | None,
-    left: float = 0.0,
-) -> Solution:
+class Scaled(NamedTuple):
+    """What a factorisation gives in the scaled columns: beta, (p, n_targets, 2), and how far to trust it."""
+
+    beta: Matrix
+    rank: int
+    rcond: float
+    path: tuple[str, ...]
+    reason: str
+    factor: Factor | None
+    left: float = 0.0  # size of the next correction, of the largest coefficient
+
+
+def _finish(problem: Problem, E: Equations, scaled: Scaled) -> Solution:
     """Coefficients in the user's units, intercept, sums of squares and digits."""
+    beta = scaled.beta
     n_targets = beta.shape[1]
     simple = Centred(
         E.live, E.A[..., 0], E.c[..., 0], E.S_yy[:, 0], E.e, np.zeros(n_targets, np.int64), E.m[:, 0], 0.0, E.l2
     )
-    coef = in_user_units(shape, simple, beta[..., 0])
+    coef = in_user_units(problem.rows, simple, beta[..., 0])
     scale = np.ldexp(1.0, E.e)[:, None, None]
     b = beta * scale
     # each of these sums is rounded once
@@ -246,16 +247,11 @@ def _finish(
     for t in range(n_targets):
         size = np.abs(beta[:, t, 0])
         most = float(size.max(initial=0.0))
-        size = size[size > 0]
-        delta = left
-        if size.size:
-            delta += (E.noise + E.noise_c[t] / most) / rcond**2
-            digits = min(digits, -math.log10(max(delta * most / float(size.min()), EPS)))
-        b0 = abs(float(intercept[t]))
-        if b0 > 0:
-            error = float(E.noise_m_y[t] + E.noise_m @ np.abs(b[:, t, 0]))
-            error += delta * most * float(np.abs(E.m[:, 0] * scale[:, 0, 0]).sum())
-            digits = min(digits, -math.log10(max(error / b0, EPS)))
+        delta = scaled.left + (E.noise + E.noise_c[t] / most) / scaled.rcond**2 if most > 0 else scaled.left
+        error = float(E.noise_m_y[t] + E.noise_m @ np.abs(b[:, t, 0]))
+        error += delta * most * float(np.abs(E.m[:, 0] * scale[:, 0, 0]).sum())
+        slopes = digits_of(size, np.full(p, delta * most))
+        digits = min(digits, slopes, digits_of(np.abs(intercept[t : t + 1]), np.array([error])))
     return Solution(
         coef=coef,
         intercept=intercept,
@@ -263,13 +259,15 @@ def _finish(
         tss=E.S_yy[:, 0],
         y_unit=np.ones(n_targets),
         ess=ess,
-        rank=rank,
-        rcond=rcond,
-        digits=max(0.0, min(digits, FULL_DIGITS)),
-        path=path,
-        reason=reason,
+        rank=scaled.rank,
+        rcond=scaled.rcond,
+        digits=digits,
+        path=scaled.path,
+        reason=scaled.reason or REASON,
         beta=beta[..., 0],
-        factor=factor,
+        factor=scaled.factor,
+        n_samples=problem.asked.n_rows,
+        sum_weight=float(E.sum_weight[0]),
     )
 
 

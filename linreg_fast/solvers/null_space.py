@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -14,25 +13,24 @@ from linreg_fast.algebra.factors import Factor
 from linreg_fast.algebra.minimum_norm import independent, minimum_norm
 from linreg_fast.algebra.pairs import add, cholesky, pairs, product, solve_transposed, solve_upper
 from linreg_fast.algebra.precision import EPS, Matrix
-from linreg_fast.algebra.sums import Sums
 from linreg_fast.passes import products
+from linreg_fast.solvers.problem import Problem
 
 ROUNDED_ZERO = 2.0**-90  # of coefficients of size 1: what is smaller is 0
 PAIR_NOISE = 2.0**-98  # of sums and of algebra in pairs
 
 
-def null_pairs(
-    data: Any, M: Sums, C: Centred, factor: Factor, fit_intercept: bool, n_threads: int
-) -> tuple[Matrix, float] | None:
+def null_pairs(problem: Problem, factor: Factor) -> tuple[Matrix, float] | None:
     """Rows N of N A = 0 in pairs, and the condition number they were found through, from a pass in double-double.
 
     Each row is a dependent column less its regression on independent ones. None where that is too much work.
     """
     assert factor.Vt is not None
+    C, options = problem.centred, problem.options
     p = len(C.live)
     if p > paired.WIDEST:
         return None
-    A = products.gram_pairs(data, M, C, fit_intercept, n_threads)[0]
+    A = products.gram_pairs(problem.rows, problem.sums, C, options.fit_intercept, options.workers)[0]
     kept = independent(factor.Vt)
     rest = np.setdiff1d(np.arange(p), kept)
     R = cholesky(A[np.ix_(kept, kept)])
@@ -56,7 +54,7 @@ def least_norm(
     assert factor.Vt is not None
     if null is not None:
         N, kappa = null
-        scale = np.ldexp(1.0, C.e - C.e.max())[:, None]
+        scale = np.ldexp(1.0, C.exponents - C.exponents.max())[:, None]
         half = N.swapaxes(0, 1) * scale[:, None]
         K = product(half, half)
         R = cholesky(K)
@@ -69,7 +67,7 @@ def least_norm(
             worst = float((noise[counts] / np.abs(least[counts, 0])).max(initial=EPS))
             return least, max(0.0, min(digits, -math.log10(worst)))
     # the null space is known to float64 only, and so is what of it makes the norm least
-    rounded, growth = minimum_norm(factor.Vt, factor.null, C.e, beta[:, :1], factor.kappa)
+    rounded, growth = minimum_norm(factor.Vt, factor.null, C.exponents, beta[:, :1], factor.kappa)
     size = np.abs(np.concatenate([rounded[:, 0], beta[:, 0]]))
     least_size = size[size > 0].min(initial=size.max())
     if least_size > 0:

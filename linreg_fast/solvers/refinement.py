@@ -13,23 +13,22 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast.algebra import paired
-from linreg_fast.algebra.centred import Centred, in_user_units
-from linreg_fast.algebra.digits import FULL_DIGITS
+from linreg_fast.algebra.centred import in_user_units
+from linreg_fast.algebra.digits import FULL_DIGITS, digits_of
 from linreg_fast.algebra.factors import Factor
 from linreg_fast.algebra.pairs import add, multiply, pairs, total, two_product
 from linreg_fast.algebra.precision import EPS, Matrix, Vector
-from linreg_fast.algebra.sums import Sums
-from linreg_fast.inputs.table import Table
 from linreg_fast.passes import levels, residuals
 from linreg_fast.passes.residuals import pass_pairs
 from linreg_fast.solvers import closed_form
 from linreg_fast.solvers.null_space import least_norm, null_pairs
+from linreg_fast.solvers.problem import Problem
 from linreg_fast.solvers.solution import ConditionWarning, Solution, caller_level
 
 AUTO_DIGITS = 10.0  # precision="auto" refines where fewer are expected
@@ -41,18 +40,11 @@ FLOOR = 1e-11  # of the largest coefficient: corrections that stall below are ro
 SURE_CONTRACTION = 1e-6  # predicted for the first correction; a larger one has to be seen
 DD_EPS = 2.0**-106  # relative rounding of a double-double
 GAIN_LIMIT = 1e-6  # share of rss that a correction may take off it in the last pass of "auto"
+CANCELLED = 1e-6  # share of tss that rss may fall to before it is summed from the residuals themselves
+FAR_OFF = 1e3  # of the standard deviation of y: offsets beyond cost residuals three digits
 
 
-def refine(
-    data: Table,
-    M: Sums,
-    C: Centred,
-    solution: Solution,
-    solver: str,
-    fit_intercept: bool,
-    full: bool,
-    n_threads: int,
-) -> Solution:
+def refine(problem: Problem, solution: Solution, full: bool) -> Solution:
     """Refine a solution until its coefficients are full, or with `full` False until 15 digits are predicted.
 
     Where corrections do not contract, "auto" goes on from cholesky to qr to svd and starts again.
@@ -65,17 +57,17 @@ def refine(
             stacklevel=caller_level(),
         )
         return solution
+    p = len(problem.centred.live)
     while True:
         factor, null = solution.factor, None
-        deficient = factor is not None and factor.Vt is not None and len(factor.Vt) < len(C.live)
-        if factor and deficient and (full or paired.affordable(M.n_rows, len(C.live))):
-            null = null_pairs(data, M, C, factor, fit_intercept, n_threads)
-        some = (data, M, C, solution)
-        done = [_refine_target(*some, t, fit_intercept, full, n_threads, null) for t in range(data.n_targets)]
-        if all(one is not None for one in done) or solver != "auto" or solution.path[-1] == "svd":
+        deficient = factor is not None and factor.Vt is not None and len(factor.Vt) < p
+        if factor and deficient and (full or paired.affordable(problem.sums.n_rows, p)):
+            null = null_pairs(problem, factor)
+        done = [_refine_target(problem, solution, t, full, null) for t in range(problem.rows.n_targets)]
+        if all(done) or problem.options.solver != "auto" or solution.path[-1] == "svd":
             break
-        solution = closed_form.solve(data, M, C, "auto", fit_intercept, solution.path)
-    if any(one is None for one in done):
+        solution = closed_form.solve(problem.of_columns(np.arange(p)), solution.path)
+    if not all(done):
         warnings.warn(
             f"refinement does not contract through {solution.path[-1]} (rcond {solution.rcond:.1e}): coefficients "
             f"are not refined, some {solution.digits:.0f} digits may be right",
@@ -84,11 +76,10 @@ def refine(
         )
     digits, ess = FULL_DIGITS, solution.tss - solution.rss
     for t, one in enumerate(done):
-        if one is None:
-            digits = min(digits, solution.digits)
-            continue
-        solution.coef[t], solution.intercept[t], solution.rss[t], solution.tss[t], ess[t] = one[:5]
-        digits = min(digits, one[5])
+        digits = min(digits, solution.digits if one is None else one.digits)
+        if one is not None:
+            solution.coef[t], solution.intercept[t] = one.coef, one.intercept
+            solution.rss[t], solution.tss[t], ess[t] = one.rss, one.tss, one.ess
     solution.digits, solution.ess = digits, ess
     return solution
 
@@ -107,27 +98,36 @@ class _Target:
     mean_y: float
     penalty: Vector  # l2 in the units of the live columns
 
-    def run(self, data: Any, beta: Matrix, b0: Matrix, n_threads: int) -> Matrix:
+    def run(self, problem: Problem, beta: Matrix, b0: Matrix) -> Matrix:
         """[g_1 .. g_p, g_0, rss] as pairs at the coefficients beta, (p, 2), and the intercept b0, (1, 2)."""
         b = np.zeros((len(self.scale), 2))
         b[self.live], b[-1] = beta, b0[0]
-        return pass_pairs(data, self.index, self.scale, self.shift, b, n_threads)
+        return pass_pairs(problem.rows, self.index, self.scale, self.shift, b, problem.options.workers)
 
 
-def _target(data: Any, M: Sums, C: Centred, t: int) -> _Target:
-    live, unit, to_y = C.live, np.ldexp(1.0, C.e), float(np.ldexp(1.0, C.ey[t]))
-    scale, shift = np.zeros(data.n_features + 1), np.zeros(data.n_features + 1)
+def _target(problem: Problem, t: int) -> _Target:
+    M, C = problem.sums, problem.centred
+    live, unit, to_y = C.live, np.ldexp(1.0, C.exponents), float(np.ldexp(1.0, C.target_exponents[t]))
+    scale, shift = np.zeros((2, problem.rows.n_features + 1))
     scale[live], scale[-1] = unit, to_y
-    shift[live], shift[-1] = M.k[live] * unit, M.ky[t] * to_y
-    mu, mu_y = C.mu[live] / M.d[live] * unit, float(M.t[t] / M.N)
+    shift[live], shift[-1] = M.shift[live] * unit, M.target_shift[t] * to_y
+    mu, mu_y = C.means[live] / M.unit[live] * unit, float(M.target_mean[t])
     penalty = C.l2 * unit * unit if C.l2 else np.zeros(len(live))  # 0 * inf would be NaN
     return _Target(t, live, scale, shift, mu, shift[live] + mu, mu_y, float(shift[-1]) + mu_y, penalty)
 
 
+class _Correction(NamedTuple):
+    """What one pass asks to be added to the coefficients."""
+
+    d: Vector
+    mean: float  # of the residuals
+    gained: float  # what both take off the sum of squares
+    fitted: float  # ||Z d||
+
+
 def _correction(
     target: _Target, factor: Factor | None, N: float, sums: Matrix, beta: Matrix, fit_intercept: bool
-) -> tuple[Vector, float, float, float]:
-    """The correction d of beta, the mean of the residuals, what both take off their sum of squares, and ||Z d||."""
+) -> _Correction:
     h, g0 = sums[target.live], sums[-2:-1]
     if fit_intercept:
         h = add(h, -multiply(pairs(target.mu), np.repeat(g0, len(h), axis=0)))
@@ -140,25 +140,29 @@ def _correction(
         fitted = math.sqrt(size) * math.sqrt(size_h) * math.sqrt(max(0.0, float((d / size) @ (h[:, 0] / size_h))))
     gained = float(d @ h[:, 0] + (target.penalty * d) @ (2 * beta[:, 0] + d))
     if not fit_intercept:
-        return d, 0.0, gained, fitted
-    return d, float(g0[0, 0] / N), gained + float(g0[0, 0] ** 2 / N), fitted
+        return _Correction(d, 0.0, gained, fitted)
+    return _Correction(d, float(g0[0, 0] / N), gained + float(g0[0, 0] ** 2 / N), fitted)
+
+
+class _Refined(NamedTuple):
+    """A target's refined coefficients in the user's units, its sums of squares in those of y_unit^2."""
+
+    coef: Vector
+    intercept: float
+    rss: float
+    tss: float
+    ess: float
+    digits: float
 
 
 def _refine_target(
-    data: Table,
-    M: Sums,
-    C: Centred,
-    solution: Solution,
-    t: int,
-    fit_intercept: bool,
-    full: bool,
-    n_threads: int,
-    null: tuple[Matrix, float] | None,
-) -> tuple[Vector, float, float, float, float, float] | None:
-    """(coef, intercept, rss, tss, ess, digits) of one target, or None where corrections do not contract."""
-    target, factor = _target(data, M, C, t), solution.factor
+    problem: Problem, solution: Solution, t: int, full: bool, null: tuple[Matrix, float] | None
+) -> _Refined | None:
+    """One target refined, or None where corrections do not contract."""
+    C, fit_intercept = problem.centred, problem.options.fit_intercept
+    target, factor = _target(problem, t), solution.factor
     start = pairs(solution.beta[:, t] if solution.beta is not None else np.zeros(0))
-    done = _corrected(data, M, target, factor, start, float(C.S_yy[t]), fit_intercept, full, n_threads)
+    done = _corrected(problem, target, factor, start, full)
     if done is None:
         return None
     rounded, intercept, digits = done.beta[:, :1], done.intercept, done.digits
@@ -169,11 +173,11 @@ def _refine_target(
             moved = add(done.beta, -least)
             b0 = add(done.b0, total(multiply(pairs(target.mu), moved)[:, None]))
             intercept = intercept_of(b0[0], least, target.shift[C.live], target.shift[-1])
-    coef = in_user_units(data, C, np.repeat(rounded, data.n_targets, axis=1))[t]
+    coef = in_user_units(problem.rows, C, np.repeat(rounded, problem.rows.n_targets, axis=1))[t]
     rss = np.zeros((1, 2)) if done.rss[0, 0] < 0 else done.rss
-    squares = _squares(data, M, target, fit_intercept, n_threads) if full else pairs(solution.tss[t : t + 1])
-    found = [float(pair[0, 0]) for pair in (rss, squares, add(squares, -rss))]
-    return coef, intercept / target.scale[-1], *found, digits
+    squares = _squares(problem, target) if full else pairs(solution.tss[t : t + 1])
+    rss0, tss0, ess0 = (float(pair[0, 0]) for pair in (rss, squares, add(squares, -rss)))
+    return _Refined(coef, intercept / target.scale[-1], rss0, tss0, ess0, digits)
 
 
 @dataclass(slots=True)
@@ -187,18 +191,10 @@ class _Corrected:
     digits: float
 
 
-def _corrected(
-    data: Any,
-    M: Sums,
-    target: _Target,
-    factor: Factor | None,
-    beta: Matrix,
-    S_yy: float,
-    fit_intercept: bool,
-    full: bool,
-    n_threads: int,
-) -> _Corrected | None:
+def _corrected(problem: Problem, target: _Target, factor: Factor | None, beta: Matrix, full: bool) -> _Corrected | None:
     """Passes and corrections until what is left would be rounded away; None where they do not contract."""
+    fit_intercept, N = problem.options.fit_intercept, problem.sums.sum_weight
+    S_yy = float(problem.centred.target_squares[target.index])
     mu, m, k, ky = target.mu, target.m, target.shift[target.live], target.shift[-1]
     b0 = pairs(np.array([target.mu_y - mu @ beta[:, 0] if fit_intercept else 0.0]))
     kappa, gain = (factor.kappa, EPS * factor.gain) if factor else (1.0, EPS)
@@ -206,9 +202,9 @@ def _corrected(
     expected = min(10 * gain, STALLED)
     size = math.inf
     for count in range(1, MAX_PASSES + 1):
-        sums = target.run(data, beta, b0, n_threads)
+        sums = target.run(problem, beta, b0)
         rss = sums[-1]
-        d, mean, gained, fitted = _correction(target, factor, M.N, sums, beta, fit_intercept)
+        d, mean, gained, fitted = _correction(target, factor, N, sums, beta, fit_intercept)
         beta, b0 = add(beta, pairs(d)), add(b0, pairs(np.array([mean - mu @ d])))
         d0, intercept = mean - float(m @ d), intercept_of(b0[0], beta, k, ky) if fit_intercept else 0.0
         before, size = size, fitted
@@ -223,8 +219,10 @@ def _corrected(
         # rounding of the residuals, and of the sums they enter, seen through the condition number
         noise = reach + DD_EPS * kappa * (math.sqrt(S_yy) + most + kappa * math.sqrt(max(0.0, float(rss[0]))))
         theta = max(size / before if count > 1 and before > 0 else expected, expected)
-        limits = most, floor0, noise, noise * float(np.linalg.norm(m))
-        digits = _digits(d, d0, beta[:, 0], intercept, *limits, theta)
+        size_b, steps = np.append(np.abs(beta[:, 0]), abs(intercept)), np.append(np.abs(d), abs(d0))
+        noises = np.append(np.full(len(d), noise), noise * float(np.linalg.norm(m)))
+        zero = NEGLIGIBLE * np.append(np.full(len(d), most), floor0)
+        digits = digits_of(size_b, _left(theta) * steps + noises, zero)
         last = LAST_PLACE * np.abs(beta[:, 0]) + NEGLIGIBLE * most
         last0, lever = LAST_PLACE * abs(intercept) + NEGLIGIBLE * floor0, float(np.abs(m).sum())
         if (np.abs(d) + reach <= last).all() and abs(d0) + reach * lever <= last0:
@@ -241,28 +239,34 @@ def _corrected(
             if most_d > FLOOR * most:
                 return None
             # rounding of the double-double sums, seen through the condition number: as good as it gets
-            digits = _digits(d, d0, beta[:, 0], intercept, *limits, 0.5)
+            digits = digits_of(size_b, steps + noises, zero)
             break
     return _Corrected(beta, b0, intercept, add(rss[None], pairs(np.array([-gained]))), digits)
 
 
-def _squares(data: Any, M: Sums, target: _Target, fit_intercept: bool, n_threads: int) -> Matrix:
+def _left(theta: float) -> float:
+    """What corrections that contract by theta still add up to, over the last one."""
+    return theta / (1 - theta) if theta < 1 else math.inf
+
+
+def _squares(problem: Problem, target: _Target) -> Matrix:
     """Sum of squares of y, about its mean where there is an intercept, from a pass over y alone."""
-    zero = np.zeros((1, 2))
-    sums = pass_pairs(data, target.index, target.scale[-1:], target.shift[-1:], zero, n_threads, columns=False)
-    return add(sums[1:], -multiply(sums[:1], sums[:1]) / M.N) if fit_intercept else sums[1:]
+    zero, workers = np.zeros((1, 2)), problem.options.workers
+    scale, shift = target.scale[-1:], target.shift[-1:]
+    sums = pass_pairs(problem.rows, target.index, scale, shift, zero, workers, columns=False)
+    if not problem.options.fit_intercept:
+        return sums[1:]
+    return add(sums[1:], -multiply(sums[:1], sums[:1]) / problem.sums.sum_weight)
 
 
-def residual_squares(
-    data: Any, M: Sums, C: Centred, beta: Vector, t: int, fit_intercept: bool, n_threads: int
-) -> float:
+def residual_squares(problem: Problem, beta: Vector, t: int) -> float:
     """Sum of the squared residuals in units of y from a pass in double-double: no offset costs it a digit.
 
-    beta are coefficients of the columns of `C`; the intercept is the best one.
+    beta are coefficients of the centred columns; the intercept is the best one.
     """
-    target = _target(data, M, C, t)
-    b0 = pairs(np.array([target.mu_y - target.mu @ beta if fit_intercept else 0.0]))
-    return float(target.run(data, pairs(beta), b0, n_threads)[-1, 0])
+    target = _target(problem, t)
+    b0 = pairs(np.array([target.mu_y - target.mu @ beta if problem.options.fit_intercept else 0.0]))
+    return float(target.run(problem, pairs(beta), b0)[-1, 0])
 
 
 def intercept_of(b0: Vector, beta: Matrix, k: Vector, ky: float) -> float:
@@ -271,50 +275,18 @@ def intercept_of(b0: Vector, beta: Matrix, k: Vector, ky: float) -> float:
     return math.fsum(np.concatenate([part for term in terms for part in term]))
 
 
-def _digits(
-    d: Vector,
-    d0: float,
-    beta: Vector,
-    b0: float,
-    most: float,
-    floor0: float,
-    noise: float,
-    noise0: float,
-    theta: float,
-) -> float:
-    """Digits that the last correction d leaves, when the next is theta times as large, above the noise."""
-    left = theta / (1 - theta) if theta < 1 else math.inf
-    worst = EPS
-    counts = np.abs(beta) > NEGLIGIBLE * most
-    if counts.any():
-        worst = max(worst, float(np.max((left * np.abs(d[counts]) + noise) / np.abs(beta[counts]))))
-    if abs(b0) > NEGLIGIBLE * floor0:
-        worst = max(worst, (left * abs(d0) + noise0) / abs(b0))
-    return min(FULL_DIGITS, max(0.0, -math.log10(worst))) if math.isfinite(worst) else 0.0
-
-
-CANCELLED = 1e-6  # share of tss that rss may fall to before it is summed from the residuals themselves
-FAR_OFF = 1e3  # of the standard deviation of y: offsets beyond cost residuals three digits
-
-
-def total_squares(data: Table, fit_intercept: bool) -> float:
-    y = np.asarray(data.Y[:, 0], dtype=np.float64)
-    w = np.ones(len(y)) if data.w is None else np.asarray(data.w, dtype=np.float64)
-    y = np.where(w != 0, y, 0.0)
-    return float(w @ (y - (w @ y / w.sum() if fit_intercept else 0.0)) ** 2)
-
-
-def sum_residuals(data: Any, M: Sums, C: Centred, solution: Solution, fit_intercept: bool, workers: int) -> None:
+def sum_residuals(problem: Problem, solution: Solution) -> None:
     """rss from the residuals, one pass, where S_yy - b'c cancelled too many digits of it."""
-    m, m_y = M.k + C.mu / M.d, M.ky + M.t / M.N / M.dy
-    for t in np.flatnonzero(solution.rss <= CANCELLED * solution.tss):
+    M, C, workers = problem.sums, problem.centred, problem.options.workers
+    m, m_y = M.shift + C.means / M.unit, M.target_shift + M.target_mean / M.target_unit
+    for t in np.flatnonzero(solution.rss <= CANCELLED * solution.tss).tolist():
         b, b0 = np.ascontiguousarray(solution.coef[t]), float(solution.intercept[t])
         size = abs(b0) + abs(float(m_y[t])) + float(np.abs(m) @ np.abs(b))
-        if M.dy[t] == 1.0 and not far_off(size, M.N, float(solution.tss[t])):
-            solution.rss[t] = 2 * residuals.fold_cost(data, b, b0, workers, int(t))
+        if M.target_unit[t] == 1.0 and not far_off(size, M.sum_weight, float(solution.tss[t])):
+            solution.rss[t] = 2 * residuals.fold_cost(problem.rows, b, b0, workers, t)
         else:
             beta = solution.beta[:, t] if solution.beta is not None else np.zeros(0)
-            solution.rss[t] = residual_squares(data, M, C, beta, int(t), fit_intercept, workers)
+            solution.rss[t] = residual_squares(problem, beta, t)
 
 
 def far_off(size: float, N: float, tss: float) -> bool:

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast.algebra.centred import Centred
 from linreg_fast.algebra.factors import Factor
 from linreg_fast.algebra.minimum_norm import PART, independent
 from linreg_fast.algebra.precision import Matrix, Vector
-from linreg_fast.inputs.table import Table
+from linreg_fast.solvers.problem import Problem
 
 
 def caller_level() -> int:
@@ -50,17 +49,25 @@ class Solution:
     digits: float
     path: tuple[str, ...]
     y_unit: Vector  # (n_targets,), powers of two
+    n_samples: int  # rows of non-zero weight
+    sum_weight: float
     reason: str = ""
     ess: Vector | None = None  # tss - rss where it is known better than their difference
-    beta: Matrix | None = None  # coefficients of the columns of `Centred`, and what solves for corrections
-    factor: Factor | None = None
-    centred: Centred | None = None  # of the columns kept, where some were dropped
+    spread: Vector | None = None  # standard errors over the residual standard deviation, the intercept last
     collinear: tuple[int, ...] = ()  # columns that take part in a dependency, and those of them dropped
     dropped: tuple[int, ...] = ()
+    beta: Matrix | None = None  # coefficients of the columns of `Centred`, and what solves for corrections
+    factor: Factor | None = None
+    reduced: Problem | None = None  # of the columns kept, where some were dropped
+    chebyshev: Vector | None = None  # of a polynomial: its series, see `LinearFit`
+    # of gradient descent
+    converged: bool = True
+    n_iter: int = 0
+    history: Vector | None = None
 
 
 def collinear_columns(
-    data: Table, live: NDArray[np.intp], V: Matrix, on_collinear: str, n_rows: int | None = None
+    problem: Problem, live: NDArray[np.intp], V: Matrix, n_rows: int | None = None
 ) -> tuple[int, ...]:
     """The columns that take part in a dependency, and the warning or the error that says so.
 
@@ -69,30 +76,26 @@ def collinear_columns(
     null = np.sqrt(np.maximum(1.0 - np.einsum("ij,ij->j", V, V), 0.0))  # length of unit vectors in the null space
     columns = live[null > PART]
     rank, p = V.shape
-    named = _named(data, columns)
+    named = problem.named(columns)
     which = f"{n_rows} rows cannot determine {p} columns" if n_rows else f"the columns {named} depend on each other"
-    if on_collinear == "raise":
+    if problem.options.on_collinear == "raise":
         raise np.linalg.LinAlgError(f"rank {rank} of {p}: {which}")
     outcome = "the solution of minimum norm was taken"
-    if on_collinear == "drop":
+    if problem.options.on_collinear == "drop":
         dropped = np.setdiff1d(live, live[independent(V)])
-        outcome = f"the columns {_named(data, dropped)} were dropped"
+        outcome = f"the columns {problem.named(dropped)} were dropped"
     warnings.warn(f"rank {rank} of {p}: {which}; {outcome}", RankWarning, stacklevel=caller_level())
     return tuple(int(j) for j in columns)
 
 
-def constant_columns(data: Table, live: NDArray[np.intp], on_collinear: str) -> tuple[int, ...]:
-    """The columns that do not vary, which depend on the intercept or, without one, are 0."""
-    if len(live) == data.n_features:
+def constant_columns(problem: Problem, live: NDArray[np.intp]) -> tuple[int, ...]:
+    """The columns that do not vary, which depend on the intercept or, without one, are 0; none beside a penalty."""
+    n_features = problem.rows.n_features
+    if len(live) == n_features or problem.options.l2:
         return ()
-    columns = np.setdiff1d(np.arange(data.n_features), live)
-    if on_collinear == "raise":
+    columns = np.setdiff1d(np.arange(n_features), live)
+    if problem.options.on_collinear == "raise":
         raise np.linalg.LinAlgError(
-            f"the columns {_named(data, columns)} of X are constant: leave them out, or the intercept"
+            f"the columns {problem.named(columns)} of X are constant: leave them out, or the intercept"
         )
     return tuple(int(j) for j in columns)
-
-
-def _named(data: Table, columns: NDArray[np.intp]) -> str:
-    shown = [data.names[j] if data.names else int(j) for j in columns[:10]]
-    return f"{shown}{' and others' if len(columns) > 10 else ''}"

@@ -7,79 +7,90 @@ intercept 1/N + m'S^-1 m, m being the means of the columns (Seber and Lee 2003, 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast.algebra import paired
-from linreg_fast.algebra.centred import Centred
 from linreg_fast.algebra.factors import Factor
 from linreg_fast.algebra.paired import WIDEST
 from linreg_fast.algebra.pairs import add, cholesky, divide, multiply, pairs, solve_transposed, square_root, total
 from linreg_fast.algebra.precision import EPS, Matrix, Vector
-from linreg_fast.algebra.sums import Sums
 from linreg_fast.passes.products import gram_pairs
+from linreg_fast.solvers.problem import Problem
 
 LOSS = 1e-14  # relative error of the factor beyond which "extended" makes another one in double-double
 
 
-def unscaled(M: Sums, C: Centred, factor: Factor | None, n_features: int, fit_intercept: bool) -> Vector | None:
-    """Standard errors over the residual standard deviation, (n_features + 1,), the intercept last.
+class Scale(NamedTuple):
+    """How the columns of a factor stand to those of the user: which they are, by which powers of two, their means."""
 
-    NaN for columns that are not in `C`, and without an intercept; None below full rank.  The last use of a
+    n_features: int
+    live: NDArray[np.intp]
+    exponents: NDArray[np.int64]
+    means: Vector
+    fit_intercept: bool
+
+
+def unscaled(factor: Factor | None, scale: Scale, N: float) -> Vector | None:
+    """Standard errors over the residual standard deviation, (n_features + 1,), the intercept last; N = sum w.
+
+    NaN for columns that are not in the factor, and without an intercept; None below full rank.  The last use of a
     factor: R^-1 takes the place of R, which the factor no longer has.
     """
     from scipy.linalg import lapack
 
-    p = len(C.live)
     if factor is None:
         half = np.zeros((0, 0))
     elif factor.R is not None:
         half, factor.R = lapack.dtrtri(factor.R, overwrite_c=True)[0], None
-    elif factor.Vt is not None and factor.sigma is not None and len(factor.Vt) == p:
+    elif factor.Vt is not None and factor.sigma is not None and len(factor.Vt) == len(scale.live):
         half = factor.Vt.T / factor.sigma
     else:
         return None
-    m = M.k[C.live] + C.mu[C.live] / M.d[C.live]
-    out = np.full(n_features + 1, np.nan)
+    out = np.full(scale.n_features + 1, np.nan)
     with np.errstate(over="ignore"):
-        out[C.live] = np.ldexp(np.sqrt(np.einsum("ij,ij->i", half, half)), C.e)
-    if fit_intercept:
-        out[-1] = np.hypot(np.sqrt(1 / M.N), np.linalg.norm(np.einsum("i,ij->j", np.ldexp(m, C.e), half)))
+        out[scale.live] = np.ldexp(np.sqrt(np.einsum("ij,ij->i", half, half)), scale.exponents)
+    if scale.fit_intercept:
+        of_means = np.einsum("i,ij->j", np.ldexp(scale.means, scale.exponents), half)
+        out[-1] = np.hypot(np.sqrt(1 / N), np.linalg.norm(of_means))
     return out
 
 
-def unscaled_pairs(A: Matrix, e: NDArray[np.int64], m: Matrix, N: Matrix) -> tuple[Vector, float] | None:
-    """The same from A, (p, p, 2), exponents e, means m, (p, 2), and N as pairs: slopes and intercept."""
+def unscaled_pairs(A: Matrix, scale: Scale, means: Matrix, N: Matrix) -> Vector | None:
+    """The same from A, (p, p, 2), the means, (p, 2), and N as pairs; None where A has no Cholesky factor in pairs."""
     R = cholesky(A)
     if R is None:
         return None
-    p = len(A)
-    right = np.concatenate([pairs(np.eye(p)), m[:, None] * np.ldexp(1.0, e)[:, None, None]], axis=1)
+    p, e = len(A), scale.exponents
+    right = np.concatenate([pairs(np.eye(p)), means[:, None] * np.ldexp(1.0, e)[:, None, None]], axis=1)
     Z = solve_transposed(R, right)
     squares = total(multiply(Z, Z)) if p else np.zeros((1, 2))
     squares[-1] = add(squares[-1], divide(pairs(np.array(1.0)), N))
     roots = square_root(squares)[:, 0]
+    out = np.full(scale.n_features + 1, np.nan)
     with np.errstate(over="ignore"):
-        return np.ldexp(roots[:-1], e), float(roots[-1])
+        out[scale.live] = np.ldexp(roots[:-1], e)
+    if scale.fit_intercept:
+        out[-1] = roots[-1]
+    return out
 
 
-def unscaled_extended(
-    data: Any, M: Sums, C: Centred, factor: Factor | None, fit_intercept: bool, n_threads: int
-) -> Vector | None:
-    """`unscaled` from one more pass in double-double, where the factor at hand has lost digits or the pass is short."""
-    p = len(C.live)
-    plain = unscaled(M, C, factor, data.n_features, fit_intercept)
-    if plain is None or factor is None or p > WIDEST:
+def spread_of(problem: Problem, factor: Factor | None, refined: bool) -> Vector | None:
+    """`unscaled` of a problem; from one more pass in double-double where that is asked for and is worth it.
+
+    It is where the factor at hand has lost digits, or where the pass is short.
+    """
+    M, C = problem.sums, problem.centred
+    p, live = len(C.live), C.live
+    means = M.shift[live] + C.means[live] / M.unit[live]
+    scale = Scale(problem.rows.n_features, live, C.exponents, means, problem.options.fit_intercept)
+    plain = unscaled(factor, scale, M.sum_weight)
+    if not refined or plain is None or factor is None or p > WIDEST:
         return plain
     if factor.gain * EPS <= LOSS and M.n_rows * float(p) ** 2 > paired.CHEAP:
         return plain
-    A, mu, N = gram_pairs(data, M, C, fit_intercept, n_threads)
-    m = add(pairs(M.k[C.live]), mu / M.d[C.live, None])
-    found = unscaled_pairs(A, C.e, m, N)
-    if found is not None:
-        plain[C.live] = found[0]
-        if fit_intercept:
-            plain[-1] = found[1]
-    return plain
+    A, mu, N = gram_pairs(problem.rows, M, C, problem.options.fit_intercept, problem.options.workers)
+    found = unscaled_pairs(A, scale, add(pairs(M.shift[live]), mu / M.unit[live, None]), N)
+    return plain if found is None else found

@@ -15,12 +15,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast.algebra.centred import CONSTANT, check_range
-from linreg_fast.algebra.digits import FULL_DIGITS, expected_digits, intercepts
+from linreg_fast.algebra.digits import FULL_DIGITS, digits_of, expected_digits, intercepts
 from linreg_fast.algebra.factors import thin_svd
 from linreg_fast.algebra.minimum_norm import independent, minimum_norm
 from linreg_fast.algebra.pairs import add, divide, multiply, pairs, total, two_sum
@@ -28,29 +29,27 @@ from linreg_fast.algebra.precision import EPS, Matrix, Vector, any_range
 from linreg_fast.inputs.table import Table, first_fault
 from linreg_fast.solvers import refinement
 from linreg_fast.solvers.closed_form import RANK_TOLERANCE
+from linreg_fast.solvers.problem import Problem
 from linreg_fast.solvers.solution import Solution, collinear_columns, constant_columns
 
 PAIR_BYTES = 1 << 20  # of differences of rows that are held as pairs at once: L2
 
 
 @any_range
-def solve_wide(
-    data: Table,
-    fit_intercept: bool,
-    l2: float,
-    on_collinear: str = "min_norm",
-    precision: str = "fast",
-) -> Solution:
+def solve(problem: Problem) -> Solution:
     """Minimum norm for no more rows than columns, or ridge.
 
     The rank is that of columns scaled to equal norm, the norm that of the coefficients in the user's units.
     No p x p matrix is made: the cost is n^2 p and one float64 copy of X, centred.
     """
+    data, options = problem.rows, problem.options
+    assert isinstance(data, Table)
+    fit_intercept, l2 = options.fit_intercept, options.l2
     rows = _centred_rows(data, fit_intercept, l2)
     n, p = rows.X.shape
     live = np.flatnonzero(np.abs(rows.Z).max(axis=0) > CONSTANT * np.abs(rows.k))
-    collinear = constant_columns(data, live, on_collinear) if not l2 else ()
-    dropped = collinear if on_collinear == "drop" else ()
+    collinear = constant_columns(problem, live)
+    dropped = collinear if options.on_collinear == "drop" else ()
     b, b0, residual = np.zeros((p, data.n_targets)), rows.ky + rows.mu_y, rows.V
     rank, rcond, digits = 0, 1.0, FULL_DIGITS
     if len(live):
@@ -60,9 +59,9 @@ def solve_wide(
         rank = int(np.count_nonzero(sigma > RANK_TOLERANCE * math.sqrt(len(live)) * sigma[0]))
         deficient = rank < len(live) and not l2
         if deficient:
-            part = collinear_columns(data, live, Vt[:rank], on_collinear, n)
+            part = collinear_columns(problem, live, Vt[:rank], n)
             collinear = tuple(sorted({*collinear, *part}))
-        if deficient and on_collinear == "drop":
+        if deficient and options.on_collinear == "drop":
             kept = independent(Vt[:rank])
             dropped = tuple(sorted({*dropped, *(int(j) for j in np.setdiff1d(live, live[kept]))}))
             live, e, Z, deficient = live[kept], e[kept], Z[:, kept], False
@@ -82,10 +81,11 @@ def solve_wide(
         spread = np.sqrt(np.einsum("ij,ij->j", rows.V, rows.V) / weight)
         digits = expected_digits(beta, delta, b.T, rows.k + rows.mu, rows.ky + rows.mu_y, lever, spread, b0)
     rss = np.einsum("ij,ij->j", residual, residual) * rows.unit
-    if precision == "extended" or (precision == "auto" and digits < refinement.AUTO_DIGITS):
+    if options.precision == "extended" or (options.precision == "auto" and digits < refinement.AUTO_DIGITS):
         found = _refine(rows, live, fit_intercept, l2)
         if found is not None:
-            b[live], b0, rss, digits = found
+            b[live], b0, rss, digits = found.b, found.b0, found.rss, found.digits
+    n_samples, sum_weight = data.n_present()
     coef = np.ldexp(b, rows.ex[:, None] - rows.ey).T.copy()
     check_range(data, coef)
     return Solution(
@@ -98,6 +98,8 @@ def solve_wide(
         digits=digits,
         path=("svd",),
         y_unit=np.ldexp(1.0, -rows.ey),
+        n_samples=n_samples,
+        sum_weight=sum_weight,
         reason=f"{n} rows for {p} columns: {'ridge' if l2 else 'columns dropped' if dropped else 'minimum norm'}",
         collinear=collinear,
         dropped=dropped,
@@ -217,13 +219,17 @@ class _Dual:
         return add(out, multiply(self.first, total(u))[None]) if self.fit_intercept else out
 
 
-def _refine(
-    rows: _Rows, live: NDArray[np.intp], fit_intercept: bool, l2: float
-) -> tuple[Matrix, Vector, Vector, float] | None:
-    """Coefficients of the live columns, intercepts, sums of squares and digits.
+class _Refined(NamedTuple):
+    """Coefficients of the live columns, intercepts, sums of squares and digits."""
 
-    None where the rows depend on each other or corrections do not contract.
-    """
+    b: Matrix
+    b0: Vector
+    rss: Vector
+    digits: float
+
+
+def _refine(rows: _Rows, live: NDArray[np.intp], fit_intercept: bool, l2: float) -> _Refined | None:
+    """None where the rows depend on each other or corrections do not contract."""
     Y, w, ex = rows.Y, rows.w, rows.ex[live]
     n, n_targets = Y.shape
     if not len(live) or n == fit_intercept:
@@ -253,15 +259,24 @@ def _refine(
             b0[t] = refinement.intercept_of(multiply(dual.first, left), beta, X[0], Y[0, t])
             floor = max(abs(Y[0, t]), float(np.abs(X[0] * beta[:, 0]).max(initial=0.0)))
             if abs(b0[t]) > refinement.NEGLIGIBLE * floor:
-                digits = min(digits, -math.log10(max(EPS, error * float(np.abs(X[0]).sum()) / abs(b0[t]))))
+                digits = min(digits, digits_of(np.abs(b0[t : t + 1]), np.array([error * float(np.abs(X[0]).sum())])))
         if l2:
             residual = multiply(own, np.concatenate([-left[None], u]) if fit_intercept else u)[:, 0]
             rss[t] = float((np.ones(n) if w is None else w) @ residual**2)
-    return np.ldexp(b, unit[:, None]), b0, rss, max(0.0, digits)
+    return _Refined(np.ldexp(b, unit[:, None]), b0, rss, max(0.0, digits))
 
 
-def _refine_target(dual: _Dual, R: Matrix, t: int) -> tuple[Matrix, Matrix, float, float] | None:
+class _Primal(NamedTuple):
     """b = D'u and u as pairs, the digits of b and the largest error left in it."""
+
+    b: Matrix
+    u: Matrix
+    digits: float
+    error: float
+
+
+def _refine_target(dual: _Dual, R: Matrix, t: int) -> _Primal | None:
+    """One target, or None where corrections do not contract."""
     from scipy.linalg import lapack
 
     u, r = np.zeros((len(R), 2)), dual.v[:, t]
@@ -278,14 +293,12 @@ def _refine_target(dual: _Dual, R: Matrix, t: int) -> tuple[Matrix, Matrix, floa
         before, left, most = left, float(change.max()), float(size.max())
         # rounding of D'u, whose terms cancel where rows are nearly dependent
         noise = refinement.DD_EPS * terms
-        counts = size > refinement.NEGLIGIBLE * most
+        zero = refinement.NEGLIGIBLE * most
         if (change <= refinement.LAST_PLACE * size + refinement.NEGLIGIBLE * most).all():
-            worst = float((noise[counts] / size[counts]).max(initial=EPS))
-            return b, u, max(0.0, min(FULL_DIGITS, -math.log10(worst))), float(noise.max())
+            return _Primal(b, u, digits_of(size, noise, zero), float(noise.max()))
         if count and not left <= refinement.STALLED * before:
             break
     if not left <= refinement.FLOOR * most:
         return None
     # rounding of the double-double sums, seen through the condition number: as good as it gets
-    worst = float(((left + noise[counts]) / size[counts]).max(initial=EPS))
-    return b, u, max(0.0, min(FULL_DIGITS, -math.log10(worst))), left + float(noise.max())
+    return _Primal(b, u, digits_of(size, left + noise, zero), left + float(noise.max()))

@@ -13,15 +13,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from linreg_fast.inputs.checks import number
-from linreg_fast.options import PRECISIONS, check_solver
-from linreg_fast.passes.progress import Report, bar
-from linreg_fast.passes.threads import threads
+from linreg_fast.options import FitOptions
+from linreg_fast.passes.progress import Report, reporting
 from linreg_fast.result import LinearFit
 from linreg_fast.streams import readers, sources
-from linreg_fast.streams.rows import MISSING, Stream
+from linreg_fast.streams.rows import Stream
 from linreg_fast.streams.sources import Source
-from linreg_fast.streams.summing import fit_stream_rows
+from linreg_fast.streams.summing import fit_rows
 
 
 def fit_stream(
@@ -104,11 +102,12 @@ def fit_stream(
     >>> fit.slope, fit.intercept, fit.n_samples
     (2.0, 1.0, 8)
     """
+    options = FitOptions(precision=precision, l2=l2, fit_intercept=fit_intercept, missing=missing, n_threads=n_threads)
     if isinstance(batches, (str, os.PathLike)):
         read = functools.partial(sources.of_files, batches, target, features, sample_weight)
     else:
         read = functools.partial(sources.of_batches, batches, target, features, sample_weight)
-    return fit_source(read, fit_intercept, "auto", l2, precision, missing, checkpoint, progress, n_threads)[0]
+    return fit_source(read, options, checkpoint, progress)[0]
 
 
 def fit_file(
@@ -165,38 +164,26 @@ def fit_file(
     RankWarning, ConditionWarning, ConvergenceWarning
         As in `fit`.
     """
-    check_solver(solver)
+    options = FitOptions(
+        solver=solver, precision=precision, l2=l2, fit_intercept=fit_intercept, missing=missing, n_threads=n_threads
+    )
     read = functools.partial(sources.of_files, path, target, features, sample_weight)
-    return fit_source(read, fit_intercept, solver, l2, precision, missing, checkpoint, progress, n_threads)[0]
+    return fit_source(read, options, checkpoint, progress)[0]
 
 
 def fit_source(
-    read: Callable[..., Source],
-    fit_intercept: bool,
-    solver: str,
-    l2: float,
-    precision: str,
-    missing: str,
-    checkpoint: str | os.PathLike[str] | None,
-    progress: bool | Report,
-    n_threads: int | None,
+    read: Callable[..., Source], options: FitOptions, checkpoint: str | os.PathLike[str] | None, progress: bool | Report
 ) -> tuple[LinearFit, Stream]:
     """The fit of the source that `read()` opens, and what was found on the way.
 
     Where the first lines of a text file are not as the others, `read(exact=True)` opens it once more.
     """
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
-    if missing not in MISSING:
-        raise ValueError(f"missing must be one of {', '.join(MISSING)}; got {missing!r}")
-    l2 = number(l2, "l2", least=0.0)
-    workers = threads(n_threads)
     save = None if checkpoint is None else Path(checkpoint)
-    with bar(progress) as report:
+    with reporting(progress) as report:
         try:
-            stream = Stream(read(), missing, bool(fit_intercept), workers)
-            fit = fit_stream_rows(stream, solver, l2, precision, save, report)
+            stream = Stream(read(), options)
+            fit = fit_rows(stream, save, report)
         except readers.TypesDifferError:
-            stream = Stream(read(exact=True), missing, bool(fit_intercept), workers)
-            fit = fit_stream_rows(stream, solver, l2, precision, save, report)
+            stream = Stream(read(exact=True), options)
+            fit = fit_rows(stream, save, report)
     return fit, stream

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast.inputs.table import Table, find_fault, table
+from linreg_fast.options import FitOptions
 from linreg_fast.streams.blocks import Block
 from linreg_fast.streams.sources import Source
 
-MISSING = ("raise", "drop")
 HINT = 'missing="drop" leaves out rows with missing values'
 
 
@@ -27,9 +27,7 @@ class Stream:
     """
 
     source: Source
-    missing: str
-    fit_intercept: bool
-    workers: int
+    options: FitOptions
     n_features: int = 0
     n_targets: int = 0
     n_rows: int = 0
@@ -41,7 +39,7 @@ class Stream:
 
     def tables(self, blocks: Iterable[Block] | None = None) -> Generator[tuple[int, Block, Table], None, None]:
         """Number, block and table of some blocks, by default of all from the first one on."""
-        for i, block in enumerate(self.source.blocks(self.workers > 1) if blocks is None else blocks):
+        for i, block in enumerate(self.source.blocks(self.options.workers > 1) if blocks is None else blocks):
             where = block.places[0].where
             try:
                 data = table(block.X, block.y, block.w, empty=True)
@@ -83,7 +81,7 @@ class Stream:
         """
         bad = find_fault(data)
         dropped = 0
-        if bad is not None and np.isnan(bad.value) and self.missing == "drop":
+        if bad is not None and np.isnan(bad.value) and self.options.missing == "drop":
             data, kept = present_rows(data)
             dropped = len(block.X) - len(kept)
             bad = find_fault(data)

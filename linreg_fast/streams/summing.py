@@ -30,60 +30,45 @@ CHECKPOINT_SECONDS = 5.0  # between two writes of the state
 READERS = 5  # of parts at once: each fills some 60 MB
 
 
-def fit_stream_rows(
-    stream: Stream, solver: str, l2: float, precision: str, checkpoint: Path | None, report: Report | None
-) -> LinearFit:
+def fit_rows(stream: Stream, checkpoint: Path | None, report: Report | None) -> LinearFit:
+    """The fit of a stream: in memory where it is short, from its moments and, where it can be read again, refined."""
+    options = stream.options
     if len(stream.source.parts) > 1:
-        moments = _sum_up(stream, None, precision, checkpoint, report)
+        moments = _sum_up(stream, None, checkpoint, report)
     else:
         with closing(stream.tables()) as tables:
             first = next(tables, None)
             if first is None:
                 raise stream.nothing_left()
             if first[2].n_rows < stream.source.whole:
-                return _fit_in_memory(stream, *first[1:], solver, l2, precision, report)
-            moments = _sum_up(stream, chain([first], tables), precision, checkpoint, report)
-    if not stream.source.again:
-        moments.feature_names = None if stream.names is None else tuple(stream.names)
-        fit = moments.solve(l2=l2, fit_intercept=stream.fit_intercept)
-        if stream.n_targets == 1 and not stream.one_target:
-            fit = moments.solve(l2=l2, fit_intercept=stream.fit_intercept, targets=[0])
+                return _noted(_fit_in_memory(stream, *first[1:], report), stream)
+            moments = _sum_up(stream, chain([first], tables), checkpoint, report)
+    if stream.source.again:
+        fit = fitting.fit_sums(stream, to_sums(moments, options.fit_intercept), options)
     else:
-        M = to_sums(moments, stream.fit_intercept)
-        fit = fitting.fit_sums(stream, M, solver, stream.fit_intercept, l2, precision, stream.workers)
+        moments.feature_names = None if stream.names is None else tuple(stream.names)
+        targets = None if stream.one_target or stream.n_targets > 1 else [0]
+        fit = moments.solve(l2=options.l2, fit_intercept=options.fit_intercept, targets=targets)
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
-    return _noted(fit, stream, precision)
+    return _noted(fit, stream)
 
 
-def _fit_in_memory(
-    stream: Stream, block: Block, data: Table, solver: str, l2: float, precision: str, report: Report | None
-) -> LinearFit:
+def _fit_in_memory(stream: Stream, block: Block, data: Table, report: Report | None) -> LinearFit:
     """The fit of a table that is one block."""
     data, dropped = stream.checked(block, data)
     stream.count(0, data.n_rows, dropped)
     if not data.n_rows:
         raise stream.nothing_left()
-    fit = fitting.fit(
-        data.X[:],
-        data.Y[:, 0] if stream.one_target else data.Y,
-        sample_weight=data.w,
-        fit_intercept=stream.fit_intercept,
-        solver=solver,
-        precision=precision,
-        l2=l2,
-        feature_names=stream.names,
-        n_threads=stream.workers,
-        progress=report or False,
-    )
-    return _noted(fit, stream, precision)
+    data.names, data.one_target = stream.names, stream.one_target
+    return fitting.fit_table(data, stream.options, report)
 
 
-def _noted(fit: LinearFit, stream: Stream, precision: str) -> LinearFit:
+def _noted(fit: LinearFit, stream: Stream) -> LinearFit:
     reason = fit.reason
     if stream.dropped:
         reason += f"; {stream.dropped} row{'s' * (stream.dropped > 1)} with missing values dropped"
-    return fit.__replace__(reason=reason, precision=precision)
+    return fit.__replace__(reason=reason, precision=stream.options.precision)
 
 
 class Step(NamedTuple):
@@ -102,13 +87,12 @@ class Step(NamedTuple):
 def _sum_up(
     stream: Stream,
     tables: Iterable[tuple[int, Block, Table]] | None,
-    precision: str,
     checkpoint: Path | None,
     report: Report | None,
 ) -> Moments:
     """The moments of all rows, from the checkpoint on where there is one: of the tables, or else part by part."""
-    kind = "extended" if precision == "extended" and not stream.source.again else "auto"
-    identity = "|".join([stream.source.identity, kind, stream.missing])
+    kind = "extended" if stream.options.precision == "extended" and not stream.source.again else "auto"
+    identity = "|".join([stream.source.identity, kind, stream.options.missing])
     before, moments = None, None
     if checkpoint is not None and checkpoint.exists():
         before, moments = checkpoints.load(checkpoint, identity)
@@ -155,7 +139,7 @@ def _by_block(
             continue
         if moments is None:
             moments = Moments(stream.n_features, stream.n_targets, precision=kind)
-        stream.count(i, *_update(stream, moments, block, data, stream.workers))
+        stream.count(i, *_update(stream, moments, block, data, stream.options.workers))
         yield Step(i + 1, rows, moments, data)
     if i + 1 < skipped:
         raise ValueError(other)
@@ -178,7 +162,7 @@ def _by_part(
     The parts, each with a shift of its own, and the order of merging depend on the source alone.
     """
     parts = stream.source.parts
-    readers = min(stream.workers, len(parts), READERS)
+    readers = min(stream.options.workers, len(parts), READERS)
     skipped = rows = blocks = 0
     if before is not None:
         with closing(stream.tables(parts[0](False))) as tables:
