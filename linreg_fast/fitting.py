@@ -24,11 +24,7 @@ from linreg_fast.solvers.small import SmallFit
 from linreg_fast.solvers.solution import Solution, constant_columns
 
 # of the fits that a call may ask for without any check
-PLAIN = {
-    (precision, fit_intercept): FitOptions(precision=precision, fit_intercept=fit_intercept)
-    for precision in small.LEAN
-    for fit_intercept in (True, False)
-}
+PLAIN = {precision: FitOptions(precision=precision) for precision in small.LEAN}
 KEYWORDS = ("sample_weight", "fit_intercept", "solver", "precision", "l2", "on_collinear", "feature_names", "n_threads")
 
 
@@ -131,6 +127,7 @@ def fit(
         solver == "auto"
         and type(l2) is float
         and l2 == 0.0
+        and fit_intercept is True
         and feature_names is None
         and n_threads is None
         and on_collinear == "min_norm"
@@ -138,7 +135,7 @@ def fit(
         and not solver_options
         and precision in small.LEAN
     ):
-        options = PLAIN[precision, bool(fit_intercept)]
+        options = PLAIN[precision]
         found = small.of_arrays(X, y, sample_weight, options)
         if isinstance(found, SmallFit):
             n, order = len(X), "C" if X.flags.c_contiguous else "F"
@@ -158,6 +155,8 @@ def fit(
             descent=descent_options(solver, solver_options, KEYWORDS),
         )
     data = table(X, y, sample_weight, feature_names)
+    if not progress:
+        return fit_table(data, options, None, first)
     with reporting(progress) as report:
         return fit_table(data, options, report, first)
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
@@ -109,8 +110,10 @@ class FitOptions:
         one_of(self.precision, "precision", PRECISIONS)
         one_of(self.on_collinear, "on_collinear", ON_COLLINEAR)
         one_of(self.missing, "missing", MISSING)
-        put(self, "l2", number(self.l2, "l2", least=0.0) + 0.0)  # no -0.0
-        put(self, "fit_intercept", bool(self.fit_intercept))
+        if type(self.l2) is not float or not 0.0 < self.l2 < math.inf:
+            put(self, "l2", number(self.l2, "l2", least=0.0) + 0.0)  # no -0.0
+        if type(self.fit_intercept) is not bool:
+            put(self, "fit_intercept", bool(self.fit_intercept))
         if self.n_threads is not None:
             put(self, "n_threads", threads(self.n_threads))
         if self.solver == "gd" and self.descent is None:
@@ -131,6 +134,8 @@ def descent_options(solver: Any, given: dict[str, Any], known: tuple[str, ...] =
         A keyword that does not exist, with the one that was meant where that can be guessed; one of gradient descent
         for another solver; a value out of its range.
     """
+    if not given:
+        return None
     names = tuple(field.name for field in fields(DescentOptions))
     for name in given:
         if name not in names:
@@ -138,8 +143,6 @@ def descent_options(solver: Any, given: dict[str, Any], known: tuple[str, ...] =
             meant = ELSEWHERE.get(name) or (close[0] if close else None)
             hint = f"; did you mean {meant!r}?" if meant else f"; the options of solver 'gd' are {', '.join(names)}"
             raise TypeError(f"unknown option {name!r}{hint}")
-    if not given:
-        return None
     if solver not in ("auto", "gd"):
         one_of(solver, "solver", SOLVERS)
         raise TypeError(f"solver {solver!r} takes no options, got {', '.join(given)}")

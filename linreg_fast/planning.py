@@ -20,6 +20,7 @@ from linreg_fast.inputs.table import Table, table
 from linreg_fast.options import DescentOptions, FitOptions
 from linreg_fast.plan_costs import DESCENT_STEPS, Candidate, PlanArguments, closed_forms, descents, shape_of
 
+UNTHREADED = 1 << 16  # numbers up to which no pass is worth a second thread
 MEMORY_LIMIT = 4 << 30  # bytes of p x p numbers that no solver is chosen beyond
 TALL_REASON = "more rows than columns: one pass for the moments; qr or svd follow if the conditioning asks for it"
 SECONDS_LIMIT = 600.0  # a closed form is not chosen beyond, unless gd takes longer still
@@ -64,6 +65,7 @@ def plan_arguments(data: Table, options: FitOptions) -> PlanArguments:
     """What the plan of a fit of a table is made of."""
     descent = options.descent
     n, p = data.X.shape
+    workers = 1 if n * p <= UNTHREADED else options.workers
     return PlanArguments(
         n,
         p,
@@ -73,7 +75,7 @@ def plan_arguments(data: Table, options: FitOptions) -> PlanArguments:
         data.X.itemsize,
         "F" if data.apart else data.order,
         data.w is not None,
-        options.workers,
+        workers,
         descent.passes if descent else None,
         descent.max_iter if descent else DESCENT_STEPS,
         tuple(data.copies),

@@ -219,7 +219,7 @@ class LinearFit(_Base):
             None if names is None else tuple(names),
             options.fit_intercept,
             options.l2,
-            spread,
+            None if options.l2 else spread,
             (),
             (),
             None,

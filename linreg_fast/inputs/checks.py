@@ -24,6 +24,8 @@ class PrecisionWarning(UserWarning):
 
 def one_of(value: Any, name: str, choices: Sequence[Any]) -> None:
     """Raise ValueError, naming the choices, for a value that is none of them."""
+    if type(value) is str and value in choices:
+        return
     if not (value is None or isinstance(value, str)) or value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(c for c in choices if c is not None)}; got {value!r}")
 

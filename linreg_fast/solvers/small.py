@@ -17,6 +17,7 @@ from linreg_fast.inputs.checks import Float
 from linreg_fast.inputs.table import Table
 from linreg_fast.options import FitOptions
 from linreg_fast.passes import levels, products, rates
+from linreg_fast.passes.products import SHIFT_ROWS
 from linreg_fast.passes.progress import Report
 from linreg_fast.passes.residuals import pass_cost
 from linreg_fast.passes.table_sums import FirstPass
@@ -27,6 +28,9 @@ SINGLE = np.dtype(np.float32)
 SMALL_SIZE = 1 << 16  # numbers of X up to which a fit is one kernel call, on this thread
 SMALL_WORK = max(levels.kernels.small_work_size(p, 1, SMALL_SIZE) for p in range(SMALL_COLUMNS + 1))
 LEAN = ("auto", "fast")  # precisions that the kernel may reach
+_kernels = levels.kernels
+_small = _kernels.small
+_new = tuple.__new__  # half the time of calling SmallFit
 # workspaces for one target: as many as threads were in `_by_kernel` at once; append and pop are atomic
 _spare: list[NDArray[np.float64]] = []
 
@@ -50,18 +54,15 @@ def of_arrays(X: Any, y: Any, w: Any, options: FitOptions) -> SmallFit | FirstPa
     None for every other kind of input, good or bad: it has to be looked at first. The cross products alone where
     the kernel declines, and where the digits ask for more.
     """
-    if type(X) is not np.ndarray or type(y) is not np.ndarray or not (X.dtype is Float or X.dtype is SINGLE):
+    if type(X) is not np.ndarray or type(y) is not np.ndarray or y.dtype is not Float or X.ndim != 2:
         return None
-    if X.ndim != 2 or y.dtype is not Float or not 1 <= y.ndim <= 2:
+    dtype, shape, (n, p) = X.dtype, y.shape, X.shape
+    k = 1 if len(shape) == 1 else shape[1] if len(shape) == 2 else 0
+    if not 0 < p <= SMALL_COLUMNS or p >= n or k == 0 or shape[0] != n or n * (p + k - 1) > SMALL_SIZE:
         return None
-    n, p = X.shape
-    k = 1 if y.ndim == 1 else y.shape[1]
-    if y.shape[0] != n or not 0 < p <= SMALL_COLUMNS or p >= n or k == 0 or n * (p + k - 1) > SMALL_SIZE:
+    if not (dtype is Float or dtype is SINGLE):
         return None
-    if w is not None and not (type(w) is np.ndarray and w.dtype is Float and w.shape == (n,) and w.flags.aligned):
-        return None
-    flags = X.flags
-    if not (flags.c_contiguous or flags.f_contiguous) or not flags.aligned or not y.flags.aligned:
+    if w is not None and not (type(w) is np.ndarray and w.dtype is Float and w.shape == (n,)):
         return None
     return _by_kernel(X, y, w, options)
 
@@ -83,11 +84,11 @@ def of_table(data: Table, options: FitOptions, report: Report | None) -> SmallFi
     return found
 
 
-def _by_kernel(X: Any, y: Any, w: Any, options: FitOptions) -> SmallFit | FirstPass:
-    """Shift, cross products and closed form in one call."""
+def _by_kernel(X: Any, y: Any, w: Any, options: FitOptions) -> SmallFit | FirstPass | None:
+    """Shift, cross products and closed form in one call; None for arrays that cannot be read where they are."""
     n, p = X.shape
-    k = 1 if y.ndim == 1 else y.shape[1]
-    kernels, small = levels.kernels, None
+    one = y.ndim == 1
+    k = 1 if one else y.shape[1]
     if k == 1:
         try:
             work = _spare.pop()
@@ -95,16 +96,21 @@ def _by_kernel(X: Any, y: Any, w: Any, options: FitOptions) -> SmallFit | FirstP
             work = np.empty(SMALL_WORK)
         res = np.empty(2 * p + 7)
     else:
-        work, res = np.empty(kernels.small_work_size(p, k, n)), np.empty(kernels.small_result_size(p, k))
-    found = kernels.small(X, y, w, products.SHIFT_ROWS, options.fit_intercept, options.l2, work, res)
-    if found is not None:
-        small = _view(res, found, (p, k), y.ndim == 1, options)
-    if small is not None and _cancelled(small):
-        Y = y[:, None] if y.ndim == 1 else y
-        order = "C" if X.flags.c_contiguous else "F"
-        small = _with_residuals(Table(X, Y, w, order, X.dtype.name, one_target=y.ndim == 1), small, options, 1)
-    if small is None:
-        size = kernels.moments_sizes(p, k, n)[1]
+        work, res = np.empty(_kernels.small_work_size(p, k, n)), np.empty(_kernels.small_result_size(p, k))
+    found = _small(X, y, w, SHIFT_ROWS, options.fit_intercept, options.l2, work, res)
+    if one and found is not None and found[3] >= AUTO_DIGITS and found[1] > CANCELLED * found[2]:
+        _spare.append(work)  # the way of most fits, in few steps
+        return _new(SmallFit, (res[:p], *found, res[p + 6 :]))
+    small = None if found is None else _view(res, found, p, k, one)
+    if small is not None and options.precision == "auto":
+        if small.digits < AUTO_DIGITS:
+            small = None
+        elif _cancelled(small):
+            order = "C" if X.flags.c_contiguous else "F"
+            small = _with_residuals(Table(X, y.reshape(n, k), w, order, X.dtype.name, one_target=one), small, 1)
+    first = None
+    if small is None and _in_place(X, y, w):
+        size = _kernels.moments_sizes(p, k, n)[1]
         at = size + (p + 2) * (p + 1 + k)  # the shift follows the sums and what the kernel unpacks of them
         first = _first_pass(work[:size], work[at : at + p + k].copy(), p, k)
     if k == 1:
@@ -112,42 +118,43 @@ def _by_kernel(X: Any, y: Any, w: Any, options: FitOptions) -> SmallFit | FirstP
     return first if small is None else small
 
 
+def _in_place(X: Any, y: Any, w: Any) -> bool:
+    """Whether the kernel reads the arrays where they are, which it finds out itself where it does not decline."""
+    flags = X.flags
+    aligned = flags.aligned and y.flags.aligned and (w is None or w.flags.aligned)
+    return bool(aligned and (flags.c_contiguous or flags.f_contiguous))
+
+
 def _by_pass(data: Table, options: FitOptions, report: Report | None) -> SmallFit | FirstPass:
     """The same from a pass on several threads, or over columns that lie apart."""
-    p, k, kernels, workers = data.n_features, data.n_targets, levels.kernels, options.workers
+    p, k, workers = data.n_features, data.n_targets, options.workers
     shift = products.leading_mean(data) if options.fit_intercept else np.zeros(p + k)
     out = products.sum_moments(data, shift, workers, progress=report)
-    work, res = np.empty(kernels.small_work_size(p, k, 1)), np.empty(kernels.small_result_size(p, k))
-    found = kernels.small_solve(out, p, k, options.fit_intercept, options.l2, shift, work, res)
-    small = None if found is None else _view(res, found, (p, k), data.one_target, options)
-    if small is not None and _cancelled(small):
-        small = _with_residuals(data, small, options, workers)
+    work, res = np.empty(_kernels.small_work_size(p, k, 1)), np.empty(_kernels.small_result_size(p, k))
+    found = _kernels.small_solve(out, p, k, options.fit_intercept, options.l2, shift, work, res)
+    small = None if found is None else _view(res, found, p, k, data.one_target)
+    if small is not None and options.precision == "auto":
+        if small.digits < AUTO_DIGITS:
+            small = None
+        elif _cancelled(small):
+            small = _with_residuals(data, small, workers)
     return _first_pass(out, shift, p, k) if small is None else small
 
 
 def _first_pass(out: Vector, shift: Vector, p: int, k: int) -> FirstPass:
     M = np.empty((p + 1 + k, p + 1 + k))
-    levels.kernels.moments_unpack(out, p, k, M)
+    _kernels.moments_unpack(out, p, k, M)
     return FirstPass(M, shift)
 
 
-def _view(
-    res: Vector, found: tuple[float, ...], shape: tuple[int, int], one_target: bool, options: FitOptions
-) -> SmallFit | None:
-    """What the kernels leave: [b, b_0, rss, tss] of all targets, then digits, rcond, sum w and the spread.
-
-    None where the digits ask for more.
-    """
+def _view(res: Vector, found: tuple[float, ...], p: int, k: int, one_target: bool) -> SmallFit:
+    """What the kernels leave: [b, b_0, rss, tss] of all targets, then digits, rcond, sum w and the spread."""
     intercept, rss, tss, digits, rcond, sum_weight = found
-    if digits < AUTO_DIGITS and options.precision == "auto":
-        return None
-    p, k = shape
-    spread = None if options.l2 else res[k * (p + 3) + 3 :]
+    spread = res[k * (p + 3) + 3 :]
     if one_target:
         return SmallFit(res[:p], intercept, rss, tss, digits, rcond, sum_weight, spread)
-    coef = res[: k * p].reshape(k, p)
     b0, squares, total = res[k * p : k * (p + 3)].reshape(3, k)
-    return SmallFit(coef, b0, squares, total, digits, rcond, sum_weight, spread)
+    return SmallFit(res[: k * p].reshape(k, p), b0, squares, total, digits, rcond, sum_weight, spread)
 
 
 def _cancelled(small: SmallFit) -> bool:
@@ -156,19 +163,18 @@ def _cancelled(small: SmallFit) -> bool:
     return cancelled if type(cancelled) is bool else bool(cancelled.any())
 
 
-def _with_residuals(data: Table, small: SmallFit, options: FitOptions, workers: int) -> SmallFit | None:
-    """rss from the residuals themselves, one pass a target, unless "fast" was asked for.
-
-    None where offsets would cost those their digits.
-    """
-    if options.precision == "fast":
-        return small
-    coef = np.atleast_2d(small.coef)
-    b0, rss, tss = (np.atleast_1d(a) for a in (small.intercept, small.rss, small.tss))
-    for t in np.flatnonzero(rss <= CANCELLED * tss).tolist():
-        b, intercept = np.ascontiguousarray(coef[t]), float(b0[t])
-        size = abs(intercept) + abs(float(data.Y[0, t])) + float(np.abs(data.X[0], dtype=np.float64) @ np.abs(b))
+def _with_residuals(data: Table, small: SmallFit, workers: int) -> SmallFit | None:
+    """rss from the residuals themselves, one pass a target; None where offsets would cost those their digits."""
+    coef, b0, rss, tss = small[:4]
+    if data.one_target:
+        coef, b0, rss, tss = coef[None], [b0], [rss], [tss]
+    first = np.abs(data.X[0], dtype=np.float64)
+    for t, b in enumerate(coef):
+        if rss[t] > CANCELLED * tss[t]:
+            continue
+        intercept = float(b0[t])
+        size = abs(intercept) + abs(float(data.Y[0, t])) + float(first @ np.abs(b))
         if far_off(size, small.sum_weight, float(tss[t])):
             return None
         rss[t] = 2 * pass_cost(data, b, intercept, workers, t)
-    return small._replace(rss=float(rss[0]) if data.one_target else rss)
+    return small._replace(rss=rss[0] if data.one_target else rss)
