@@ -1,4 +1,4 @@
-"""The compiled part of linreg_fast: one extension per x86-64 level out of one source.
+"""The compiled part of linreg_fast: two extensions per x86-64 level out of one source, built side by side.
 
 Everything else about the package is in pyproject.toml.  Environment variables read here:
 
@@ -20,12 +20,19 @@ from setuptools import Extension, setup
 DEBUG = os.environ.get("LINREG_FAST_DEBUG", "0") != "0"
 HEADERS = ["src/vec.h", "src/tile.h"]
 LEVELS = {"v3": ["-march=x86-64-v3"], "v4": ["-march=x86-64-v4"]}
+# Of each level, the one that takes longer to compile first.
+UNITS = ("kernels", "row_kernels")
+# What Cython writes for typed memoryviews, compiled once instead of in every extension.
+SHARED = "linreg_fast._cyutility"
+# Processes that translate and compilers that run at a time; what they wait for is the processor.
+AT_ONCE = os.cpu_count() or 1
 
 # No fast-math of any kind: sums have a written order, and flush-to-zero would reach the whole process.
+# -g0: Python's own flags often ask for debug information, a third of the compiler's time.
 if sys.platform == "win32":
     FLAGS = ["/Od"] if DEBUG else ["/O2"]
 else:
-    FLAGS = ["-O0", "-g"] if DEBUG else ["-O3", "-fno-math-errno"]
+    FLAGS = ["-O0", "-g"] if DEBUG else ["-O3", "-fno-math-errno", "-g0"]
 
 DIRECTIVES = {
     "language_level": 3,
@@ -62,18 +69,32 @@ def extension(name: str, flags: list[str]) -> Extension:
 
 
 def extensions() -> list[Extension]:
+    """The levels first, the highest before all others: they take longest, and what comes last is waited for alone."""
     native = ["-march=native"] if os.environ.get("LINREG_FAST_NATIVE", "0") != "0" else []
-    found = [extension("cpu", []), extension("kernels_baseline", native)]
+    levels = {"baseline": native}
     # On macOS the wide levels have met illegal instructions; elsewhere than on x86-64 there are none.
     if platform.machine().lower() in ("x86_64", "amd64") and sys.platform not in ("darwin", "win32"):
         for level, flags in LEVELS.items():
             if compiles(flags):
-                found.append(extension(f"kernels_{level}", flags))
+                levels[level] = flags
             elif os.environ.get("LINREG_FAST_REQUIRE_LEVELS", "0") != "0":
                 raise SystemExit(f"the C compiler does not take {flags}: level {level} cannot be built")
             else:
                 warnings.warn(f"the C compiler does not take {flags}: built without level {level}", stacklevel=1)
-    return found
+    found = [extension(f"{unit}_{level}", flags) for unit in UNITS for level, flags in reversed(levels.items())]
+    shared = Extension(SHARED, ["linreg_fast/_cyutility.c"], extra_compile_args=[*FLAGS])
+    return [*found, shared, extension("cpu", [])]
 
 
-setup(ext_modules=cythonize(extensions(), compiler_directives=DIRECTIVES, build_dir="build/cython"))
+# Where processes are spawned, each of them reads this file again: only the first may build.
+if __name__ == "__main__":
+    setup(
+        ext_modules=cythonize(
+            extensions(),
+            compiler_directives=DIRECTIVES,
+            build_dir="build/cython",
+            nthreads=AT_ONCE,
+            shared_utility_qualified_name=SHARED,
+        ),
+        options={"build_ext": {"parallel": AT_ONCE}},
+    )

@@ -1,4 +1,4 @@
-# The public functions of src/kernels.pxi, the same at every level: names in _c take X in C order, in _f in F order.
+# The public functions of src/kernels.pxi, the same at every level; they take X in C or F order.
 from collections.abc import Callable
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar
 
@@ -21,16 +21,14 @@ def _fused(kernel: Callable[_Args, _Result]) -> _Fused[_Args, _Result]: ...
 
 lanes: int
 small_columns: int
+solve_constants: dict[str, float | tuple[float, float]]
 
 def moments_sizes(p: int, n_targets: int, n_rows: int) -> tuple[int, int]: ...
 @_fused
-def moments_c(
+def moments(
     X: _Floating, Y: _Double, w: _Double | None, lo: int, hi: int, shift: _Double, work: _Double, out: _Double
 ) -> None: ...
-
-moments_f = moments_c
-
-def moments_apart(
+def moments_by_address(
     columns: NDArray[np.uintp],
     single: bool,
     Y: _Double,
@@ -43,81 +41,10 @@ def moments_apart(
 ) -> None: ...
 def moments_unpack(out: _Double, p: int, n_targets: int, M: _Double) -> None: ...
 @_fused
-def shift_c(X: _Floating, Y: _Double, w: _Double | None, n_rows: int, shift: _Double) -> None: ...
-
-shift_f = shift_c
-
-def row_work_size(p: int) -> int: ...
-@_fused
-def predict_c(
-    X: _Floating, lo: int, hi: int, coef: _Double, intercept: _Double, work: _Double, out: _Double
-) -> None: ...
-
-predict_f = predict_c
-
-@_fused
-def cost_c(
-    X: _Floating,
-    y: _Double,
-    w: _Double | None,
-    lo: int,
-    hi: int,
-    coef: _Double,
-    intercept: float,
-    work: _Double,
-    out: _Double,
-) -> None: ...
-
-cost_f = cost_c
-
-@_fused
-def gradient_c(
-    X: _Floating,
-    y: _Double,
-    w: _Double | None,
-    lo: int,
-    hi: int,
-    coef: _Double,
-    intercept: float,
-    work: _Double,
-    out: _Double,
-) -> None: ...
-
-gradient_f = gradient_c
-
-def descent(
-    A: _Double,
-    c: _Double,
-    J0: float,
-    shift: _Double,
-    rate: float,
-    nesterov: bool,
-    tol: float,
-    first: int,
-    last: int,
-    state: _Double,
-    history: _Double,
-) -> tuple[int, int]: ...
-def refine_work_size(p: int) -> int: ...
-@_fused
-def refine_c(
-    X: _Floating,
-    y: _Double,
-    w: _Double | None,
-    lo: int,
-    hi: int,
-    scale: _Double,
-    shift: _Double,
-    coef: _Double,
-    work: _Double,
-    out: _Double,
-) -> None: ...
-
-refine_f = refine_c
-
+def shift(X: _Floating, Y: _Double, w: _Double | None, n_rows: int, shift: _Double) -> None: ...
 def dd_moments_work_size(p: int, n_targets: int) -> int: ...
 @_fused
-def dd_moments_c(
+def dd_moments(
     X: _Floating,
     Y: _Double,
     w: _Double | None,
@@ -128,10 +55,6 @@ def dd_moments_c(
     work: _Double,
     out: _Double,
 ) -> None: ...
-
-dd_moments_f = dd_moments_c
-
-def double_double_works(a: float, b: float) -> bool: ...
 def small_work_size(p: int, n_targets: int, n_rows: int) -> int: ...
 def small_result_size(p: int, n_targets: int) -> int: ...
 def small_solve(

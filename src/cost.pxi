@@ -3,7 +3,7 @@
 #     J(b) = 1/2 sum_i w_i r_i^2      r_i = b0 + x_i b - y_i      divided by sum w by the caller
 
 cdef enum:
-    CHUNKS_PER_FLUSH = 64       # short chains of additions, as in moments.pxi
+    CHUNKS_PER_FLUSH = 64       # short chains of additions, as in wide.pxi
 
 
 cdef inline double _residual(
@@ -98,7 +98,7 @@ def cost_c(
     cdef const double* b = &coef[0] if X.shape[1] else NULL
     with nogil:
         _cost(
-            x, X.shape[1], X.shape[1] > 1, X.shape[1], _of_column(y), _of_column(w),
+            x, X.shape[1], X.shape[1] > 1, X.shape[1], _strided_of_column(y), _strided_of_column(w),
             lo, hi, b, intercept, &work[0], &out[0],
         )
 
@@ -119,6 +119,6 @@ def cost_f(
     cdef const double* b = &coef[0] if X.shape[1] else NULL
     with nogil:
         _cost(
-            x, X.shape[0], False, X.shape[1], _of_column(y), _of_column(w),
+            x, X.shape[0], False, X.shape[1], _strided_of_column(y), _strided_of_column(w),
             lo, hi, b, intercept, &work[0], &out[0],
         )

@@ -2,7 +2,7 @@
 #
 #     M = sum_i w_i z_i z_i'      z_i = [x_i - k, 1, y_i - ky],  upper triangle, without Y'Y off its diagonal
 #
-# z is an exact pair, products and sums are those of refine.pxi.  Lanes are rows; the sums of a panel stay
+# z is an exact pair, products and sums are those of pairs.pxi.  Lanes are rows; the sums of a panel stay
 # in registers and those of the row range in the workspace, where their lanes are joined at the end.
 
 cdef enum:
@@ -95,17 +95,17 @@ cdef void _dd_moments(
                 _store_dd(at, s)
     for i in range(q):
         for j in range(i, q if i <= p else i + 1):
-            _join(out + 2 * (i * q + j), sums + 2 * LANES * (i * q + j if i <= p else (p + 1) * q + i - p - 1))
+            _join_lanes(out + 2 * (i * q + j), sums + 2 * LANES * (i * q + j if i <= p else (p + 1) * q + i - p - 1))
 
 
 def dd_moments_work_size(Py_ssize_t p, Py_ssize_t n_targets):
-    """Length of the float64 workspace of `dd_moments_c` and `dd_moments_f`."""
+    """Length of the float64 workspace of `dd_moments`."""
     cdef Py_ssize_t q = p + 1 + n_targets
     return (2 * q + 3) * DD_ROWS + (1 + 2 * ((p + 1) * q + n_targets)) * LANES
 
 
-def dd_moments_c(
-    const floating[:, ::1] X,
+def dd_moments(
+    const floating[:, :] X,
     const double[:, :] Y,
     const double[:] w,
     Py_ssize_t lo,
@@ -115,7 +115,7 @@ def dd_moments_c(
     double[::1] work,
     double[:, :, ::1] out,      # IN, OUT
 ):
-    """out += M over the rows lo to hi in double-double, X in C order.
+    """out += M over the rows lo to hi in double-double, X in any layout.
 
     scale   powers of two, p for the columns of X and n_targets for those of Y
     shift   [k, ky] of the scaled columns
@@ -123,26 +123,10 @@ def dd_moments_c(
             where a weight is negative
     """
     cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
+    cdef Py_ssize_t row_step = X.strides[0] // <Py_ssize_t> sizeof(floating)
+    cdef Py_ssize_t column_step = X.strides[1] // <Py_ssize_t> sizeof(floating)
     with nogil:
         _dd_moments(
-            x, X.shape[1], 1, X.shape[1], Y, w, w is not None, lo, hi, &scale[0], &shift[0], &work[0], &out[0, 0, 0],
-        )
-
-
-def dd_moments_f(
-    const floating[::1, :] X,
-    const double[:, :] Y,
-    const double[:] w,
-    Py_ssize_t lo,
-    Py_ssize_t hi,
-    const double[::1] scale,
-    const double[::1] shift,
-    double[::1] work,
-    double[:, :, ::1] out,      # IN, OUT
-):
-    """`dd_moments_c` for X in F order."""
-    cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
-    with nogil:
-        _dd_moments(
-            x, 1, X.shape[0], X.shape[1], Y, w, w is not None, lo, hi, &scale[0], &shift[0], &work[0], &out[0, 0, 0],
+            x, row_step, column_step, X.shape[1], Y, w, w is not None, lo, hi, &scale[0], &shift[0], &work[0],
+            &out[0, 0, 0],
         )

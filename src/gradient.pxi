@@ -212,7 +212,7 @@ def gradient_c(
     cdef const double* b = &coef[0] if X.shape[1] else NULL
     with nogil:
         _gradient(
-            x, X.shape[1], X.shape[1] > 1, X.shape[1], _of_column(y), _of_column(w),
+            x, X.shape[1], X.shape[1] > 1, X.shape[1], _strided_of_column(y), _strided_of_column(w),
             lo, hi, b, intercept, &work[0], &out[0],
         )
 
@@ -233,6 +233,6 @@ def gradient_f(
     cdef const double* b = &coef[0] if X.shape[1] else NULL
     with nogil:
         _gradient(
-            x, X.shape[0], False, X.shape[1], _of_column(y), _of_column(w),
+            x, X.shape[0], False, X.shape[1], _strided_of_column(y), _strided_of_column(w),
             lo, hi, b, intercept, &work[0], &out[0],
         )

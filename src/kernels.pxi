@@ -1,23 +1,28 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Kernels of one x86-64 level: single-threaded loops over a row range, without the GIL.
+"""Kernels of one x86-64 level: cross products, the shift, and the closed form of few columns.
 
-Arguments are trusted: linreg_fast.inputs has checked them.  The NumPy twin of every function is in
-linreg_fast.reference.
+Single-threaded loops over a row range, without the GIL.  Arguments are trusted: linreg_fast.inputs has
+checked them.  One entry serves C and F order: it reads the strides.  The NumPy twin of every function is in
+linreg_fast.reference.  What else reads rows is in row_kernels.pxi, a unit of its own that is compiled side by
+side with this one.
 """
 
 from libc.math cimport INFINITY, NAN, fabs, fmax, fmin, isfinite, ldexp, log2, log10, rint, sqrt
 
+# In the order of need: no part names what a later one defines.
 include "vec.pxi"
+include "common.pxi"
+include "pairs.pxi"
+include "tile.pxi"
+include "ahead.pxi"
 include "panel.pxi"
+include "panel_columns.pxi"
 include "narrow.pxi"
+include "wide.pxi"
 include "moments.pxi"
-include "shift.pxi"
-include "predict.pxi"
-include "cost.pxi"
-include "gradient.pxi"
-include "descent.pxi"
-include "refine.pxi"
 include "dd_moments.pxi"
+include "shift.pxi"
+include "solve.pxi"
 include "small.pxi"
 
 lanes = LANES

@@ -4,51 +4,10 @@
 #
 # A panel holds its columns one after the other, `stride` numbers apart, so that a product of two
 # columns needs no broadcast and no vector is padded.  What is added up has LANES partial sums an
-# element, too many for the caches where tables are wide; moments.pxi has the kernel for those, and the
-# levels of sums are as there.
-
-cdef extern from "tile.h" nogil:
-    const int DOT_ROWS
-    const int DOT_COLS
-    void dots(
-        const double* a,
-        const double* b,
-        Py_ssize_t stride,
-        Py_ssize_t n,
-        double* out,
-        Py_ssize_t ld,
-        Py_ssize_t columns,
-        const char* ahead,
-        Py_ssize_t step,
-    )
-    void dots_diagonal(
-        const double* w,
-        double* a,
-        const double* b,
-        Py_ssize_t stride,
-        Py_ssize_t n,
-        double* out,
-        Py_ssize_t ld,
-        double* sums,
-        const char* ahead,
-        Py_ssize_t step,
-    )
-    void dots_diagonal_weighted(
-        const double* w,
-        double* a,
-        const double* b,
-        Py_ssize_t stride,
-        Py_ssize_t n,
-        double* out,
-        Py_ssize_t ld,
-        double* sums,
-        const char* ahead,
-        Py_ssize_t step,
-    )
+# element, too many for the caches where tables are wide; wide.pxi has the kernel for those, and the levels of
+# sums are as there.
 
 cdef enum:
-    PANELS_PER_FLUSH = 64
-    LINE = 64                   # bytes of a cache line
     MOST_NARROW = 256           # columns of X and Y
     MOST_PRODUCTS = 68 * 68     # of them, as below: 64 columns and one or two targets
     MANY_OF_BOTH = 8            # columns of X, and half as many as of Y, from which on a vector may hold targets
@@ -93,17 +52,6 @@ cdef inline Py_ssize_t _narrow_work_size(Py_ssize_t p, Py_ssize_t n_targets, Py_
     return numbers + _narrow_part_size(p, columns) + 8
 
 
-cdef struct lines_ahead:
-    # which lines of the next panel are asked for: at each of the steps of a tile one `step` bytes on, from one
-    # tile to the next `tile` bytes further or from the next of `columns`, in so many tiles, and `then` others
-    const char* at
-    Py_ssize_t step
-    Py_ssize_t tile
-    const size_t* columns       # NULL: none
-    Py_ssize_t tiles
-    lines_ahead* then
-
-
 cdef void _narrow_products(
     const double* w,            # NULL: none
     double* a,
@@ -146,19 +94,6 @@ cdef void _narrow_products(
         at += DOT_ROWS * ld * LANES
 
 
-cdef inline void _next_tile(lines_ahead* ahead, const double* nowhere) noexcept nogil:
-    ahead.tiles -= 1
-    ahead.at += ahead.tile
-    if ahead.columns != NULL and ahead.tiles > 0:
-        ahead.at += ahead.columns[1] - ahead.columns[0]
-        ahead.columns += 1
-    if ahead.tiles <= 0 and ahead.then != NULL:
-        ahead[0] = ahead.then[0]
-    elif ahead.tiles <= 0:
-        ahead.at = <const char*> nowhere
-        ahead.step = 0
-
-
 cdef inline Py_ssize_t _narrow_tiles(Py_ssize_t p, Py_ssize_t columns) noexcept nogil:
     """How many tiles `_narrow_products` takes."""
     cdef Py_ssize_t r, tiles = 0
@@ -172,7 +107,7 @@ cdef inline Py_ssize_t _narrow_tiles(Py_ssize_t p, Py_ssize_t columns) noexcept 
 cdef void _narrow(
     const floating* x,
     Py_ssize_t ld,
-    const size_t* apart,
+    const size_t* addresses,
     bint c_order,
     Py_ssize_t p,
     strided y,
@@ -212,8 +147,8 @@ cdef void _narrow(
     ahead_y.tile = rows // LANES * ahead_y.step
     ahead_y.columns = NULL
     ahead_y.tiles = for_y
-    ahead_y.then = NULL
-    ahead.then = &ahead_y if for_y else NULL
+    ahead_y.following = NULL
+    ahead.following = &ahead_y if for_y else NULL
     for i in range(columns * rows, padded * rows):
         b[i] = 0.0
     for i in range(size):
@@ -222,32 +157,34 @@ cdef void _narrow(
         m = min(rows, hi - i)
         whole = (m + PANEL_STEP - 1) // PANEL_STEP * PANEL_STEP
         if c_order:
-            _columns_c(x + i * ld, ld, p, m, rows, k, b)
+            _pack_columns_c(x + i * ld, ld, p, m, rows, k, b)
             ahead.at = <const char*> (x + (i + rows) * ld)
             ahead.step = step
             ahead.tile = rows // LANES * step
             ahead.columns = NULL
             ahead.tiles = tiles - for_y
         else:
-            _columns_f(x, ld, apart, i, p, m, rows, k, b, asked)
-            ahead.at = <const char*> (_column_at(x, ld, apart, asked) + i + rows)
+            _pack_columns_f(x, ld, addresses, i, p, m, rows, k, b, asked)
+            ahead.at = <const char*> (_column_at(x, ld, addresses, asked) + i + rows)
             ahead.step = LANES * sizeof(floating)
             ahead.tile = ld * sizeof(floating)
-            ahead.columns = apart + asked if apart != NULL else NULL
+            ahead.columns = addresses + asked if addresses != NULL else NULL
             ahead.tiles = p - asked
         y_panel.at = y.at + i * y.row
         ahead_y.at = y_panel.at + rows * y.row
         if y_rows:
-            _columns_c(<const double*> y_panel.at, y.row // sizeof(double), n_targets, m, rows, k + p, b + p * rows)
+            _pack_columns_c(
+                <const double*> y_panel.at, y.row // sizeof(double), n_targets, m, rows, k + p, b + p * rows
+            )
         else:
             for j in range(n_targets):
-                _column_of_y(y_panel, j, m, k[p + j], b + (p + j) * rows)
+                _pack_column(y_panel, j, m, k[p + j], b + (p + j) * rows)
         for j in range(m, whole):
             # only at the end of the range: rows of zeros
             _clear_row(columns, rows, b + j)
         if weighted:
             w_panel.at = w.at + i * w.row
-            _column_of_y(w_panel, 0, m, 0.0, wv)
+            _pack_column(w_panel, 0, m, 0.0, wv)
             sum_w += _sum_weights(m, whole, columns, rows, wv, b)
         else:
             sum_w += m

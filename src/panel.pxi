@@ -28,7 +28,7 @@ cdef inline void _pack_x_c(
 cdef inline void _pack_x_f(
     const floating* x,
     Py_ssize_t ld,
-    const size_t* apart,
+    const size_t* addresses,
     Py_ssize_t i,
     Py_ssize_t p,
     Py_ssize_t m,
@@ -47,49 +47,26 @@ cdef inline void _pack_x_f(
     cdef vec kv
     for q in range(groups):
         kv = vec_load_f64(k + q * LANES)
-        if apart != NULL:
+        if addresses != NULL:
             for t in range(m):
                 if floating is float:
-                    vec_store(a + q * stride + t * LANES, vec_collect_f32(apart + q * LANES, i + t) - kv)
+                    vec_store(a + q * stride + t * LANES, vec_collect_f32(addresses + q * LANES, i + t) - kv)
                 else:
-                    vec_store(a + q * stride + t * LANES, vec_collect_f64(apart + q * LANES, i + t) - kv)
+                    vec_store(a + q * stride + t * LANES, vec_collect_f64(addresses + q * LANES, i + t) - kv)
             continue
         for t in range(m):
             vec_store(a + q * stride + t * LANES, vec_gather(x + q * LANES * ld + i + t, ld) - kv)
     for j in range(groups * LANES, p):
-        column = _column_at(x, ld, apart, j) + i
+        column = _column_at(x, ld, addresses, j) + i
         for t in range(m):
             tail[t * LANES + j - groups * LANES] = <double> column[t] - k[j]
 
 
 cdef inline const floating* _column_at(
-    const floating* x, Py_ssize_t ld, const size_t* apart, Py_ssize_t j
+    const floating* x, Py_ssize_t ld, const size_t* addresses, Py_ssize_t j
 ) noexcept nogil:
     """Column j of a table whose columns are ld numbers apart, or each at an address of its own."""
-    return x + j * ld if apart == NULL else <const floating*> apart[j]
-
-
-cdef struct strided:
-    # numbers `row` bytes apart down the rows, and `column` bytes from one column to the next
-    const char* at
-    Py_ssize_t row
-    Py_ssize_t column
-
-
-cdef inline double _number(strided y, Py_ssize_t i, Py_ssize_t j) noexcept nogil:
-    return (<const double*> (y.at + i * y.row + j * y.column))[0]
-
-
-cdef inline strided _from_row(strided y, Py_ssize_t i) noexcept nogil:
-    """The same from row i on; none stays none."""
-    if y.at != NULL:
-        y.at += i * y.row
-    return y
-
-
-cdef inline strided _from_column(strided y, Py_ssize_t j) noexcept nogil:
-    y.at += j * y.column
-    return y
+    return x + j * ld if addresses == NULL else <const floating*> addresses[j]
 
 
 cdef inline void _pack_targets(
@@ -189,7 +166,7 @@ cdef inline void _pack_y(
         _pack_targets(<const char*> group, LANES * sizeof(double), 1, m, stride, k, w, group, sum_v + j, sum_vv + j)
 
 
-cdef inline double _weight_of(double* w, Py_ssize_t m, Py_ssize_t whole) noexcept nogil:
+cdef inline double _total_weight(double* w, Py_ssize_t m, Py_ssize_t whole) noexcept nogil:
     """Sum of m weights, made 0 beyond them up to `whole`; NaN where one is negative: the caller looks for it."""
     cdef Py_ssize_t t
     cdef vec s = vec_zero()
@@ -257,114 +234,3 @@ cdef inline double _column_product(const double* a, const double* b, Py_ssize_t 
         s2 += a[t + 2 * LANES] * b[t + 2 * LANES]
         s3 += a[t + 3 * LANES] * b[t + 3 * LANES]
     return (s0 + s1) + (s2 + s3)
-
-
-# The panels of narrow.pxi: column j of the rows in hand at  a[j * stride + t].
-
-
-cdef void _columns_c(
-    const floating* x,
-    Py_ssize_t ld,
-    Py_ssize_t p,
-    Py_ssize_t m,
-    Py_ssize_t stride,
-    const double* k,
-    double* a,                  # OUT
-) noexcept nogil:
-    """Columns of X - k, C order: m rows of p numbers, ld numbers apart, from x on.
-
-    LANES rows of LANES columns are transposed in registers, or of two.  The last columns are some of those
-    before them once more, where p is no multiple of LANES.
-    """
-    cdef Py_ssize_t t, j = 0, whole = m // LANES * LANES
-    cdef vec kv
-    while p >= LANES and p - j > VEC_PAIR:
-        j = min(j, p - LANES)
-        kv = vec_load_f64(k + j)
-        for t from 0 <= t < whole by LANES:
-            vec_turn(x + t * ld + j, ld, kv, a + j * stride + t, stride)
-        j += LANES
-    if j < p and 0 < VEC_PAIR <= p:
-        j = min(j, p - VEC_PAIR)
-        for t from 0 <= t < whole by LANES:
-            vec_turn_pair(x + t * ld + j, ld, k + j, a + j * stride + t, stride)
-        j += VEC_PAIR
-    for j in range(j, p):
-        kv = vec_set(k[j])
-        for t from 0 <= t < whole by LANES:
-            vec_store(a + j * stride + t, vec_gather(x + t * ld + j, ld) - kv)
-    for t in range(whole, m):
-        for j in range(p):
-            a[j * stride + t] = <double> x[t * ld + j] - k[j]
-
-
-cdef void _columns_f(
-    const floating* x,
-    Py_ssize_t ld,
-    const size_t* apart,
-    Py_ssize_t i,
-    Py_ssize_t p,
-    Py_ssize_t m,
-    Py_ssize_t stride,
-    const double* k,
-    double* a,                  # OUT
-    Py_ssize_t asked,
-) noexcept nogil:
-    """Columns of X - k, column by column: m rows from row i on, columns as for `_column_at`.
-
-    The lines of the first `asked` columns of the next panel are asked for.
-    """
-    cdef Py_ssize_t t, j, whole = m // LANES * LANES
-    cdef const floating* column
-    cdef vec kv
-    for j in range(p):
-        column = _column_at(x, ld, apart, j) + i
-        if j < asked:
-            for t from 0 <= t < stride by LINE // <Py_ssize_t> sizeof(floating):
-                vec_prefetch(column + stride + t)
-        kv = vec_set(k[j])
-        for t from 0 <= t < whole by LANES:
-            vec_store(a + j * stride + t, vec_load(column + t) - kv)
-        for t in range(whole, m):
-            a[j * stride + t] = <double> column[t] - k[j]
-
-
-cdef inline void _column_of_y(strided y, Py_ssize_t j, Py_ssize_t m, double k, double* column) noexcept nogil:
-    """Y_j - k, m rows from the first of y on, and the lines of as many more are asked for; weights likewise."""
-    cdef Py_ssize_t t, whole = 0
-    cdef const double* dense = <const double*> (y.at + j * y.column)
-    if y.row == sizeof(double):
-        whole = m // LANES * LANES
-        for t from 0 <= t < m by LINE // <Py_ssize_t> sizeof(double):
-            vec_prefetch(dense + m + t)
-        for t from 0 <= t < whole by LANES:
-            vec_store(column + t, vec_load_f64(dense + t) - vec_set(k))
-    for t in range(whole, m):
-        column[t] = _number(y, t, j) - k
-
-
-cdef inline void _clear_row(Py_ssize_t columns, Py_ssize_t stride, double* row) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(columns):
-        row[j * stride] = 0.0
-
-
-cdef double _sum_weights(
-    Py_ssize_t m,
-    Py_ssize_t whole,
-    Py_ssize_t columns,
-    Py_ssize_t stride,
-    double* w,                  # IN: m weights, OUT: 0 beyond them up to `whole`
-    double* b,                  # IN, OUT
-) noexcept nogil:
-    """Sum of the weights, NaN where one is negative: the caller looks for the row at fault.
-
-    A row of weight 0 is cleared in the panel, whatever it holds.
-    """
-    cdef Py_ssize_t t
-    cdef double s = _weight_of(w, m, whole)
-    if not vec_positive(w, whole):
-        for t in range(m):
-            if w[t] == 0.0:
-                _clear_row(columns, stride, b + t)
-    return s

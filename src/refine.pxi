@@ -3,71 +3,9 @@
 #     z_ij = x_ij - k_j,  r_i = y_i - k_y - b_0 - sum_j z_ij b_j
 #     rss = sum w_i r_i^2,  g_j = sum w_i z_ij r_i,  g_0 = sum w_i r_i
 #
-# A double-double is an unevaluated sum hi + lo of two float64, about 106 bits: TwoSum (Knuth), TwoProd by
-# FMA or Dekker's split, sums in the manner of Dot2 (Ogita, Rump and Oishi 2005).  The shift k is subtracted
-# exactly, as a pair, so that no sum is larger than the spread of the columns: an offset costs no digit.
-# Lanes are rows, so a lane's sums run down the rows and are joined at the end of the range.
-
-
-cdef struct dd:
-    vec hi
-    vec lo
-
-
-cdef inline void _add(dd* s, vec hi, vec lo) noexcept nogil:
-    """s += hi + lo, lo being small beside hi; the errors of s.hi gather in s.lo."""
-    cdef vec t = s.hi + hi
-    cdef vec z = t - s.hi
-    s.lo = s.lo + (((s.hi - (t - z)) + (hi - z)) + lo)
-    s.hi = t
-
-
-cdef inline void _add_product(dd* s, vec a, vec hi, vec lo) noexcept nogil:
-    """s += a (hi + lo)."""
-    cdef vec p = vec_product(a, hi)
-    _add(s, p, vec_product_error(a, hi, p) + a * lo)
-
-
-cdef inline dd _difference(vec a, vec b) noexcept nogil:
-    """a - b, exactly."""
-    cdef dd s
-    cdef vec z
-    s.hi = a - b
-    z = s.hi - a
-    s.lo = (a - (s.hi - z)) - (b + z)
-    return s
-
-
-cdef inline void _add_pair_product(dd* s, dd a, vec hi, vec lo) noexcept nogil:
-    """s += a (hi + lo)."""
-    cdef vec p = vec_product(a.hi, hi)
-    _add(s, p, vec_product_error(a.hi, hi, p) + (a.hi * lo + a.lo * hi))
-
-
-cdef inline dd _load_dd(const double* lanes) noexcept nogil:
-    cdef dd s
-    s.hi = vec_load_f64(lanes)
-    s.lo = vec_load_f64(lanes + LANES)
-    return s
-
-
-cdef inline void _join(double* pair, const double* lanes) noexcept nogil:
-    """pair += the lanes of a dd stored as LANES high parts and LANES low parts, in double-double."""
-    cdef Py_ssize_t i
-    cdef double t, z
-    for i in range(2 * LANES):
-        t = pair[0] + lanes[i]
-        z = t - pair[0]
-        pair[1] += (pair[0] - (t - z)) + (lanes[i] - z)
-        pair[0] = t
-    t = pair[0] + pair[1]
-    pair[1] = pair[1] - (t - pair[0])
-    pair[0] = t
-
-
-cdef inline void _store_dd(double* lanes, dd s) noexcept nogil:
-    vec_store(lanes, s.hi)
-    vec_store(lanes + LANES, s.lo)
+# Numbers are the pairs of pairs.pxi.  The shift k is subtracted exactly, as a pair, so that no sum is larger
+# than the spread of the columns: an offset costs no digit.  Lanes are rows, so a lane's sums run down the
+# rows and are joined at the end of the range.
 
 
 cdef void _refine(
@@ -154,16 +92,16 @@ cdef void _refine(
     _store_dd(g + 2 * p * LANES, g0)
     _store_dd(g + 2 * (p + 1) * LANES, rss)
     for j in range(p + 2):
-        _join(out + 2 * j, g + 2 * j * LANES)
+        _join_lanes(out + 2 * j, g + 2 * j * LANES)
 
 
 def refine_work_size(Py_ssize_t p):
-    """Length of the float64 workspace of `refine_c` and `refine_f`."""
+    """Length of the float64 workspace of `refine`."""
     return (4 * p + 8) * LANES
 
 
-def refine_c(
-    const floating[:, ::1] X,
+def refine(
+    const floating[:, :] X,
     const double[:] y,
     const double[:] w,
     Py_ssize_t lo,
@@ -174,7 +112,7 @@ def refine_c(
     double[::1] work,
     double[:, ::1] out,         # IN, OUT
 ):
-    """out += [g_1 .. g_p, g_0, rss] over the rows lo to hi in double-double, X in C order.
+    """out += [g_1 .. g_p, g_0, rss] over the rows lo to hi in double-double, X in any layout.
 
     scale   powers of two, p for the columns of X and one for y
     shift   [k, k_y] of the scaled columns and the scaled y
@@ -182,31 +120,12 @@ def refine_c(
     out     (p + 2, 2), pairs
     """
     cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
+    cdef Py_ssize_t row_step = X.strides[0] // <Py_ssize_t> sizeof(floating)
+    cdef Py_ssize_t column_step = X.strides[1] // <Py_ssize_t> sizeof(floating)
     with nogil:
         _refine(
-            x, X.shape[1], 1, X.shape[1], y, w, w is not None, lo, hi, &scale[0], &shift[0], &coef[0, 0], &work[0],
-            &out[0, 0],
-        )
-
-
-def refine_f(
-    const floating[::1, :] X,
-    const double[:] y,
-    const double[:] w,
-    Py_ssize_t lo,
-    Py_ssize_t hi,
-    const double[::1] scale,
-    const double[::1] shift,
-    const double[:, ::1] coef,
-    double[::1] work,
-    double[:, ::1] out,         # IN, OUT
-):
-    """`refine_c` for X in F order."""
-    cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
-    with nogil:
-        _refine(
-            x, 1, X.shape[0], X.shape[1], y, w, w is not None, lo, hi, &scale[0], &shift[0], &coef[0, 0], &work[0],
-            &out[0, 0],
+            x, row_step, column_step, X.shape[1], y, w, w is not None, lo, hi, &scale[0], &shift[0], &coef[0, 0],
+            &work[0], &out[0, 0],
         )
 
 

@@ -104,36 +104,22 @@ cdef void _shift(
         shift[p + j] = _number(y, first, j) + shift[p + j] / count
 
 
-def shift_c(
-    const floating[:, ::1] X,
+def shift(
+    const floating[:, :] X,
     const double[:, :] Y,
     const double[:] w,
     Py_ssize_t n_rows,
     double[::1] shift,          # OUT
 ):
-    """The shift [k, ky]: the mean of the first n_rows rows of non-zero weight, X in C order.
+    """The shift [k, ky]: the mean of the first n_rows rows of non-zero weight, X in C or F order.
 
     Taken about the first row, so that k equals the value of a constant column exactly.
     """
     cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
+    cdef bint c_order = _in_c_order(X.shape, X.strides, sizeof(floating))
+    cdef Py_ssize_t ld = X.shape[1] if c_order else X.shape[0]
     with nogil:
         _shift(
-            x, X.shape[1], True, X.shape[1], X.shape[0],
-            _of_targets(Y), Y.shape[1], _of_column(w), n_rows, &shift[0],
-        )
-
-
-def shift_f(
-    const floating[::1, :] X,
-    const double[:, :] Y,
-    const double[:] w,
-    Py_ssize_t n_rows,
-    double[::1] shift,          # OUT
-):
-    """`shift_c` for X in F order."""
-    cdef const floating* x = &X[0, 0] if X.shape[1] else NULL
-    with nogil:
-        _shift(
-            x, X.shape[0], False, X.shape[1], X.shape[0],
-            _of_targets(Y), Y.shape[1], _of_column(w), n_rows, &shift[0],
+            x, ld, c_order, X.shape[1], X.shape[0],
+            _strided_of_targets(Y), Y.shape[1], _strided_of_column(w), n_rows, &shift[0],
         )

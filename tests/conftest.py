@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import json
 import math
@@ -165,7 +164,7 @@ def kernels(request):
         pytest.skip(f"level {level} was not built: the compiler does not take its flags")
     if level not in cpu.levels():
         pytest.skip(f"this processor runs {', '.join(cpu.levels())}, not {level}")
-    return importlib.import_module(f"linreg_fast.kernels_{level}")
+    return levels.of_level(level)
 
 
 @pytest.fixture

@@ -10,9 +10,14 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import EPS, KERNEL_TOLERANCE
+from conftest import KERNEL_TOLERANCE
 
 from linreg_fast import reference
+from linreg_fast.algebra import centred
+from linreg_fast.algebra.digits import FULL_DIGITS, NOTHING
+from linreg_fast.algebra.precision import EPS
+from linreg_fast.passes import table_sums
+from linreg_fast.solvers import closed_form
 
 P = (*range(1, 18), 24, 25, 31, 63, 64, 65, 70, 130)  # around vectors of 2, 4, 8 and the change of kernel
 N = (1, 2, 3, 9, 96, 97, 128, 129, 255, 256, 257, 1000)  # around panels of 96, 128 and 256 rows
@@ -26,7 +31,8 @@ dtypes = pytest.mark.parametrize("dtype", ["float64", "float32"])
 
 
 def kernel(kernels, name, order, dtype):
-    return getattr(kernels, f"{name}_{order.lower()}")[C_TYPE[dtype]]
+    """The entry for both orders, or for one."""
+    return (getattr(kernels, name, None) or getattr(kernels, f"{name}_{order.lower()}"))[C_TYPE[dtype]]
 
 
 def guarded(size, fill, offset=0):
@@ -91,7 +97,7 @@ def run_moments(kernels, X, Y, w, lo, hi, shift, order, dtype, *, before=None, o
     if order == "apart":
         columns = scattered(X, hi)
         addresses = np.array([column.ctypes.data for column in columns], dtype=np.uintp)
-        kernels.moments_apart(addresses, dtype == "float32", Y, w, lo, hi, shift, work, out)
+        kernels.moments_by_address(addresses, dtype == "float32", Y, w, lo, hi, shift, work, out)
     else:
         kernel(kernels, "moments", order, dtype)(X, Y, w, lo, hi, shift, work, out)
     case = (X.shape, n_targets, lo, hi, order, dtype)
@@ -174,7 +180,7 @@ def test_moments_many_panels(kernels):
     work_size, size = kernels.moments_sizes(p, 1, n)
     for hi in (1, 2, 63, 65):
         out = np.zeros(size)
-        kernels.moments_c["double"](X, Y, w, 0, hi, shift, np.full(work_size, np.nan), out)
+        kernels.moments["double"](X, Y, w, 0, hi, shift, np.full(work_size, np.nan), out)
         kernels.moments_unpack(out, p, 1, M)
         np.testing.assert_array_equal(M, reference.moments(X[:hi], Y[:hi], w[:hi], shift))
 
@@ -235,6 +241,44 @@ def test_moments_show_what_is_not_finite(kernels, order, dtype, bad):
     assert np.isnan(M[3, 3])
 
 
+@dtypes
+def test_entry_reads_how_the_numbers_lie(kernels, dtype):
+    """Strides of one row or one column are anything; what is in neither order is refused, or read as it is."""
+    wide = np.array(np.random.default_rng(0).integers(-8, 9, (60, 30)), dtype=dtype)
+    for X in (
+        wide[::2][:1],
+        wide[:, ::3][:, :1].copy(),
+        wide[::7, ::9][:1, :1],
+        np.asfortranarray(wide)[:, :1],
+        wide,
+        wide.T,
+    ):
+        n, p = X.shape
+        _, Y, w, shift = table(n, p, 1, "C", dtype, "random", whole_numbers=True)
+        M, _ = run_moments(kernels, X, Y, w, 0, n, shift, "C", dtype)
+        np.testing.assert_array_equal(M, reference.moments(X, Y, w, shift), err_msg=f"{X.shape}, strides {X.strides}")
+        out = np.empty(p + 1)
+        kernel(kernels, "shift", "C", dtype)(X, Y, None, 1, out)
+        np.testing.assert_array_equal(out, np.append(X[0], Y[0]))
+    for X in (wide[::2], wide[:, ::2], wide[::-1], wide[:, ::-1], wide.T[1:]):
+        n, p = X.shape
+        _, Y, w, shift = table(n, p, 1, "C", dtype, "random", whole_numbers=True)
+        with pytest.raises(ValueError, match="neither C- nor F-contiguous"):
+            run_moments(kernels, X, Y, w, 0, n, shift, "C", dtype)
+        with pytest.raises(ValueError, match="neither C- nor F-contiguous"):
+            kernel(kernels, "shift", "C", dtype)(X, Y, w, n, np.empty(p + 1))
+    for X in (wide[::2, :9], wide[:, ::-4], wide[::-1, 3:8]):
+        n, p = X.shape
+        _, Y, w, shift = table(n, p, 1, "C", dtype, "random", whole_numbers=True)
+        for name, size, coef in (("refine", (p + 2, 2), [np.ones((p + 1, 2))]), ("dd_moments", (p + 2, p + 2, 2), [])):
+            work = getattr(kernels, f"{name}_work_size")(*(p, 1)[: 2 - len(coef)])
+            found, expected = np.zeros(size), np.zeros(size)
+            for out, A in ((found, X), (expected, np.ascontiguousarray(X))):
+                y = Y[:, 0] if coef else Y
+                kernel(kernels, name, "C", dtype)(A, y, w, 1, n, np.ones(p + 1), shift, *coef, np.empty(work), out)
+            np.testing.assert_array_equal(found, expected, err_msg=f"{name} {X.shape}, strides {X.strides}")
+
+
 @layouts
 @dtypes
 def test_shift(kernels, order, dtype):
@@ -261,7 +305,7 @@ def test_shift_of_constant_columns_is_exact(kernels, order, dtype):
 
 def test_shift_without_a_row(kernels):
     out = np.full(3, np.nan)
-    kernels.shift_c["double"](np.ones((4, 2)), np.ones((4, 1)), np.zeros(4), 256, out)
+    kernels.shift["double"](np.ones((4, 2)), np.ones((4, 1)), np.zeros(4), 256, out)
     assert (out == 0).all()
 
 
@@ -656,6 +700,19 @@ def test_small_of_several_targets(kernels, order, fit_intercept):
                 assert tail[0] == pytest.approx(min(digits), abs=1e-3), case
 
 
+def test_small_fits_are_judged_by_the_constants_of_all_others(kernels):
+    """What the closed form of few columns repeats from Python, which decides about every other fit."""
+    assert kernels.solve_constants == {
+        "EPS": EPS,
+        "FULL_DIGITS": FULL_DIGITS,
+        "RCOND_CHOLESKY": closed_form.RCOND_CHOLESKY,
+        "CONSTANT": centred.CONSTANT,
+        "SHIFT_LIMIT": table_sums.SHIFT_LIMIT,
+        "NOTHING": NOTHING,
+        "RANGE": table_sums.RANGE,
+    }
+
+
 @layouts
 def test_small_declines(kernels, order):
     """Whatever the general path has more to decide about, and nothing it would have raised for."""
@@ -697,8 +754,9 @@ def test_small_declines(kernels, order):
 
 GUARD_PAGES = textwrap.dedent(
     """
-    import ctypes, importlib, mmap, sys
+    import ctypes, mmap, sys
     import numpy as np
+    from linreg_fast.passes import levels
 
     PAGE = mmap.PAGESIZE
     libc = ctypes.CDLL(None, use_errno=True)
@@ -719,7 +777,7 @@ GUARD_PAGES = textwrap.dedent(
         kept.append(memory)
         return flat.reshape(array.shape, order=order)
 
-    k = importlib.import_module(sys.argv[1])
+    k = levels.of_level(sys.argv[1])
     if sys.argv[2:] == ["probe"]:
         X = place(np.ones(3), True)
         ctypes.string_at(X.ctypes.data + X.nbytes, 1)
@@ -738,7 +796,7 @@ GUARD_PAGES = textwrap.dedent(
                             shift = place(np.zeros(p + 1), at_end)
                             work_size, size = k.moments_sizes(p, 1, n)
                             work, out = place(np.zeros(work_size), at_end), place(np.zeros(size), at_end)
-                            f = lambda name: getattr(k, name + "_" + order.lower())[c_type]
+                            f = lambda name: (getattr(k, name, None) or getattr(k, name + "_" + order.lower()))[c_type]
                             f("shift")(X, Y, w, 256, shift)
                             f("moments")(X, Y, w, 0, n, shift, work, out)
                             k.moments_unpack(out, p, 1, place(np.zeros((p + 2, p + 2)), at_end))
@@ -779,7 +837,7 @@ GUARD_PAGES = textwrap.dedent(
 @pytest.mark.skipif(sys.platform != "linux", reason="guard pages are set with the mprotect of Linux")
 def test_no_kernel_leaves_its_buffers(kernels):
     """Every buffer ends right before, or begins right behind, a page whose touch kills the process."""
-    command = [sys.executable, "-c", GUARD_PAGES, kernels.__name__]
+    command = [sys.executable, "-c", GUARD_PAGES, kernels.level]
     probe = subprocess.run([*command, "probe"], capture_output=True, text=True, check=False)
     assert probe.returncode < 0, "the guard pages do not guard"
     run = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -291,7 +291,7 @@ def test_interrupted_in_the_pass(monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(levels.moments, ("C", "float64"), interrupted)
+    monkeypatch.setitem(levels.moments, "float64", interrupted)
     with pytest.raises(KeyboardInterrupt):
         M.update(X, y)
     assert M.to_bytes() == before

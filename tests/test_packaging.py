@@ -22,7 +22,8 @@ from linreg_fast.passes import levels
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "linreg_fast"
-COMPILED = ["cpu", *(f"kernels_{level}" for level in levels.built)]
+COMPILED = ["cpu", *(f"{unit}_{level}" for unit in levels.UNITS for level in levels.built)]
+SHARED = "_cyutility"  # of Cython's own: it has no names for Python and no stub
 # Nothing that a first fit of two columns does not need; SciPy comes when LAPACK does.
 NOT_IMPORTED = [
     "scipy",
@@ -90,7 +91,7 @@ def test_wheel_holds_the_package_and_nothing_else(built):
     expected = {path.relative_to(ROOT).as_posix() for path in kept}
     assert {"linreg_fast/py.typed", "linreg_fast/cli/demo.csv", "linreg_fast/cpu.pxd"} <= expected
     compiled = {name for name in package if name.endswith((".so", ".pyd"))}
-    assert {name.partition(".")[0] for name in compiled} == {f"linreg_fast/{name}" for name in COMPILED}
+    assert {name.partition(".")[0] for name in compiled} == {f"linreg_fast/{name}" for name in (*COMPILED, SHARED)}
     assert set(package) == expected | compiled
     assert any(name.endswith("licenses/LICENSE") for name in info)
 
@@ -158,13 +159,21 @@ def stub(name):
 
 @pytest.mark.parametrize("name", COMPILED)
 def test_stub_has_the_names_and_arguments_of_the_module(name):
-    if name != "cpu" and name.removeprefix("kernels_") not in cpu.levels():
+    if name != "cpu" and name.rpartition("_")[2] not in cpu.levels():
         pytest.skip(f"this processor runs {', '.join(cpu.levels())}")
     module = importlib.import_module(f"linreg_fast.{name}")
     held = {name: value for name, value in vars(module).items() if not name.startswith("_")}
     assert stub(name) == {
         name: list(inspect.signature(value).parameters) if callable(value) else [] for name, value in held.items()
     }
+
+
+def test_units_of_a_level_share_no_name():
+    """One namespace offers both: what one unit calls a kernel, the other may not call another."""
+    kernels, row_kernels = (set(stub(f"{unit}_baseline")) for unit in levels.UNITS)
+    assert kernels
+    assert row_kernels
+    assert not kernels & row_kernels
 
 
 @pytest.mark.parametrize("level", levels.LEVELS)

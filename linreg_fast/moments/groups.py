@@ -101,7 +101,7 @@ def _sums(data: Table, shift: Vector, first: Any, counts: Any) -> tuple[Matrix, 
     p, n_targets = data.n_features, data.n_targets
     m = p + 1 + n_targets
     work_size, size = levels.kernels.moments_sizes(p, n_targets, int(counts.max(initial=0)))
-    kernel = levels.moments[data.order, data.dtype]
+    kernel = levels.moments[data.dtype]
     work, out, M = np.empty(work_size), np.empty(size), np.zeros((len(counts), m, m))
     for i, (at, count) in enumerate(zip(first.tolist(), counts.tolist(), strict=True)):
         out.fill(0.0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -29,12 +28,11 @@ def leading_mean(data: Table) -> Vector:
     """Mean of the leading rows of non-zero weight, of the columns of X and y."""
     shift = np.zeros(data.n_features + data.n_targets)
     X, Y, w = data.X, data.Y, data.w
-    order: Any = data.order or ("F" if data.apart else "C")
     if not data.order:
         rows = slice(0, SHIFT_ROWS) if w is None else np.flatnonzero(w)[:SHIFT_ROWS]
         X, Y, _ = data.converted(rows)
-        X, w = np.asarray(X, order=order), None
-    levels.shift[order, data.dtype](X, Y, w, SHIFT_ROWS, shift)
+        X, w = np.asarray(X, order="F" if data.apart else "C"), None
+    levels.shift[data.dtype](X, Y, w, SHIFT_ROWS, shift)
     return shift
 
 
@@ -64,13 +62,13 @@ def sum_moments(
     p, n_targets, single = data.n_features, data.n_targets, data.dtype == "float32"
     work_size, size = levels.kernels.moments_sizes(p, n_targets, data.n_rows)
     scaled = scale is not None and not (scale == 1.0).all()
-    kernel = levels.moments["C" if scaled else data.order or "C", "float64" if scaled else data.dtype]
+    kernel = levels.moments["float64" if scaled else data.dtype]
     zero = np.zeros(p + n_targets)
     down, up = (zero, zero) if scale is None else (np.minimum(scale, 1.0), np.maximum(scale, 1.0))
 
     def rows(lo: int, hi: int, work: Vector, out: Vector) -> None:
         if data.apart and not scaled:
-            levels.kernels.moments_apart(data.X.addresses, single, data.Y, data.w, lo, hi, shift, work, out)
+            levels.kernels.moments_by_address(data.X.addresses, single, data.Y, data.w, lo, hi, shift, work, out)
             return
         for X, Y, w, first, last in data.pieces(lo, hi):
             if scale is None or not scaled:
@@ -98,7 +96,7 @@ def dd_cross_products(
     """`cross_products` summed up in double-double: pairs, (m, m, 2), of W = (X - k) d as exact pairs."""
     p, n_targets = data.n_features, data.n_targets
     m = p + 1 + n_targets
-    kernel = levels.dd_moments[data.order or "C", data.dtype]
+    kernel = levels.dd_moments[data.dtype]
     scaled = shift * scale
 
     def rows(lo: int, hi: int, work: Vector, out: Vector) -> None:

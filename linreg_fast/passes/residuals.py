@@ -44,7 +44,7 @@ def pass_pairs_table(
 ) -> Matrix:
     """`pass_pairs` over the rows of one table."""
     p = data.n_features if columns else 0
-    kernel = levels.refine[data.order or "C", data.dtype]
+    kernel = levels.refine[data.dtype]
     out_shape = (p + 2, 2)
 
     def rows(lo: int, hi: int, work: Vector, out: Vector) -> None:

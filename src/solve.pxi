@@ -1,0 +1,246 @@
+# Moments of few columns -> coefficients, without LAPACK.
+#
+# The same steps as in linreg_fast/moments.py and closed_form.py, which take over wherever this declines: a
+# column that is constant or out of range, a shift that turns out badly chosen, columns too ill-conditioned
+# for Cholesky.
+
+# Explained where Python has them under the same names; a test holds both equal.
+cdef double EPS = 2.0 ** -53
+cdef double FULL_DIGITS = 15.95
+cdef double RCOND_CHOLESKY = 1e-13
+cdef double CONSTANT = 4 * 2.0 ** -53
+cdef double SHIFT_LIMIT = 25.0
+cdef double NOTHING = 2.0 ** -46
+cdef double LEAST_SQUARE = 2.0 ** -800
+cdef double MOST_SQUARE = 2.0 ** 1000
+
+solve_constants = {
+    "EPS": EPS,
+    "FULL_DIGITS": FULL_DIGITS,
+    "RCOND_CHOLESKY": RCOND_CHOLESKY,
+    "CONSTANT": CONSTANT,
+    "SHIFT_LIMIT": SHIFT_LIMIT,
+    "NOTHING": NOTHING,
+    "RANGE": (LEAST_SQUARE, MOST_SQUARE),
+}
+
+
+cdef inline void _axpy(Py_ssize_t lo, Py_ssize_t hi, double a, const double* x, double* y) noexcept nogil:
+    """y += a x over lo to hi."""
+    cdef Py_ssize_t j
+    for j in range(lo, hi):
+        y[j] += a * x[j]
+
+
+cdef inline double _dot(Py_ssize_t lo, Py_ssize_t hi, const double* x, const double* y) noexcept nogil:
+    """Sum of x y from lo on, in whole vectors up to hi."""
+    cdef Py_ssize_t j = lo
+    cdef double first = 0.0
+    cdef vec s = vec_zero()
+    while j < hi and j % LANES != 0:
+        first += x[j] * y[j]
+        j += 1
+    for j from j <= j < hi by LANES:
+        s += vec_load_f64(x + j) * vec_load_f64(y + j)
+    return first + vec_sum(s)
+
+
+cdef double _inverse_norm(const double* R, Py_ssize_t p, Py_ssize_t ld, double* X, double* columns) noexcept nogil:
+    """1-norm of (R'R)^-1 = X X' for an upper triangle R, and X = R^-1 in rows of ld numbers.
+
+    columns     workspace of p numbers
+    """
+    cdef Py_ssize_t i, j, q
+    cdef double norm = 0.0, g
+    cdef vec s
+    for i in range(p * ld):
+        X[i] = 0.0
+    for i in range(p):
+        columns[i] = 0.0
+    for i in range(p - 1, -1, -1):
+        X[i * ld + i] = 1.0
+        for j in range(i + 1, p):
+            _axpy(j, p, -R[i * ld + j], X + j * ld, X + i * ld)
+        g = 1.0 / R[i * ld + i]
+        for j in range(i, p):
+            X[i * ld + j] *= g
+        # row i of X X' against itself and the rows below, which are done
+        for j in range(i, p):
+            s = vec_zero()
+            for q from j // LANES * LANES <= q < ld by LANES:
+                s += vec_load_f64(X + i * ld + q) * vec_load_f64(X + j * ld + q)
+            g = fabs(vec_sum(s))
+            columns[j] += g
+            if j > i:
+                columns[i] += g
+    for i in range(p):
+        norm = fmax(norm, columns[i])
+    return norm
+
+
+cdef int _solve_small(
+    const double* M,
+    Py_ssize_t p,
+    Py_ssize_t n_targets,
+    bint fit_intercept,
+    double l2,
+    const double* k,
+    double* work,
+    double* res,                # OUT
+) noexcept nogil:
+    """Coefficients and what is known of them from the moments M that `_unpack_moments` leaves; 1 if declined.
+
+    res     [b, b_0, rss, tss, digits, rcond, sum w, h_1 .. h_p, h_0]: b one row of p for each target, the next
+            three one number for each, digits those of the worst coefficient.  h are the standard errors over
+            the residual standard deviation: h_j^2 is the diagonal of S^-1, h_0^2 = 1/N + m'S^-1 m
+    """
+    cdef Py_ssize_t ld = _groups(p) * LANES, n = p + 1 + n_targets, i, j
+    cdef double N = M[p * n + p], rho = 0.0, square, norm, rcond, pivot, worst = 0.0, lever = 0.0
+    cdef double* R = work                       # upper triangle, rows of ld numbers
+    cdef double* X = R + p * ld
+    cdef double* e = X + p * ld
+    cdef double* mu = e + ld
+    cdef double* roots = mu + ld
+    cdef double* rhs = roots + ld
+    cdef double* tail = res + n_targets * (p + 3)
+    if not (N > 0.0) or not isfinite(N):
+        return 1
+    for i in range(n_targets):
+        square = M[(p + 1) * n + p + 1 + i]
+        pivot = M[p * n + p + 1 + i] * M[p * n + p + 1 + i] / N if fit_intercept else 0.0
+        if not (square >= LEAST_SQUARE and square <= MOST_SQUARE and pivot <= SHIFT_LIMIT * (square - pivot)):
+            return 1
+    for i in range(p):
+        square = M[i * n + i]
+        if not (square >= LEAST_SQUARE and square <= MOST_SQUARE):
+            return 1
+        mu[i] = M[p * n + i] / N if fit_intercept else 0.0
+        square -= M[p * n + i] * mu[i]
+        pivot = CONSTANT * fabs(k[i])
+        if fit_intercept and not (square > N * pivot * pivot and M[p * n + i] * mu[i] <= SHIFT_LIMIT * square):
+            return 1
+        rho = fmax(rho, M[p * n + i] * mu[i] / square)
+        e[i] = ldexp(1.0, -<int> rint(0.5 * log2(square + l2)))
+    norm = 0.0
+    for i in range(p * ld):
+        R[i] = 0.0
+    for i in range(p):
+        for j in range(i, p):
+            R[i * ld + j] = (M[i * n + j] - M[p * n + i] * mu[j]) * e[i] * e[j]
+        R[i * ld + i] += l2 * e[i] * e[i]
+    for i in range(p):
+        pivot = 0.0
+        for j in range(p):
+            pivot += fabs(R[min(i, j) * ld + max(i, j)])
+        norm = fmax(norm, pivot)
+    if not isfinite(norm):
+        return 1
+    # R'R = A, row by row
+    for i in range(p):
+        if not (R[i * ld + i] > 0.0):
+            return 1
+        pivot = roots[i] = sqrt(R[i * ld + i])
+        for j in range(i, p):
+            R[i * ld + j] /= pivot
+        for j in range(i + 1, p):
+            _axpy(j, p, -R[i * ld + j], R + i * ld, R + j * ld)
+    rcond = fmin(1.0, 1.0 / (norm * _inverse_norm(R, p, ld, X, res)))
+    if not (rcond >= RCOND_CHOLESKY):
+        return 1
+    for i in range(p):
+        if fit_intercept:
+            lever += fabs(k[i] + mu[i]) * e[i]
+    for i in range(n_targets):
+        if not _solve_target(
+            M, p, n_targets, i, fit_intercept, l2, k, R, roots, e, mu, EPS * (1.0 + rho) / rcond, lever, rhs, res,
+            &worst,
+        ):
+            return 1
+    tail[0] = fmax(fmin(FULL_DIGITS, -log10(worst)), 0.0) if worst > 0.0 else FULL_DIGITS
+    tail[1] = sqrt(rcond)
+    tail[2] = N
+    # S^-1 = e X X' e
+    for j in range(p):
+        rhs[j] = 0.0
+    for i in range(p):
+        square = 0.0
+        for j in range(i, p):
+            square += X[i * ld + j] * X[i * ld + j]
+        tail[3 + i] = sqrt(square) * e[i]
+        _axpy(i, p, (k[i] + mu[i]) * e[i], X + i * ld, rhs)
+    square = 1.0 / N
+    for j in range(p):
+        square += rhs[j] * rhs[j]
+    tail[3 + p] = sqrt(square) if fit_intercept else NAN
+    return 0
+
+
+cdef bint _solve_target(
+    const double* M,
+    Py_ssize_t p,
+    Py_ssize_t n_targets,
+    Py_ssize_t t,
+    bint fit_intercept,
+    double l2,
+    const double* k,
+    const double* R,            # A = R'R, rows of whole vectors
+    const double* roots,        # what its rows were divided by: exact solutions stay exact
+    const double* e,
+    const double* mu,
+    double delta,               # error of beta relative to its largest component
+    double lever,               # what an error of beta is worth in the intercept
+    double* work,
+    double* res,                # OUT
+    double* worst,              # IN, OUT: relative error of a coefficient
+) noexcept nogil:
+    """The part of `_solve_small` that target t takes; False if a coefficient is not finite."""
+    cdef Py_ssize_t ld = _groups(p) * LANES, n = p + 1 + n_targets, y = p + 1 + t, i
+    cdef double* beta = work
+    cdef double* rhs = beta + ld
+    cdef double* b = res + t * p
+    cdef double s = M[p * n + y], tss = M[(p + 1) * n + y], rss, m_y = 0.0, spread, error, b0
+    cdef double most = 0.0, least = INFINITY
+    cdef dd sum0
+    sum0.hi = sum0.lo = vec_zero()
+    if fit_intercept:
+        tss -= s * s / M[p * n + p]
+        sum0.hi = vec_set(k[p + t])
+        sum0.lo = vec_set(s / M[p * n + p])
+        m_y = k[p + t] + s / M[p * n + p]
+    for i in range(p, ld):
+        beta[i] = 0.0
+    for i in range(p):
+        beta[i] = rhs[i] = (M[i * n + y] - mu[i] * s) * e[i]
+    for i in range(p):
+        beta[i] /= roots[i]
+        _axpy(i + 1, p, -beta[i], R + i * ld, beta)
+    for i in range(p - 1, -1, -1):
+        beta[i] = (beta[i] - _dot(i + 1, ld, R + i * ld, beta)) / R[i * ld + i]
+    rss = tss
+    spread = sqrt(fmax(tss, 0.0) / M[p * n + p])
+    error = fabs(m_y)
+    for i in range(p):
+        b[i] = beta[i] * e[i]
+        rss -= beta[i] * rhs[i] + l2 * b[i] * b[i]
+        most = fmax(most, fabs(beta[i]))
+        if beta[i] != 0.0:
+            least = min(least, fabs(beta[i]))
+        if fit_intercept:
+            _add_product(&sum0, vec_set(-b[i]), vec_set(k[i]), vec_set(mu[i]))
+            error += fabs((k[i] + mu[i]) * b[i])
+    if most > 0.0:  # large residuals add their rounding to that of rhs
+        delta *= fmax(1.0, sqrt(fmax(rss, 0.0)) / most)
+        worst[0] = fmax(worst[0], delta * most / least)
+    b0 = (vec_sum(sum0.hi) + vec_sum(sum0.lo)) / LANES
+    if fabs(b0) > NOTHING * spread:         # the mean of y rounds by its spread
+        error += spread
+    if b0 != 0.0:
+        worst[0] = fmax(worst[0], (EPS * error + delta * most * lever) / fabs(b0))
+    res[n_targets * p + t] = b0
+    res[n_targets * (p + 1) + t] = fmax(rss, 0.0)
+    res[n_targets * (p + 2) + t] = tss
+    return isfinite(b0) and isfinite(most)
+
+
+cdef inline Py_ssize_t _solve_size(Py_ssize_t p) noexcept nogil:
+    return (2 * p + 5) * _groups(p) * LANES
