@@ -27,7 +27,7 @@ WINGS = (
     "many",
     "streams",
 )
-DOORS = ("dask", "cli", "bench", "sklearn", "formula", "plots")  # whose rooms nobody but themselves imports
+DOORS = ("dask", "cli", "bench", "sklearn", "formula", "plots")  # whose rooms nobody imports but the terminal
 # The front hall: the last wing that a module imports, and the first one that may import it.
 HALL = {
     "reference": (None, None),
@@ -94,7 +94,7 @@ def test_a_wing_imports_the_wings_above_it(name):
     for other in imported(name) - {name, "__init__", f"{wing(name)}.__init__"}:
         if wing(other) == wing(name):
             continue
-        assert wing(other) not in DOORS, f"{name} goes through the door {other}"
+        assert wing(other) not in DOORS or wing(name) == "cli", f"{name} goes through the door {other}"
         stands, reach = rank(other)[0], rank(name)[1]
         hall = name in HALL and other in HALL
         assert hall or stands <= reach, f"{name} imports {other}, which stands below it"

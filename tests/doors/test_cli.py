@@ -23,7 +23,7 @@ from linreg_fast.bench import report, timing
 from linreg_fast.cli import commands, demo, tables
 from linreg_fast.passes.progress import reporting
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 TREES = demo.TREES
 # Volume on girth and height as R's lm prints it.
 TREES_R = {"intercept": -57.9877, "Girth": 4.7082, "Height": 0.3393}

@@ -18,7 +18,7 @@ from linreg_fast.bench.timing import Effort, Side, interleaved, pinned
 from linreg_fast.passes import levels
 
 TINY = Effort(1e-4, 1e-4, 2, 1 << 20, 50, 1_000, 20, False)
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def side(value, peer=False, calls=1):

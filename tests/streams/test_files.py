@@ -23,7 +23,7 @@ from linreg_fast.options import PRECISIONS
 from linreg_fast.streams import arrow, blocks, csv_text, files, readers, summing
 from linreg_fast.streams.blocks import block_rows
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 N = 20_000
 
 

@@ -28,7 +28,7 @@ import linreg_fast
 from linreg_fast.options import PRECISIONS
 from linreg_fast.streams import blocks, summing
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"
 N, P = 3000, 3
 TOLERANCE = 1e-13

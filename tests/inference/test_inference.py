@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 from conftest import problem, worst_lre
-from test_accuracy import load, sets
+from support.certified import load, sets
 
 import linreg_fast
 from linreg_fast.algebra import paired

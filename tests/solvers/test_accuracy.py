@@ -7,15 +7,12 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import certified_problem, exact_fit, lre, worst_lre
+from conftest import exact_fit, lre, worst_lre
+from support.certified import SETS, load, sets
 
 import linreg_fast
 
 # Least log relative error of the worst coefficient against the exact solution of the float64 problem.
-SETS = (
-    "Norris", "Pontius", "NoInt1", "NoInt2", "Filip", "Longley",
-    "Wampler1", "Wampler2", "Wampler3", "Wampler4", "Wampler5",
-)  # fmt: skip
 FLOORS = {
     "fast": (11.5, 10.5, 14.5, 14.5, 7.0, 11.0, 6.0, 9.0, 6.0, 6.0, 6.0),
     "auto": (11.5, 10.5, 14.5, 14.5, 15.0, 15.0, 15.0, 15.0, 15.0, 15.0, 15.0),
@@ -27,23 +24,6 @@ FLOORS = {
 # solution has no more digits of the decimal one.
 CERTIFIED = (14.0, 13.4, 14.6, 15.0, 7.5, 14.5, 15.0, 13.1, 15.0, 15.0, 15.0)
 HONEST = 1.5  # digits that the estimate may promise too many
-
-sets = pytest.mark.parametrize("name", SETS)
-
-
-def load(name):
-    """X, y and the record; powers are correctly rounded, which x**k of a C library need not be."""
-    record = certified_problem(name)
-    if record["kind"] == "poly":
-        x = [float(v) for v in record["x"]]
-        X = np.array([[float(Fraction(v) ** k) for k in range(1, record["degree"] + 1)] for v in x])
-    else:
-        X = np.array(record.get("X", record.get("x")), dtype=float)
-        X = X.reshape(len(X), -1)
-    y = np.array([float(v) for v in record["y"]])
-    assert X.shape == (record["n"], record["p"] - record["intercept"])
-    assert y.shape == (record["n"],)
-    return X, y, record
 
 
 def coefficients(fit, record):

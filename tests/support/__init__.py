@@ -1,0 +1,1 @@
+"""Oracles and problems that tests of several wings share."""
