@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Passes over the rows: row blocks, the thread pool, merging in block order.
+"""Passes over the rows: row blocks, handed to threads and merged in block order.
 
 Row blocks depend on the problem's shape alone, never on the number of threads, and their results
 are merged along a binary tree over the block index: any number of threads gives the same bits.
@@ -10,13 +10,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from linreg_fast import cpu
+from linreg_fast.inputs.table import Table
 from linreg_fast.passes import pool, rates
 from linreg_fast.passes.pool import dismiss
+from linreg_fast.passes.progress import Report
 from linreg_fast.passes.rates import count_blocks
 from linreg_fast.passes.threads import threads
 
@@ -54,7 +56,7 @@ def fold(
     one_block: Callable[[int, int], Any],
     merge: Callable[[Any, Any], Any],
     n_threads: int,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Report | None = None,
     stop: list[BaseException] | None = None,
 ) -> Any:
     """Merge what `one_block(lo, hi)` makes of each row block, in block order, on up to n_threads threads.
@@ -110,21 +112,45 @@ def fold(
     return tree.result
 
 
-def sum_rows(
-    kernel: Callable[[int, int, Any, Any], None],
-    n_rows: int,
-    work_size: int,
-    size: int,
-    seconds_per_row: float,
+class Need(NamedTuple):
+    """What a pass takes: numbers of workspace for each thread, numbers of its result, expected seconds a row."""
+
+    work_size: int
+    size: int
+    seconds: float
+
+
+def sum_over(
+    data: Table,
+    kernel: Callable[[Any, Any, Any, int, int, Any, Any], object],
+    need: Need,
     n_threads: int | None,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Report | None = None,
     add: Callable[[np.ndarray, np.ndarray], object] = np.ndarray.__iadd__,
 ) -> np.ndarray:
-    """Sum over all rows of what `kernel(lo, hi, work, out)` adds to `out`, an array of `size` zeros.
+    """Sum over the rows of a table of what `kernel(X, Y, w, lo, hi, work, out)` adds to `out`; as `sum_rows`."""
 
-    `work` is a float64 workspace of `work_size`, one for each thread; `add(left, right)` adds right to
-    left in place; `n_threads` None is the default number, which is asked for only where there is work for it.
+    def rows(lo: int, hi: int, work: np.ndarray, out: np.ndarray) -> None:
+        for X, Y, w, first, last in data.pieces(lo, hi):
+            kernel(X, Y, w, first, last, work, out)
+
+    return sum_rows(rows, data.n_rows, need, n_threads, progress, add)
+
+
+def sum_rows(
+    kernel: Callable[[int, int, Any, Any], object],
+    n_rows: int,
+    need: Need,
+    n_threads: int | None,
+    progress: Report | None = None,
+    add: Callable[[np.ndarray, np.ndarray], object] = np.ndarray.__iadd__,
+) -> np.ndarray:
+    """Sum over all rows of what `kernel(lo, hi, work, out)` adds to `out`, an array of zeros.
+
+    `add(left, right)` adds right to left in place; `n_threads` None is the default number, which is asked for only
+    where there is work for it.
     """
+    work_size, size, seconds_per_row = need
     n_blocks = count_blocks(n_rows, seconds_per_row, size)
     # Rows of one kernel call: a multiple of every panel height, so that few panels are cut short.
     step = max(1024, int(CALL_SECONDS / seconds_per_row) // 1024 * 1024)
@@ -168,4 +194,4 @@ def each_rows(
     n_threads: int | None,
 ) -> None:
     """Call `kernel(lo, hi, work)` for all rows; the kernel writes what it finds into rows of its own."""
-    sum_rows(lambda lo, hi, work, out: kernel(lo, hi, work), n_rows, work_size, 1, seconds_per_row, n_threads)
+    sum_rows(lambda lo, hi, work, out: kernel(lo, hi, work), n_rows, Need(work_size, 1, seconds_per_row), n_threads)

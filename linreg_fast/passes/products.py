@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from linreg_fast.algebra.precision import Matrix, Vector
 from linreg_fast.algebra.sums import Sums
 from linreg_fast.inputs.table import Rows, Table
 from linreg_fast.passes import blocks, levels, rates
+from linreg_fast.passes.progress import Report
 
 SHIFT_ROWS = 256  # leading rows whose mean is the shift
 DD_FLOPS = 30  # float64 operations for each double-double product and its sum
@@ -41,7 +42,7 @@ def cross_products(
     shift: Vector,
     scale: Vector,
     n_threads: int,
-    progress: Callable[[int, int], object] | None,
+    progress: Report | None,
 ) -> Matrix:
     """The cross products M of [W, 1, V], symmetric, 0 off the diagonal of V'V."""
     p, n_targets = data.n_features, data.n_targets
@@ -56,34 +57,39 @@ def sum_moments(
     shift: Vector,
     n_threads: int,
     scale: Vector | None = None,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Report | None = None,
 ) -> Vector:
     """What the moments kernel sums up over all rows, for `moments_unpack`; columns scaled where asked."""
     p, n_targets, single = data.n_features, data.n_targets, data.dtype == "float32"
     work_size, size = levels.kernels.moments_sizes(p, n_targets, data.n_rows)
     scaled = scale is not None and not (scale == 1.0).all()
     kernel = levels.moments["float64" if scaled else data.dtype]
-    zero = np.zeros(p + n_targets)
-    down, up = (zero, zero) if scale is None else (np.minimum(scale, 1.0), np.maximum(scale, 1.0))
-
-    def rows(lo: int, hi: int, work: Vector, out: Vector) -> None:
-        if data.apart and not scaled:
-            levels.kernels.moments_by_address(data.X.addresses, single, data.Y, data.w, lo, hi, shift, work, out)
-            return
-        for X, Y, w, first, last in data.pieces(lo, hi):
-            if scale is None or not scaled:
-                kernel(X, Y, w, first, last, shift, work, out)
-                continue
-            for at in range(first, last, data.piece_rows()):
-                to = min(at + data.piece_rows(), last)
-                # scaled down first: the difference of two finite numbers may overflow
-                W = (X[at:to].astype(np.float64) * down[:p] - (shift * down)[:p]) * up[:p]
-                V = (Y[at:to] * down[p:] - (shift * down)[p:]) * up[p:]
-                kernel(np.ascontiguousarray(W), V, None if w is None else w[at:to], 0, to - at, zero, work, out)
-
     item = data.X.dtype.itemsize
     seconds = rates.row_seconds(item * p + 8 * n_targets, p * (p + 1 + 2 * n_targets))
-    return blocks.sum_rows(rows, data.n_rows, work_size, size, seconds, n_threads, progress)
+    need = blocks.Need(work_size, size, seconds)
+    if data.apart and not scaled:
+
+        def by_address(lo: int, hi: int, work: Vector, out: Vector) -> None:
+            levels.kernels.moments_by_address(data.X.addresses, single, data.Y, data.w, lo, hi, shift, work, out)
+
+        return blocks.sum_rows(by_address, data.n_rows, need, n_threads, progress)
+
+    def plain(X: Any, Y: Any, w: Any, lo: int, hi: int, work: Vector, out: Vector) -> None:
+        kernel(X, Y, w, lo, hi, shift, work, out)
+
+    if scale is None or not scaled:
+        return blocks.sum_over(data, plain, need, n_threads, progress)
+    zero, down, up = np.zeros(p + n_targets), np.minimum(scale, 1.0), np.maximum(scale, 1.0)
+
+    def rescaled(X: Any, Y: Any, w: Any, lo: int, hi: int, work: Vector, out: Vector) -> None:
+        for at in range(lo, hi, data.piece_rows()):
+            to = min(at + data.piece_rows(), hi)
+            # scaled down first: the difference of two finite numbers may overflow
+            W = (X[at:to].astype(np.float64) * down[:p] - (shift * down)[:p]) * up[:p]
+            V = (Y[at:to] * down[p:] - (shift * down)[p:]) * up[p:]
+            kernel(np.ascontiguousarray(W), V, None if w is None else w[at:to], 0, to - at, zero, work, out)
+
+    return blocks.sum_over(data, rescaled, need, n_threads, progress)
 
 
 def dd_cross_products(
@@ -91,7 +97,7 @@ def dd_cross_products(
     shift: Vector,
     scale: Vector,
     n_threads: int,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Report | None = None,
 ) -> Matrix:
     """`cross_products` summed up in double-double: pairs, (m, m, 2), of W = (X - k) d as exact pairs."""
     p, n_targets = data.n_features, data.n_targets
@@ -99,14 +105,13 @@ def dd_cross_products(
     kernel = levels.dd_moments[data.dtype]
     scaled = shift * scale
 
-    def rows(lo: int, hi: int, work: Vector, out: Vector) -> None:
-        for X, Y, w, first, last in data.pieces(lo, hi):
-            kernel(X, Y, w, first, last, scale, scaled, work, out.reshape(m, m, 2))
+    def pairs_of(X: Any, Y: Any, w: Any, lo: int, hi: int, work: Vector, out: Vector) -> None:
+        kernel(X, Y, w, lo, hi, scale, scaled, work, out.reshape(m, m, 2))
 
-    products = (p + 1) * (p + 2) // 2 + n_targets * (p + 2)
-    seconds = rates.row_seconds(data.X.dtype.itemsize * p + 8 * n_targets, DD_FLOPS * products)
-    work_size = levels.kernels.dd_moments_work_size(p, n_targets)
-    out = blocks.sum_rows(rows, data.n_rows, work_size, 2 * m * m, seconds, n_threads, progress, add_to)
+    flops = DD_FLOPS * ((p + 1) * (p + 2) // 2 + n_targets * (p + 2))
+    seconds = rates.row_seconds(data.X.dtype.itemsize * p + 8 * n_targets, flops)
+    need = blocks.Need(levels.kernels.dd_moments_work_size(p, n_targets), 2 * m * m, seconds)
+    out = blocks.sum_over(data, pairs_of, need, n_threads, progress, add_to)
     M = out.reshape(m, m, 2)
     below = np.tril_indices(m, -1)
     M[below] = M.swapaxes(0, 1)[below]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import operator
+from typing import Any
 
 import numpy as np
 
@@ -45,17 +46,13 @@ def pass_pairs_table(
     """`pass_pairs` over the rows of one table."""
     p = data.n_features if columns else 0
     kernel = levels.refine[data.dtype]
-    out_shape = (p + 2, 2)
 
-    def rows(lo: int, hi: int, work: Vector, out: Vector) -> None:
-        for X, Y, w, first, last in data.pieces(lo, hi):
-            part = X if columns else X[:, :0]
-            kernel(part, Y[:, target], w, first, last, scale, shift, b, work, out.reshape(out_shape))
+    def pairs_of(X: Any, Y: Any, w: Any, lo: int, hi: int, work: Vector, out: Vector) -> None:
+        kernel(X if columns else X[:, :0], Y[:, target], w, lo, hi, scale, shift, b, work, out.reshape(p + 2, 2))
 
     seconds = rates.row_seconds(data.X.dtype.itemsize * p + 8, REFINE_FLOPS * (p + 1))
-    work_size = levels.kernels.refine_work_size(p)
-    out = blocks.sum_rows(rows, data.n_rows, work_size, 2 * (p + 2), seconds, n_threads, add=add_to)
-    return out.reshape(out_shape)
+    need = blocks.Need(levels.kernels.refine_work_size(p), 2 * (p + 2), seconds)
+    return blocks.sum_over(data, pairs_of, need, n_threads, add=add_to).reshape(p + 2, 2)
 
 
 def pass_gradient(data: Table, b: Vector, b0: float, n_threads: int | None) -> Vector:
@@ -77,11 +74,9 @@ def fold_cost(rows: Rows, b: Vector, b0: float, n_threads: int | None, target: i
 def row_pass(name: str, data: Table, b: Vector, b0: float, n_threads: int | None, size: int, target: int = 0) -> Vector:
     kernel = getattr(levels, name)[data.order or "C", data.dtype]
 
-    def rows(lo: int, hi: int, work: Vector, out: Vector) -> None:
-        for X, Y, w, first, last in data.pieces(lo, hi):
-            kernel(X, Y[:, target], w, first, last, b, b0, work, out)
+    def of_rows(X: Any, Y: Any, w: Any, lo: int, hi: int, work: Vector, out: Vector) -> None:
+        kernel(X, Y[:, target], w, lo, hi, b, b0, work, out)
 
-    p = data.n_features
-    seconds = rates.stream_seconds(data.X.dtype.itemsize * p + 8, 2 if name == "gradient" else 1)
-    work_size = levels.kernels.row_work_size(p)
-    return blocks.sum_rows(rows, data.n_rows, work_size, size, seconds, n_threads)
+    seconds = rates.stream_seconds(data.X.dtype.itemsize * data.n_features + 8, 2 if name == "gradient" else 1)
+    need = blocks.Need(levels.kernels.row_work_size(data.n_features), size, seconds)
+    return blocks.sum_over(data, of_rows, need, n_threads)

@@ -9,7 +9,7 @@ import os
 import threading
 from typing import Any
 
-import numpy as np
+from linreg_fast.inputs.checks import integer
 
 _threads_set: int | None = None
 
@@ -48,11 +48,11 @@ def set_num_threads(n: int | None) -> None:
 
 
 def check_threads(n: Any, name: str) -> int:
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
-        raise TypeError(f"{name} must be an integer or None, not {type(n).__name__}")
+    """A number of threads that was asked for, -1 standing for all processors."""
+    n = integer(n, name)
     if n == 0 or n < -1:
         raise ValueError(f"{name} must be at least 1, or -1 for all processors; got {n}")
-    return usable_processors() if n == -1 else int(n)
+    return usable_processors() if n == -1 else n
 
 
 def threads(requested: int | None = None) -> int:
