@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The command line: linreg-fast fit | predict | plan | info | demo | bench.
+"""The commands of linreg-fast: fit, predict, plan, info, demo and bench.
 
 typer, rich and pyarrow are an extra and are imported when a command needs them. The annotations of the
 commands are text until typer reads them, so that this module can be imported without it.
