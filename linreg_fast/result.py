@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast.algebra.precision import any_range
+from linreg_fast.inference.description import describe
 from linreg_fast.inference.significance import ratio
 from linreg_fast.inputs.checks import number
 from linreg_fast.inputs.table import matrix
@@ -23,7 +24,17 @@ from linreg_fast.saved import fit as saved_fit
 
 
 class _Fields(NamedTuple):
-    """The fields of LinearFit, in order."""
+    """The fields of LinearFit, in order.
+
+    Those that users do not see:
+
+    plan_arguments  the shape and the options that `plan` is made of; None for a fit that was loaded
+    spread          what `stderr` is made of: the standard errors over `residual_std`, shape (n_features + 1,), the
+                    intercept last; None where there are none
+    chebyshev       of a polynomial: [c, u, b_0, b_1 ..], the series sum_k b_k T_k((x - c) / u) that `predict` evaluates
+    y_unit          power of two whose square is the unit of rss, ess and tss as they are held: 1 but where y is so
+                    large or small that their squares leave the range of float64, which costs `r2` and `stderr` nothing
+    """
 
     coef: NDArray[np.float64]
     intercept: Any
@@ -55,7 +66,9 @@ class _Fields(NamedTuple):
     y_unit: Any = 1.0
 
 
-PLAN_ARGUMENTS, RSS, ESS, TSS = (_Fields._fields.index(name) for name in ("plan_arguments", "rss", "ess", "tss"))
+RSS, ESS, TSS = (_Fields._fields.index(name) for name in ("rss", "ess", "tss"))
+# what the public attributes are made of: arguments of the constructor, attributes with an underscore
+INSIDE = ("plan_arguments", "spread", "chebyshev", "y_unit")
 
 
 if TYPE_CHECKING:
@@ -79,8 +92,6 @@ class LinearFit(_Base):
         Every solver that was tried, in order; the last one is `solver`.
     reason : str
         Why this solver, in a sentence.
-    plan_arguments : dict or None
-        The shape and the options that `plan` is made of; None for a fit that was loaded.
     precision : str
         "fast", "auto" or "extended", as asked for.
     digits : float
@@ -107,24 +118,20 @@ class LinearFit(_Base):
         Column names, where X had some or they were given.
     fit_intercept : bool
     l2 : float
-    spread : ndarray or None
-        What `stderr` is made of: the standard errors over `residual_std`, shape (n_features + 1,), the
-        intercept last. None where there are none.
     collinear : tuple of int
         Positions of the columns that depend on each other or, beside an intercept, are constant; empty at
         full rank. Gradient descent does not look for them.
     dropped : tuple of int
         Those of them that ``on_collinear="drop"`` left out, their coefficient being 0.
-    chebyshev : ndarray of shape (n_features + 3,) or None
-        For a polynomial: [c, u, b_0, b_1 ..], the series sum_k b_k T_k((x - c) / u) that `predict` evaluates.
-    y_unit : float or ndarray of shape (n_targets,)
-        Power of two whose square is the unit in which `to_dict` and the constructor have rss, ess and tss: 1 but
-        where y is so large or small that their squares leave the range of float64, which costs `r2` and `stderr`
-        nothing.
     """
 
     __slots__ = ("_values",)
     _values: tuple[Any, ...]
+    if TYPE_CHECKING:
+        _plan_arguments: dict[str, Any] | None
+        _spread: NDArray[np.float64] | None
+        _chebyshev: NDArray[np.float64] | None
+        _y_unit: Any
 
     def __init__(self, *values: Any, **named: Any) -> None:
         # one tuple: to set 28 attributes of a frozen dataclass takes longer than a small fit, and so does to copy
@@ -134,8 +141,18 @@ class LinearFit(_Base):
         _set_values(self, values)
 
     def __repr__(self) -> str:
-        named = zip(_Fields._fields, self._values, strict=True)
-        return f"LinearFit({', '.join(f'{name}={value!r}' for name, value in named)})"
+        names = self.feature_names
+        if self._chebyshev is not None:
+            names = ("x", *(f"x^{k}" for k in range(2, self.n_features + 1)))
+        summary = {"intercept": self.intercept, "R2": self.r2} if self.fit_intercept else {"R2": self.r2}
+        facts = {"rows": f"{self.n_samples:,}", "solver": self.solver, "digits": f"{self.digits:.1f}"}
+        if not self.converged:
+            facts["solver"] += f", not converged after {self.n_iter:,} steps"
+        if self.rank < self.n_features:
+            facts["rank"] = f"{self.rank} of {self.n_features}"
+        if self.l2:
+            facts["l2"] = f"{self.l2:g}"
+        return describe("LinearFit", names, self.coef, summary, facts)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"a LinearFit never changes: {name} cannot be set")
@@ -165,17 +182,12 @@ class LinearFit(_Base):
     @any_range
     def _squared_y(self, value: Any) -> Any:
         """What is held in units of y_unit^2, in those of y^2; a new array for several targets."""
-        return value * self.y_unit * self.y_unit
-
-    @property
-    def plan_arguments(self) -> dict[str, Any] | None:
-        arguments = self._values[PLAN_ARGUMENTS]
-        return None if arguments is None else dict(arguments)
+        return value * self._y_unit * self._y_unit
 
     @property
     def plan(self) -> Plan | None:
         """What was known before the data were read: solver, cost, every candidate."""
-        return None if self.plan_arguments is None else plan_shape(**self.plan_arguments)
+        return None if self._plan_arguments is None else plan_shape(**self._plan_arguments)
 
     @property
     def slope(self) -> Any:
@@ -202,7 +214,7 @@ class LinearFit(_Base):
         """Residual standard deviation, sqrt(rss / (n - rank - 1)); NaN with no degree of freedom left."""
         rss = np.asarray(self._values[RSS])
         freedom = self._freedom
-        s = np.sqrt(rss / freedom) * self.y_unit if freedom > 0 else np.full(rss.shape, math.nan)
+        s = np.sqrt(rss / freedom) * self._y_unit if freedom > 0 else np.full(rss.shape, math.nan)
         return float(s) if s.ndim == 0 else s
 
     @property
@@ -295,7 +307,7 @@ class LinearFit(_Base):
 
     @any_range
     def _stderr(self, part: slice) -> NDArray[np.float64]:
-        spread = np.full(self.n_features + 1, math.nan) if self.spread is None else self.spread
+        spread = np.full(self.n_features + 1, math.nan) if self._spread is None else self._spread
         return np.asarray(np.multiply.outer(np.atleast_1d(self.residual_std), spread[part]))
 
     def predict(self, X: Any, out: NDArray[np.float64] | None = None, *, n_threads: int | None = None) -> Any:
@@ -319,10 +331,10 @@ class LinearFit(_Base):
         TypeError, ValueError
             X is not of numbers, has another number of columns, or is a data frame of other columns; `out` does not fit.
         """
-        if self.chebyshev is not None:
+        if self._chebyshev is not None:
             from linreg_fast.passes import predictions
 
-            return predictions.evaluate(self.chebyshev, X, out)
+            return predictions.evaluate(self._chebyshev, X, out)
         coef, n_features, n_targets = self.coef, self.n_features, self.n_targets
         data = matrix(X, n_features, self.feature_names)
         n = data.n_rows
@@ -422,4 +434,4 @@ def _field(place: int) -> property:
 _set_values = LinearFit.__dict__["_values"].__set__
 for _place, _name in enumerate(_Fields._fields):
     if _name not in LinearFit.__dict__:
-        setattr(LinearFit, _name, _field(_place))
+        setattr(LinearFit, f"_{_name}" if _name in INSIDE else _name, _field(_place))

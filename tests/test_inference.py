@@ -83,7 +83,7 @@ def test_small_fits_without_python_have_them_too(monkeypatch, many_blocks, order
     monkeypatch.setattr(fitting, "fit_small", lambda *_: None)
     monkeypatch.setattr(fitting, "fit_lean", lambda *_: None)
     general = linreg_fast.fit(X, y, precision="fast")
-    assert lean.spread.shape == general.spread.shape == (6,)
+    assert lean._spread.shape == general._spread.shape == (6,)
     np.testing.assert_allclose(both(lean), both(general), rtol=1e-10)
 
 
