@@ -11,14 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast.algebra.precision import any_range
+from linreg_fast.inference import significance
 from linreg_fast.inference.description import describe
-from linreg_fast.inference.significance import ratio
-from linreg_fast.inputs.checks import number
-from linreg_fast.inputs.table import matrix
-from linreg_fast.passes import blocks, levels, rates
-from linreg_fast.passes.predictions import check_out
-from linreg_fast.passes.threads import threads
+from linreg_fast.passes import predictions
 from linreg_fast.planning import Plan, plan_shape
 from linreg_fast.saved import fit as saved_fit
 
@@ -169,20 +164,15 @@ class LinearFit(_Base):
 
     @property
     def rss(self) -> Any:
-        return self._squared_y(self._values[RSS])
+        return significance.scaled(self._values[RSS], self._y_unit)
 
     @property
     def ess(self) -> Any:
-        return self._squared_y(self._values[ESS])
+        return significance.scaled(self._values[ESS], self._y_unit)
 
     @property
     def tss(self) -> Any:
-        return self._squared_y(self._values[TSS])
-
-    @any_range
-    def _squared_y(self, value: Any) -> Any:
-        """What is held in units of y_unit^2, in those of y^2; a new array for several targets."""
-        return value * self._y_unit * self._y_unit
+        return significance.scaled(self._values[TSS], self._y_unit)
 
     @property
     def plan(self) -> Plan | None:
@@ -199,23 +189,17 @@ class LinearFit(_Base):
     @property
     def cost(self) -> Any:
         """J(b) = rss / (2 sum w), the mean squared residual halved."""
-        return self._squared_y(self._values[RSS] / (2.0 * self.sum_weight))
+        return significance.mean_cost(self._values[RSS], self.sum_weight, self._y_unit)
 
     @property
     def r2(self) -> Any:
         """Coefficient of determination, ess / tss; where y does not vary 1 if rss is 0 too, else 0."""
-        rss, ess, tss = (np.asarray(self._values[place]) for place in (RSS, ESS, TSS))
-        r2 = np.where(tss > 0, ess / np.where(tss > 0, tss, 1.0), np.where(rss > 0, 0.0, 1.0))
-        return float(r2) if r2.ndim == 0 else r2
+        return significance.determination(*(self._values[place] for place in (RSS, ESS, TSS)))
 
     @property
-    @any_range
     def residual_std(self) -> Any:
         """Residual standard deviation, sqrt(rss / (n - rank - 1)); NaN with no degree of freedom left."""
-        rss = np.asarray(self._values[RSS])
-        freedom = self._freedom
-        s = np.sqrt(rss / freedom) * self._y_unit if freedom > 0 else np.full(rss.shape, math.nan)
-        return float(s) if s.ndim == 0 else s
+        return significance.residual_deviation(self._values[RSS], self._freedom, self._y_unit)
 
     @property
     def _freedom(self) -> int:
@@ -230,35 +214,34 @@ class LinearFit(_Base):
         NaN below full rank, for columns that are constant or were dropped, without degrees of freedom, with a
         penalty and for gradient descent.
         """
-        return self._stderr(slice(0, self.n_features)).reshape(self.coef.shape)
+        return significance.standard_errors(self.residual_std, self._spread, self.coef.shape)
 
     @property
     def intercept_stderr(self) -> Any:
         """Standard error of the intercept, or of each target's; NaN where `stderr` is, and where none was fitted."""
-        found = self._stderr(slice(self.n_features, None))
-        return float(found[0, 0]) if np.ndim(self.intercept) == 0 else found[:, 0]
+        return significance.intercept_error(self.residual_std, self._spread)
 
     @property
     def tvalues(self) -> Any:
         """t statistics of the coefficients, coef / stderr, in the shape of `coef`; NaN where `stderr` is."""
-        return ratio(self.coef, self.stderr)
+        return significance.ratio(self.coef, self.stderr)
 
     @property
     def intercept_tvalue(self) -> Any:
         """t statistic of the intercept, or of each target's; NaN where `intercept_stderr` is."""
-        t = ratio(self.intercept, self.intercept_stderr)
+        t = significance.ratio(self.intercept, self.intercept_stderr)
         return float(t) if t.ndim == 0 else t
 
     @property
     def pvalues(self) -> Any:
         """Two-sided p-values of `tvalues`, by Student's t with n - rank - 1 degrees of freedom (n - rank without
         an intercept): how likely a statistic at least as large is where the true coefficient is 0."""
-        return self._two_sided(self.tvalues)
+        return significance.two_sided(self.tvalues, self._freedom)
 
     @property
     def intercept_pvalue(self) -> Any:
         """Two-sided p-value of `intercept_tvalue`, or of each target's."""
-        p = self._two_sided(self.intercept_tvalue)
+        p = significance.two_sided(self.intercept_tvalue, self._freedom)
         return float(p) if p.ndim == 0 else p
 
     def conf_int(self, level: float = 0.95) -> NDArray[np.float64]:
@@ -279,7 +262,7 @@ class LinearFit(_Base):
         TypeError, ValueError
             `level` is not a number between 0 and 1.
         """
-        return self._interval(self.coef, self.stderr, level)
+        return significance.interval(self.coef, self.stderr, level, self._freedom)
 
     def intercept_conf_int(self, level: float = 0.95) -> NDArray[np.float64]:
         """Confidence interval of the intercept, as `conf_int` has those of the coefficients.
@@ -288,27 +271,7 @@ class LinearFit(_Base):
         -------
         ndarray of shape (2,) or (n_targets, 2)
         """
-        return self._interval(np.asarray(self.intercept), np.asarray(self.intercept_stderr), level)
-
-    def _two_sided(self, t: Any) -> NDArray[np.float64]:
-        from scipy.special import stdtr
-
-        return np.asarray(2.0 * stdtr(max(self._freedom, 0) or math.nan, -np.abs(t)))
-
-    @any_range
-    def _interval(self, value: Any, stderr: Any, level: float) -> NDArray[np.float64]:
-        from scipy.special import stdtrit
-
-        level = number(level, "level", above=0.0)
-        if level >= 1.0:
-            raise ValueError(f"level must be between 0 and 1, got {level}")
-        reach = stdtrit(max(self._freedom, 0) or math.nan, 0.5 + 0.5 * level) * stderr
-        return np.stack([value - reach, value + reach], axis=-1)
-
-    @any_range
-    def _stderr(self, part: slice) -> NDArray[np.float64]:
-        spread = np.full(self.n_features + 1, math.nan) if self._spread is None else self._spread
-        return np.asarray(np.multiply.outer(np.atleast_1d(self.residual_std), spread[part]))
+        return significance.interval(self.intercept, self.intercept_stderr, level, self._freedom)
 
     def predict(self, X: Any, out: NDArray[np.float64] | None = None, *, n_threads: int | None = None) -> Any:
         """Predictions intercept + X coef.
@@ -332,41 +295,8 @@ class LinearFit(_Base):
             X is not of numbers, has another number of columns, or is a data frame of other columns; `out` does not fit.
         """
         if self._chebyshev is not None:
-            from linreg_fast.passes import predictions
-
             return predictions.evaluate(self._chebyshev, X, out)
-        coef, n_features, n_targets = self.coef, self.n_features, self.n_targets
-        data = matrix(X, n_features, self.feature_names)
-        n = data.n_rows
-        out = check_out(out, (n,) if coef.ndim == 1 else (n, n_targets), data.X)
-        if n == 0:
-            return out
-        coef = np.ascontiguousarray(coef.reshape(n_targets, n_features))
-        intercept = np.array(self.intercept, dtype=np.float64).reshape(n_targets)
-        target = (
-            out.reshape(n, 1) if out.ndim == 1 and out.flags.c_contiguous else out[:, None] if out.ndim == 1 else out
-        )
-        kernel = levels.predict[data.order or "C", data.dtype]
-
-        def rows(lo: int, hi: int, work: NDArray[np.float64]) -> None:
-            at = lo
-            for piece, _, _, first, last in data.pieces(lo, hi):
-                if data.order:
-                    kernel(piece, first, last, coef, intercept, work, target)
-                else:
-                    kernel(piece, first, last, coef, intercept, work, target[at : at + last - first])
-                    at += last - first
-
-        row_bytes = data.X.dtype.itemsize * n_features + 8 * n_targets
-        seconds = rates.stream_seconds(row_bytes, n_targets)
-        blocks.each_rows(
-            rows,
-            n,
-            levels.kernels.row_work_size(n_features),
-            seconds,
-            None if n_threads is None else threads(n_threads),
-        )
-        return out
+        return predictions.predict(X, self.coef, self.intercept, self.feature_names, out, n_threads)
 
     def to_dict(self) -> dict[str, Any]:
         """The fit as plain numbers, strings and lists, ready for JSON; the plan is left out."""
