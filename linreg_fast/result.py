@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -300,18 +298,7 @@ class LinearFit(_Base):
 
     def to_dict(self) -> dict[str, Any]:
         """The fit as plain numbers, strings and lists, ready for JSON; the plan is left out."""
-        state: dict[str, Any] = {"format": saved_fit.FORMAT, "version": saved_fit.FORMAT_VERSION}
-        for name, value in zip(_Fields._fields, self._values, strict=True):
-            if name == "plan_arguments":
-                continue
-            if name == "spread" and value is not None:
-                value = [None if math.isnan(v) else v for v in value.tolist()]
-            if isinstance(value, (np.ndarray, np.generic)):
-                value = value.tolist()
-            if isinstance(value, float) and math.isnan(value):
-                value = None  # strict JSON has no NaN
-            state[name] = list(value) if isinstance(value, tuple) else value
-        return state
+        return saved_fit.described(dict(zip(_Fields._fields, self._values, strict=True)))
 
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> LinearFit:
@@ -326,9 +313,7 @@ class LinearFit(_Base):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fit as JSON; every float64 comes back with the same bits."""
-        text = json.dumps(self.to_dict(), indent=1)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
+        saved_fit.save(path, self.to_dict())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> LinearFit:
@@ -337,14 +322,9 @@ class LinearFit(_Base):
         Raises
         ------
         ValueError
-            The file is not a whole saved fit.
+            The file, which is named, is not a whole saved fit.
         """
-        with open(path, encoding="utf-8") as file:
-            try:
-                state = json.load(file)
-            except (ValueError, RecursionError) as error:
-                raise ValueError(f"{os.fspath(path)} is not JSON: {error}") from None
-        return cls.from_dict(state)
+        return cls(plan_arguments=None, **saved_fit.load(path))
 
 
 def _copied(value: Any) -> Any:

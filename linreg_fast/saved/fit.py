@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a saved LinearFit may hold: every field is looked at before any of them is used."""
+"""A LinearFit as JSON: what is written, and a look at every field before any of them is used."""
 
 from __future__ import annotations
 
+import json
 import math
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +18,52 @@ FORMAT = "linreg_fast.LinearFit"
 FORMAT_VERSION = 1
 SOLVERS = {"cholesky", "qr", "svd", "gd", "mean"}
 MOST = 2**63  # of anything that is counted
+
+
+def described(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a fit but for `plan_arguments` as plain numbers, strings and lists; strict JSON has no NaN."""
+    state: dict[str, Any] = {"format": FORMAT, "version": FORMAT_VERSION}
+    for name, value in fields.items():
+        if name != "plan_arguments":
+            state[name] = _plain(value)
+    return state
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray) and value.ndim == 1 and np.isnan(value).any():
+        return [None if math.isnan(v) else v for v in value.tolist()]
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return list(value) if isinstance(value, tuple) else value
+
+
+def save(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
+    """Write what `described` made."""
+    text = json.dumps(state, indent=1)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def load(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The fields of the fit that `save` wrote; nothing in the file is executed.
+
+    Raises
+    ------
+    ValueError
+        The file, which is named, is not a whole saved fit.
+    """
+    name = os.fsdecode(path)
+    with open(path, encoding="utf-8") as file:
+        try:
+            state = json.load(file)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{name} is not JSON: {error}") from None
+    try:
+        return checked(state)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def checked(state: dict[str, Any]) -> dict[str, Any]:
