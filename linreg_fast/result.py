@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast.inference import significance
-from linreg_fast.inference.description import describe
+from linreg_fast.inference.description import describe, listed
 from linreg_fast.passes import predictions
 from linreg_fast.planning import Plan, plan_shape
 from linreg_fast.saved import fit as saved_fit
@@ -57,9 +57,11 @@ class _Fields(NamedTuple):
     dropped: tuple[int, ...] = ()
     chebyshev: NDArray[np.float64] | None = None
     y_unit: Any = 1.0
+    left_out: dict[str, str] = {}  # noqa: RUF012  never handed out: the attribute is a copy
+    n_dropped: int = 0
 
 
-RSS, ESS, TSS = (_Fields._fields.index(name) for name in ("rss", "ess", "tss"))
+RSS, ESS, TSS, LEFT_OUT = (_Fields._fields.index(name) for name in ("rss", "ess", "tss", "left_out"))
 # what the public attributes are made of: arguments of the constructor, attributes with an underscore
 INSIDE = ("plan_arguments", "spread", "chebyshev", "y_unit")
 
@@ -116,6 +118,10 @@ class LinearFit(_Base):
         full rank. Gradient descent does not look for them.
     dropped : tuple of int
         Those of them that ``on_collinear="drop"`` left out, their coefficient being 0.
+    left_out : dict
+        Columns of the table that take no part in the fit, by name, and why each was left out; a copy.
+    n_dropped : int
+        Rows that were dropped for missing values; they do not count in `n_samples`.
     """
 
     __slots__ = ("_values",)
@@ -127,7 +133,7 @@ class LinearFit(_Base):
         _y_unit: Any
 
     def __init__(self, *values: Any, **named: Any) -> None:
-        # one tuple: to set 28 attributes of a frozen dataclass takes longer than a small fit, and so does to copy
+        # one tuple: to set 30 attributes of a frozen dataclass takes longer than a small fit, and so does to copy
         # arrays; whoever gives all of them by position keeps none
         if named or len(values) != len(_Fields._fields):
             values = tuple(map(_copied, _Fields(*values, **named)))
@@ -138,13 +144,16 @@ class LinearFit(_Base):
         if self._chebyshev is not None:
             names = ("x", *(f"x^{k}" for k in range(2, self.n_features + 1)))
         summary = {"intercept": self.intercept, "R2": self.r2} if self.fit_intercept else {"R2": self.r2}
-        facts = {"rows": f"{self.n_samples:,}", "solver": self.solver, "digits": f"{self.digits:.1f}"}
+        dropped = f", {self.n_dropped:,} with missing values dropped" if self.n_dropped else ""
+        facts = {"rows": f"{self.n_samples:,}{dropped}", "solver": self.solver, "digits": f"{self.digits:.1f}"}
         if not self.converged:
             facts["solver"] += f", not converged after {self.n_iter:,} steps"
         if self.rank < self.n_features:
             facts["rank"] = f"{self.rank} of {self.n_features}"
         if self.l2:
             facts["l2"] = f"{self.l2:g}"
+        if left_out := self.left_out:
+            facts["left out"] = listed([f"{name} ({why})" for name, why in left_out.items()])
         return describe("LinearFit", names, self.coef, summary, facts)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -171,6 +180,10 @@ class LinearFit(_Base):
     @property
     def tss(self) -> Any:
         return significance.scaled(self._values[TSS], self._y_unit)
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        return dict(self._values[LEFT_OUT])
 
     @property
     def plan(self) -> Plan | None:
@@ -328,7 +341,7 @@ class LinearFit(_Base):
 
 
 def _copied(value: Any) -> Any:
-    return value.copy() if isinstance(value, np.ndarray) else value
+    return value.copy() if isinstance(value, (np.ndarray, dict)) else value
 
 
 def _field(place: int) -> property:

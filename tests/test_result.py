@@ -400,6 +400,8 @@ def test_mutated_states(fit):
         "chebyshev": ["x", [1.0, 2.0], [0.0, 0.0, 1.0, 1.0, 1.0, 1.0]],
         "collinear": [None, 3, [3], [-1], ["a"], [True]],
         "dropped": [None, [0], [[0]]],
+        "left_out": [None, [], ["a"], {"a": 1}, {"a": None}, "a"],
+        "n_dropped": [None, -1, 1.0, True, "1", 2**70],
     }
     assert set(wrong) == set(state) - {"format", "version"}
     for name, values in wrong.items():
@@ -408,10 +410,60 @@ def test_mutated_states(fit):
             fault = "coef" if name in ("n_features", "n_targets") and type(value) is int and 0 < value < 9 else name
             with pytest.raises(ValueError, match=f"not a whole linreg_fast.LinearFit: {fault} cannot be"):
                 LinearFit.from_dict({**state, name: value})
-    for name, values in {"format": ["other", None, 3], "version": [0, 2, "1", None]}.items():
+    for name, values in {"format": ["other", None, 3], "version": [0, 3, "1", None, True, 1.0]}.items():
         for value in values:
             with pytest.raises(ValueError, match=r"not a saved|version"):
                 LinearFit.from_dict({**state, name: value})
+
+
+# what version 1 of the format wrote, a line: no left_out, no n_dropped
+VERSION_1 = """
+{"format": "linreg_fast.LinearFit", "version": 1, "coef": [2.085714285714286, 1.9721522630525295e-31, 0.0],
+"intercept": -2.7142857142857144, "solver": "cholesky", "solver_path": ["cholesky", "qr", "svd", "cholesky"],
+"reason": "rank 2 of 3: dependent columns dropped", "precision": "auto", "digits": 15.95, "rank": 2,
+"rcond": 0.1239541855740121, "converged": true, "n_iter": 0, "cost_history": null, "rss": 1.3714285714285714,
+"ess": 76.12857142857143, "tss": 77.5, "sum_weight": 6.0, "n_samples": 6, "n_features": 3, "n_targets": 1,
+"feature_names": ["a", "b", "c"], "fit_intercept": true, "l2": 0.0,
+"spread": [0.8525172809308409, 0.1636634176769943, null, 0.9063269671749657], "collinear": [0, 1, 2], "dropped": [2],
+"chebyshev": null, "y_unit": 1.0}
+"""
+
+
+def test_files_of_version_1_still_load(tmp_path):
+    (tmp_path / "old.json").write_text(VERSION_1, encoding="utf-8")
+    fit = LinearFit.load(tmp_path / "old.json")
+    assert fit.coef.tolist() == [2.085714285714286, 1.9721522630525295e-31, 0.0]
+    assert (fit.intercept, fit.rss, fit.rank) == (-2.7142857142857144, 1.3714285714285714, 2)
+    assert (fit.feature_names, fit.collinear, fit.dropped) == (("a", "b", "c"), (0, 1, 2), (2,))
+    assert (fit.left_out, fit.n_dropped) == ({}, 0)
+    assert fit.stderr[0] == fit.residual_std * 0.8525172809308409
+    assert np.isnan(fit.stderr[2])
+    fit.save(tmp_path / "new.json")
+    assert LinearFit.load(tmp_path / "new.json").to_dict() == fit.to_dict()
+    state = json.loads(VERSION_1)
+    for name in state:
+        with pytest.raises(ValueError, match=r"not a|format"):
+            LinearFit.from_dict({key: value for key, value in state.items() if key != name})
+
+
+def test_what_took_no_part(fit, tmp_path):
+    assert (fit.left_out, fit.n_dropped) == ({}, 0)
+    assert not {"left out", "dropped"} & set(repr(fit).split())
+    given = {"name": "text", "day": "date"}
+    other = fit.__replace__(left_out=given, n_dropped=2)
+    given["c"] = "changed"
+    other.left_out["d"] = "changed"
+    assert (other.left_out, other.n_dropped) == ({"name": "text", "day": "date"}, 2)
+    assert "  left out    name (text), day (date)" in shown(other)
+    assert "  rows        100, 2 with missing values dropped" in shown(other)
+    other.save(tmp_path / "fit.json")
+    copies = [LinearFit.load(tmp_path / "fit.json"), pickle.loads(pickle.dumps(other)), copy.deepcopy(other)]
+    for again in copies:
+        assert (again.left_out, again.n_dropped) == (other.left_out, 2)
+    assert list(copies[0].left_out) == ["name", "day"]
+    assert fit.left_out == {}
+    many = fit.__replace__(left_out={f"column {j}": "text" for j in range(20)})
+    assert shown(many)[-1].endswith("column 5 (text) and 14 more")
 
 
 def test_file_that_does_not_exist(tmp_path):

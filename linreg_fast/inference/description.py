@@ -46,6 +46,12 @@ def describe(
     return "\n".join([title, *(f"  {line}".rstrip() for line in padded)])
 
 
+def listed(texts: Sequence[str]) -> str:
+    """The texts in one line, the first of many."""
+    more = f" and {len(texts) - TARGETS:,} more" if len(texts) > TARGETS else ""
+    return ", ".join(map(_short, texts[:TARGETS])) + more
+
+
 def _shown(count: int, most: int) -> list[int | None]:
     """The places that are shown, None standing for those between."""
     if count <= most + 1:  # nothing is gained by a line that says "1 more"

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from linreg_fast.options import PRECISIONS
 
 FORMAT = "linreg_fast.LinearFit"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+ADDED = {2: {"left_out": {}, "n_dropped": 0}}  # fields that a version brought, and what they are in files before it
 SOLVERS = {"cholesky", "qr", "svd", "gd", "mean"}
 MOST = 2**63  # of anything that is counted
 
@@ -70,8 +71,11 @@ def checked(state: dict[str, Any]) -> dict[str, Any]:
     """The fields of a fit from what may be anything, or a ValueError that names the one at fault."""
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise ValueError(f"not a saved {FORMAT}")
-    if state.get("version") != FORMAT_VERSION:
-        raise ValueError(f"saved by version {state.get('version')} of the format; this one reads {FORMAT_VERSION}")
+    version = state.get("version")
+    if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
+        raise ValueError(f"saved by version {version} of the format; this one reads 1 to {FORMAT_VERSION}")
+    for later in range(version + 1, FORMAT_VERSION + 1):
+        state = state | ADDED[later]
     values: dict[str, Any] = {}
 
     def take(name: str, holds: Callable[[Any], Any], convert: Callable[[Any], Any] = _itself) -> Any:
@@ -122,7 +126,13 @@ def checked(state: dict[str, Any]) -> dict[str, Any]:
     take(named, lambda v: v is None or (len(v) == p and all(type(name) is str for name in v)), _tuple)
     take("collinear", lambda v: all(type(j) is int and 0 <= j < p for j in v), _tuple)
     take("dropped", lambda v: set(v) <= set(values["collinear"]), _tuple)
+    take("left_out", _texts)
+    take("n_dropped", lambda v: type(v) is int and 0 <= v < MOST)
     return values
+
+
+def _texts(value: Any) -> bool:
+    return type(value) is dict and {type(text) for pair in value.items() for text in pair} <= {str}
 
 
 def _itself(value: Any) -> Any:

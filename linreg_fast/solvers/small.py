@@ -173,4 +173,6 @@ def _lean_result(
         (),
         None,
         y_unit,
+        {},
+        0,
     )

@@ -80,10 +80,13 @@ def _fit_in_memory(
 
 
 def _noted(fit: LinearFit, stream: Stream, precision: str) -> LinearFit:
+    """The fit with what was done to the table: columns left out, rows dropped."""
     reason = fit.reason
     if stream.dropped:
         reason += f"; {stream.dropped} row{'s' * (stream.dropped > 1)} with missing values dropped"
-    return fit.__replace__(reason=reason, precision=precision)
+    return fit.__replace__(
+        reason=reason, precision=precision, left_out=stream.source.left_out, n_dropped=stream.dropped
+    )
 
 
 class Step(NamedTuple):
