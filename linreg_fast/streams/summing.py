@@ -52,7 +52,7 @@ def fit_stream_rows(
         M = to_sums(moments, stream.fit_intercept)
         fit = fitting.fit_sums(stream, M, solver, stream.fit_intercept, l2, precision, stream.workers)
     if checkpoint is not None:
-        checkpoint.unlink(missing_ok=True)
+        checkpoints.remove(checkpoint)
     return _noted(fit, stream, precision)
 
 
