@@ -320,12 +320,21 @@ class LinearFit(_Base):
         Raises
         ------
         ValueError
-            Not such a dictionary, another version, or a field that cannot be what it says, which is named.
+            Not such a dictionary, another version, a field that cannot be what it says, which is named, or the
+            `checksum` of a file whose other fields were changed.
         """
         return cls(plan_arguments=None, **saved_fit.checked(state))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fit as JSON; every float64 comes back with the same bits."""
+        """Write the fit as JSON with a checksum; every float64 comes back with the same bits.
+
+        A file that is there is replaced in one step: after a kill or on a full disk it is as it was.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written.
+        """
         saved_fit.save(path, self.to_dict())
 
     @classmethod
@@ -335,7 +344,7 @@ class LinearFit(_Base):
         Raises
         ------
         ValueError
-            The file, which is named, is not a whole saved fit.
+            The file, which is named, is not a whole saved fit, or is not as it was written.
         """
         return cls(plan_arguments=None, **saved_fit.load(path))
 

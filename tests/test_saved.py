@@ -13,14 +13,14 @@ import pytest
 from conftest import problem
 
 import linreg_fast
-from linreg_fast import Moments
+from linreg_fast import LinearFit, Moments
 from linreg_fast.saved import framed
 from linreg_fast.streams import checkpoints, summing
 
 STATE = {"identity": "it", "done": 3, "rows": 30, "n_rows": 28, "dropped": 2, "holes": [1], "last": 7}
 
 
-def flipped(data, masks=(0x01, 0x20, 0xFF)):
+def flipped(data, masks=(0x01, 0x20)):
     """The bytes with one of them changed, every byte in turn and in several ways."""
     for at in range(len(data)):
         for mask in masks:
@@ -168,3 +168,129 @@ def test_what_a_killed_checkpoint_left_goes_with_the_checkpoint(tmp_path, monkey
     (tmp_path / "c.new").write_bytes(b"half")
     linreg_fast.fit_stream([(X[i : i + 500], y[i : i + 500]) for i in range(0, 3000, 500)], checkpoint=tmp_path / "c")
     assert list(tmp_path.iterdir()) == []
+
+
+# fits
+
+
+def some_fits():
+    X, y, _, _ = problem(30, 2)
+    holed = np.column_stack([X, np.ones(30)])
+    return {
+        "plain": linreg_fast.fit(X, y, feature_names=["a", "ü"]),
+        "targets": linreg_fast.fit(X, np.column_stack([y, -y])),
+        "gd": linreg_fast.fit(X, y, solver="gd", max_iter=30),
+        "constant": linreg_fast.fit(holed, y).__replace__(left_out={"name": "text"}, n_dropped=3),
+        "polynomial": linreg_fast.fit_polynomial(X[:, 0], y * 1e200, 2),
+    }
+
+
+def state_of(fit):
+    """Every bit of it but the plan's."""
+    return json.dumps(fit.to_dict())
+
+
+@pytest.mark.parametrize("kind", some_fits())
+def test_damaged_fits_are_refused_by_name_or_the_same(tmp_path, kind):
+    fit, path = some_fits()[kind], tmp_path / "fit.json"
+    fit.save(path)
+    data = path.read_bytes()
+    assert state_of(LinearFit.load(path)) == state_of(fit)
+    refused = 0
+    for wrong in flipped(data):
+        path.write_bytes(wrong)
+        error = None
+        try:
+            found = LinearFit.load(path)
+        except ValueError as raised:
+            error = str(raised)
+        if error is None:
+            assert state_of(found) == state_of(fit)  # an exponent is written as E, say
+        else:
+            assert str(path) in error
+            refused += 1
+    assert refused > 1.9 * len(data)
+    for size in range(0, len(data), 3):
+        path.write_bytes(data[:size])
+        with pytest.raises(ValueError, match=r"fit\.json(: | is not JSON)"):
+            LinearFit.load(path)
+
+
+def test_a_digit_that_was_changed_is_told(tmp_path):
+    path = tmp_path / "fit.json"
+    some_fits()["plain"].save(path)
+    state = json.loads(path.read_text(encoding="utf-8"))
+    assert LinearFit.from_dict(state).to_dict() == {name: state[name] for name in state if name != "checksum"}
+    changed = state | {"rss": state["rss"] * (1 + 2**-52)}
+    for wrong in (changed, state | {"checksum": None}, state | {"checksum": "0" * 32}, state | {"new": 1}):
+        path.write_text(json.dumps(wrong), encoding="utf-8")
+        with pytest.raises(ValueError, match="checksum does not fit"):
+            LinearFit.load(path)
+        with pytest.raises(ValueError, match="checksum does not fit"):
+            LinearFit.from_dict(wrong)
+    # the layout and the order of the fields are free, and whoever changes a state leaves the checksum out
+    path.write_text(json.dumps(dict(reversed(state.items()))), encoding="utf-8")
+    assert LinearFit.load(path).to_dict() == some_fits()["plain"].to_dict()
+    del changed["checksum"]
+    assert LinearFit.from_dict(changed).rss == changed["rss"]
+    path.write_text(json.dumps(changed), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"fit\.json: not a whole linreg_fast.LinearFit: checksum is missing"):
+        LinearFit.load(path)
+
+
+def test_true_and_texts_are_no_numbers():
+    """Nor is one among numbers."""
+    for kind, fit in some_fits().items():
+        state = fit.to_dict()
+        for name, value in state.items():
+            for wrong in (True, False, "1.0"):
+                put = [value] if type(value) in (int, float) else []
+                if isinstance(value, list) and value and type(value[0]) in (int, float):
+                    put = [value, *([*value[:i], None, *value[i + 1 :]] for i in range(len(value)))]
+                for base in put:
+                    if isinstance(base, list):
+                        base = [wrong if v is None else v for v in base] if None in base else [wrong] * len(base)
+                    else:
+                        base = wrong
+                    with pytest.raises(
+                        ValueError, match=rf"not a whole linreg_fast.LinearFit: {name} cannot be|version"
+                    ):
+                        LinearFit.from_dict({**state, name: base})
+        if kind == "targets":
+            coef = [[True, *state["coef"][0][1:]], state["coef"][1]]
+            with pytest.raises(ValueError, match="coef cannot be"):
+                LinearFit.from_dict({**state, "coef": coef})
+
+
+def test_what_is_long_or_deep_is_refused_in_a_short_message():
+    state = some_fits()["plain"].to_dict()
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    for wrong in (deep, "x" * 10**6, ["x" * 10**6] * 10, 10**4000, {str(i): i for i in range(10**5)}):
+        with pytest.raises(ValueError, match="coef cannot be") as raised:
+            LinearFit.from_dict({**state, "coef": wrong})
+        assert len(str(raised.value)) < 1000
+        with pytest.raises(ValueError, match="checksum does not fit"):
+            LinearFit.from_dict({**state, "coef": wrong, "checksum": "0"})
+    while deep:
+        deep = deep.pop()  # one by one: to forget them all at once is a recursion too
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_full_disk_leaves_the_fit_before(tmp_path, monkeypatch, step):
+    path = tmp_path / "fit.json"
+    old, new = some_fits()["plain"], some_fits()["gd"]
+    old.save(path)
+    before = path.read_bytes()
+    monkeypatch.setattr(os, step, full)
+    with pytest.raises(OSError, match="the fit was not written") as raised:
+        new.save(str(path))
+    assert raised.value.filename == str(path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["fit.json"]
+    monkeypatch.undo()
+    (tmp_path / "fit.json.new").write_bytes(before * 3)  # of a write that was killed
+    new.save(os.fsencode(path))
+    assert state_of(LinearFit.load(path)) == state_of(new)
+    assert [file.name for file in tmp_path.iterdir()] == ["fit.json"]
