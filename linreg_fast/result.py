@@ -225,12 +225,13 @@ class LinearFit(_Base):
         NaN below full rank, for columns that are constant or were dropped, without degrees of freedom, with a
         penalty and for gradient descent.
         """
-        return significance.standard_errors(self.residual_std, self._spread, self.coef.shape)
+        return self._errors(slice(0, self.n_features))
 
     @property
     def intercept_stderr(self) -> Any:
         """Standard error of the intercept, or of each target's; NaN where `stderr` is, and where none was fitted."""
-        return significance.intercept_error(self.residual_std, self._spread)
+        error = self._errors(slice(self.n_features, None))[..., 0]
+        return float(error) if error.ndim == 0 else error
 
     @property
     def tvalues(self) -> Any:
@@ -283,6 +284,10 @@ class LinearFit(_Base):
         ndarray of shape (2,) or (n_targets, 2)
         """
         return significance.interval(self.intercept, self.intercept_stderr, level, self._freedom)
+
+    def _errors(self, part: slice) -> NDArray[np.float64]:
+        spread = np.full(self.n_features + 1, np.nan) if self._spread is None else self._spread
+        return significance.standard_errors(self._values[RSS], self._freedom, self._y_unit, spread[part])
 
     def predict(self, X: Any, out: NDArray[np.float64] | None = None, *, n_threads: int | None = None) -> Any:
         """Predictions intercept + X coef.

@@ -41,22 +41,21 @@ def determination(rss: Any, ess: Any, tss: Any) -> Any:
 @quiet
 def residual_deviation(rss: Any, freedom: int, unit: Any) -> Any:
     """sqrt(rss / freedom), rss being in units of unit^2; NaN with no degree of freedom left."""
-    rss = np.asarray(rss)
-    s = np.sqrt(rss / freedom) * unit if freedom > 0 else np.full(rss.shape, math.nan)
+    s = np.sqrt(np.divide(rss, max(freedom, 0) or math.nan)) * unit
     return float(s) if s.ndim == 0 else s
 
 
 @quiet
-def standard_errors(s: Any, spread: NDArray[np.float64] | None, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """s spread of the slopes, in the shape of the coefficients; NaN where there is no spread."""
-    return np.full(shape, math.nan) if spread is None else np.multiply.outer(s, spread[:-1]).reshape(shape)
+def standard_errors(rss: Any, freedom: int, unit: Any, spread: NDArray[np.float64]) -> NDArray[np.float64]:
+    """sqrt(rss / freedom) spread unit, those of each target in a row, rss being in units of unit^2.
 
-
-@quiet
-def intercept_error(s: Any, spread: NDArray[np.float64] | None) -> Any:
-    """s spread of the intercept, which stands last."""
-    error = np.multiply(s, math.nan if spread is None else spread[-1])
-    return float(error) if error.ndim == 0 else error
+    The unit comes last: with small weights the residual deviation leaves the range downwards and the spread upwards.
+    """
+    s = np.sqrt(np.divide(rss, max(freedom, 0) or math.nan))
+    errors = np.multiply.outer(s, spread)
+    if np.isinf(spread).any():  # of columns near the end of the range; nothing times as much is nothing
+        errors[np.isnan(errors) & np.equal.outer(s, np.zeros_like(spread)) & ~np.isnan(spread)] = 0.0
+    return np.asarray(errors * (unit if np.ndim(unit) == 0 else unit[:, None]))
 
 
 @quiet

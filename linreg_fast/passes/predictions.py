@@ -51,8 +51,12 @@ def predict(
     return out
 
 
+@np.errstate(all="ignore")
 def evaluate(chebyshev: Vector, x: Any, out: Vector | None = None) -> Vector:
-    """sum_k b_k T_k((x - c) / unit) by Clenshaw's recurrence; `chebyshev` is [c, unit, b_0, b_1 ..]."""
+    """sum_k b_k T_k((x - c) / unit) by Clenshaw's recurrence; `chebyshev` is [c, unit, b_0, b_1 ..].
+
+    Far out of [-1, 1] it is infinite or NaN.
+    """
     data = matrix(x, 1)
     out = check_out(out, (data.n_rows,), data.X)
     u = np.asarray(data.X[:, 0], dtype=np.float64)
