@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,14 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast.algebra.digits import digits_held
-from linreg_fast.algebra.precision import any_range
-from linreg_fast.inference.significance import ratio
-from linreg_fast.inputs.checks import number
-from linreg_fast.inputs.table import matrix
+from linreg_fast.inference import significance
+from linreg_fast.inference.description import describe, listed
 from linreg_fast.options import FitOptions
-from linreg_fast.passes import blocks, levels, rates
-from linreg_fast.passes.predictions import check_out
-from linreg_fast.passes.threads import threads
+from linreg_fast.passes import predictions
 from linreg_fast.plan_costs import PlanArguments
 from linreg_fast.planning import TALL_REASON, Plan, plan_shape
 from linreg_fast.saved import fit as saved_fit
@@ -30,7 +24,17 @@ from linreg_fast.solvers.solution import Solution
 
 
 class _Fields(NamedTuple):
-    """The fields of LinearFit, in order."""
+    """The fields of LinearFit, in order.
+
+    Those that users do not see:
+
+    plan_arguments  the shape and the options that `plan` is made of; None for a fit that was loaded
+    spread          what `stderr` is made of: the standard errors over `residual_std`, shape (n_features + 1,), the
+                    intercept last; None where there are none
+    chebyshev       of a polynomial: [c, u, b_0, b_1 ..], the series sum_k b_k T_k((x - c) / u) that `predict` evaluates
+    y_unit          power of two whose square is the unit of rss, ess and tss as they are held: 1 but where y is so
+                    large or small that their squares leave the range of float64, which costs `r2` and `stderr` nothing
+    """
 
     coef: NDArray[np.float64]
     intercept: Any
@@ -60,9 +64,13 @@ class _Fields(NamedTuple):
     dropped: tuple[int, ...] = ()
     chebyshev: NDArray[np.float64] | None = None
     y_unit: Any = 1.0
+    left_out: dict[str, str] = {}  # noqa: RUF012  never handed out: the attribute is a copy
+    n_dropped: int = 0
 
 
-PLAN_ARGUMENTS, RSS, ESS, TSS = (_Fields._fields.index(name) for name in ("plan_arguments", "rss", "ess", "tss"))
+RSS, ESS, TSS, LEFT_OUT = (_Fields._fields.index(name) for name in ("rss", "ess", "tss", "left_out"))
+# what the public attributes are made of: arguments of the constructor, attributes with an underscore
+INSIDE = ("plan_arguments", "spread", "chebyshev", "y_unit")
 
 
 if TYPE_CHECKING:
@@ -86,8 +94,6 @@ class LinearFit(_Base):
         Every solver that was tried, in order; the last one is `solver`.
     reason : str
         Why this solver, in a sentence.
-    plan_arguments : dict or None
-        The shape and the options that `plan` is made of; None for a fit that was loaded.
     precision : str
         "fast", "auto" or "extended", as asked for.
     digits : float
@@ -114,27 +120,27 @@ class LinearFit(_Base):
         Column names, where X had some or they were given.
     fit_intercept : bool
     l2 : float
-    spread : ndarray or None
-        What `stderr` is made of: the standard errors over `residual_std`, shape (n_features + 1,), the
-        intercept last. None where there are none.
     collinear : tuple of int
         Positions of the columns that depend on each other or, beside an intercept, are constant; empty at
         full rank. Gradient descent does not look for them.
     dropped : tuple of int
         Those of them that ``on_collinear="drop"`` left out, their coefficient being 0.
-    chebyshev : ndarray of shape (n_features + 3,) or None
-        For a polynomial: [c, u, b_0, b_1 ..], the series sum_k b_k T_k((x - c) / u) that `predict` evaluates.
-    y_unit : float or ndarray of shape (n_targets,)
-        Power of two whose square is the unit in which `to_dict` and the constructor have rss, ess and tss: 1 but
-        where y is so large or small that their squares leave the range of float64, which costs `r2` and `stderr`
-        nothing.
+    left_out : dict
+        Columns of the table that take no part in the fit, by name, and why each was left out; a copy.
+    n_dropped : int
+        Rows that were dropped for missing values; they do not count in `n_samples`.
     """
 
     __slots__ = ("_values",)
     _values: tuple[Any, ...]
+    if TYPE_CHECKING:
+        _plan_arguments: tuple[Any, ...] | None
+        _spread: NDArray[np.float64] | None
+        _chebyshev: NDArray[np.float64] | None
+        _y_unit: Any
 
     def __init__(self, *values: Any, **named: Any) -> None:
-        # one tuple: to set 28 attributes of a frozen dataclass takes longer than a small fit, and so does to copy
+        # one tuple: to set 30 attributes of a frozen dataclass takes longer than a small fit, and so does to copy
         # arrays; whoever gives all of them by position keeps none
         if named or len(values) != len(_Fields._fields):
             values = tuple(map(_copied, _Fields(*values, **named)))
@@ -180,6 +186,8 @@ class LinearFit(_Base):
                 dropped=solution.dropped,
                 chebyshev=solution.chebyshev,
                 y_unit=shaped(solution.y_unit),
+                left_out={},
+                n_dropped=0,
             )
         )
 
@@ -224,11 +232,26 @@ class LinearFit(_Base):
             (),
             None,
             1.0 if coef.ndim == 1 else np.ones(k),
+            {},
+            0,
         )
 
     def __repr__(self) -> str:
-        named = zip(_Fields._fields, self._values, strict=True)
-        return f"LinearFit({', '.join(f'{name}={value!r}' for name, value in named)})"
+        names = self.feature_names
+        if self._chebyshev is not None:
+            names = ("x", *(f"x^{k}" for k in range(2, self.n_features + 1)))
+        summary = {"intercept": self.intercept, "R2": self.r2} if self.fit_intercept else {"R2": self.r2}
+        dropped = f", {self.n_dropped:,} with missing values dropped" if self.n_dropped else ""
+        facts = {"rows": f"{self.n_samples:,}{dropped}", "solver": self.solver, "digits": f"{self.digits:.1f}"}
+        if not self.converged:
+            facts["solver"] += f", not converged after {self.n_iter:,} steps"
+        if self.rank < self.n_features:
+            facts["rank"] = f"{self.rank} of {self.n_features}"
+        if self.l2:
+            facts["l2"] = f"{self.l2:g}"
+        if left_out := self.left_out:
+            facts["left out"] = listed([f"{name} ({why})" for name, why in left_out.items()])
+        return describe("LinearFit", names, self.coef, summary, facts)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"a LinearFit never changes: {name} cannot be set")
@@ -245,26 +268,24 @@ class LinearFit(_Base):
 
     @property
     def rss(self) -> Any:
-        return self._squared_y(self._values[RSS])
+        return significance.scaled(self._values[RSS], self._y_unit)
 
     @property
     def ess(self) -> Any:
-        return self._squared_y(self._values[ESS])
+        return significance.scaled(self._values[ESS], self._y_unit)
 
     @property
     def tss(self) -> Any:
-        return self._squared_y(self._values[TSS])
+        return significance.scaled(self._values[TSS], self._y_unit)
 
-    @any_range
-    def _squared_y(self, value: Any) -> Any:
-        """What is held in units of y_unit^2, in those of y^2; a new array for several targets."""
-        return value * self.y_unit * self.y_unit
+    @property
+    def left_out(self) -> dict[str, str]:
+        return dict(self._values[LEFT_OUT])
 
     @property
     def plan(self) -> Plan | None:
         """What was known before the data were read: solver, cost, every candidate."""
-        asked = self._values[PLAN_ARGUMENTS]
-        return None if asked is None else plan_shape(PlanArguments(*asked))
+        return None if self._plan_arguments is None else plan_shape(PlanArguments(*self._plan_arguments))
 
     @property
     def slope(self) -> Any:
@@ -276,23 +297,17 @@ class LinearFit(_Base):
     @property
     def cost(self) -> Any:
         """J(b) = rss / (2 sum w), the mean squared residual halved."""
-        return self._squared_y(self._values[RSS] / (2.0 * self.sum_weight))
+        return significance.mean_cost(self._values[RSS], self.sum_weight, self._y_unit)
 
     @property
     def r2(self) -> Any:
         """Coefficient of determination, ess / tss; where y does not vary 1 if rss is 0 too, else 0."""
-        rss, ess, tss = (np.asarray(self._values[place]) for place in (RSS, ESS, TSS))
-        r2 = np.where(tss > 0, ess / np.where(tss > 0, tss, 1.0), np.where(rss > 0, 0.0, 1.0))
-        return float(r2) if r2.ndim == 0 else r2
+        return significance.determination(*(self._values[place] for place in (RSS, ESS, TSS)))
 
     @property
-    @any_range
     def residual_std(self) -> Any:
         """Residual standard deviation, sqrt(rss / (n - rank - 1)); NaN with no degree of freedom left."""
-        rss = np.asarray(self._values[RSS])
-        freedom = self._freedom
-        s = np.sqrt(rss / freedom) * self.y_unit if freedom > 0 else np.full(rss.shape, math.nan)
-        return float(s) if s.ndim == 0 else s
+        return significance.residual_deviation(self._values[RSS], self._freedom, self._y_unit)
 
     @property
     def _freedom(self) -> int:
@@ -307,35 +322,35 @@ class LinearFit(_Base):
         NaN below full rank, for columns that are constant or were dropped, without degrees of freedom, with a
         penalty and for gradient descent.
         """
-        return self._stderr(slice(0, self.n_features)).reshape(self.coef.shape)
+        return self._errors(slice(0, self.n_features))
 
     @property
     def intercept_stderr(self) -> Any:
         """Standard error of the intercept, or of each target's; NaN where `stderr` is, and where none was fitted."""
-        found = self._stderr(slice(self.n_features, None))
-        return float(found[0, 0]) if np.ndim(self.intercept) == 0 else found[:, 0]
+        error = self._errors(slice(self.n_features, None))[..., 0]
+        return float(error) if error.ndim == 0 else error
 
     @property
     def tvalues(self) -> Any:
         """t statistics of the coefficients, coef / stderr, in the shape of `coef`; NaN where `stderr` is."""
-        return ratio(self.coef, self.stderr)
+        return significance.ratio(self.coef, self.stderr)
 
     @property
     def intercept_tvalue(self) -> Any:
         """t statistic of the intercept, or of each target's; NaN where `intercept_stderr` is."""
-        t = ratio(self.intercept, self.intercept_stderr)
+        t = significance.ratio(self.intercept, self.intercept_stderr)
         return float(t) if t.ndim == 0 else t
 
     @property
     def pvalues(self) -> Any:
         """Two-sided p-values of `tvalues`, by Student's t with n - rank - 1 degrees of freedom (n - rank without
         an intercept): how likely a statistic at least as large is where the true coefficient is 0."""
-        return self._two_sided(self.tvalues)
+        return significance.two_sided(self.tvalues, self._freedom)
 
     @property
     def intercept_pvalue(self) -> Any:
         """Two-sided p-value of `intercept_tvalue`, or of each target's."""
-        p = self._two_sided(self.intercept_tvalue)
+        p = significance.two_sided(self.intercept_tvalue, self._freedom)
         return float(p) if p.ndim == 0 else p
 
     def conf_int(self, level: float = 0.95) -> NDArray[np.float64]:
@@ -356,7 +371,7 @@ class LinearFit(_Base):
         TypeError, ValueError
             `level` is not a number between 0 and 1.
         """
-        return self._interval(self.coef, self.stderr, level)
+        return significance.interval(self.coef, self.stderr, level, self._freedom)
 
     def intercept_conf_int(self, level: float = 0.95) -> NDArray[np.float64]:
         """Confidence interval of the intercept, as `conf_int` has those of the coefficients.
@@ -365,27 +380,11 @@ class LinearFit(_Base):
         -------
         ndarray of shape (2,) or (n_targets, 2)
         """
-        return self._interval(np.asarray(self.intercept), np.asarray(self.intercept_stderr), level)
+        return significance.interval(self.intercept, self.intercept_stderr, level, self._freedom)
 
-    def _two_sided(self, t: Any) -> NDArray[np.float64]:
-        from scipy.special import stdtr
-
-        return np.asarray(2.0 * stdtr(max(self._freedom, 0) or math.nan, -np.abs(t)))
-
-    @any_range
-    def _interval(self, value: Any, stderr: Any, level: float) -> NDArray[np.float64]:
-        from scipy.special import stdtrit
-
-        level = number(level, "level", above=0.0)
-        if level >= 1.0:
-            raise ValueError(f"level must be between 0 and 1, got {level}")
-        reach = stdtrit(max(self._freedom, 0) or math.nan, 0.5 + 0.5 * level) * stderr
-        return np.stack([value - reach, value + reach], axis=-1)
-
-    @any_range
-    def _stderr(self, part: slice) -> NDArray[np.float64]:
-        spread = np.full(self.n_features + 1, math.nan) if self.spread is None else self.spread
-        return np.asarray(np.multiply.outer(np.atleast_1d(self.residual_std), spread[part]))
+    def _errors(self, part: slice) -> NDArray[np.float64]:
+        spread = np.full(self.n_features + 1, np.nan) if self._spread is None else self._spread
+        return significance.standard_errors(self._values[RSS], self._freedom, self._y_unit, spread[part])
 
     def predict(self, X: Any, out: NDArray[np.float64] | None = None, *, n_threads: int | None = None) -> Any:
         """Predictions intercept + X coef.
@@ -408,57 +407,13 @@ class LinearFit(_Base):
         TypeError, ValueError
             X is not of numbers, has another number of columns, or is a data frame of other columns; `out` does not fit.
         """
-        if self.chebyshev is not None:
-            from linreg_fast.passes import predictions
-
-            return predictions.evaluate(self.chebyshev, X, out)
-        coef, n_features, n_targets = self.coef, self.n_features, self.n_targets
-        data = matrix(X, n_features, self.feature_names)
-        n = data.n_rows
-        out = check_out(out, (n,) if coef.ndim == 1 else (n, n_targets), data.X)
-        if n == 0:
-            return out
-        coef = np.ascontiguousarray(coef.reshape(n_targets, n_features))
-        intercept = np.array(self.intercept, dtype=np.float64).reshape(n_targets)
-        target = (
-            out.reshape(n, 1) if out.ndim == 1 and out.flags.c_contiguous else out[:, None] if out.ndim == 1 else out
-        )
-        kernel = levels.predict[data.order or "C", data.dtype]
-
-        def rows(lo: int, hi: int, work: NDArray[np.float64]) -> None:
-            at = lo
-            for piece, _, _, first, last in data.pieces(lo, hi):
-                if data.order:
-                    kernel(piece, first, last, coef, intercept, work, target)
-                else:
-                    kernel(piece, first, last, coef, intercept, work, target[at : at + last - first])
-                    at += last - first
-
-        row_bytes = data.X.dtype.itemsize * n_features + 8 * n_targets
-        seconds = rates.stream_seconds(row_bytes, n_targets)
-        blocks.each_rows(
-            rows,
-            n,
-            levels.kernels.row_work_size(n_features),
-            seconds,
-            None if n_threads is None else threads(n_threads),
-        )
-        return out
+        if self._chebyshev is not None:
+            return predictions.evaluate(self._chebyshev, X, out)
+        return predictions.predict(X, self.coef, self.intercept, self.feature_names, out, n_threads)
 
     def to_dict(self) -> dict[str, Any]:
         """The fit as plain numbers, strings and lists, ready for JSON; the plan is left out."""
-        state: dict[str, Any] = {"format": saved_fit.FORMAT, "version": saved_fit.FORMAT_VERSION}
-        for name, value in zip(_Fields._fields, self._values, strict=True):
-            if name == "plan_arguments":
-                continue
-            if name == "spread" and value is not None:
-                value = [None if math.isnan(v) else v for v in value.tolist()]
-            if isinstance(value, (np.ndarray, np.generic)):
-                value = value.tolist()
-            if isinstance(value, float) and math.isnan(value):
-                value = None  # strict JSON has no NaN
-            state[name] = list(value) if isinstance(value, tuple) else value
-        return state
+        return saved_fit.described(dict(zip(_Fields._fields, self._values, strict=True)))
 
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> LinearFit:
@@ -467,15 +422,22 @@ class LinearFit(_Base):
         Raises
         ------
         ValueError
-            Not such a dictionary, another version, or a field that cannot be what it says, which is named.
+            Not such a dictionary, another version, a field that cannot be what it says, which is named, or the
+            `checksum` of a file whose other fields were changed.
         """
         return cls(plan_arguments=None, **saved_fit.checked(state))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fit as JSON; every float64 comes back with the same bits."""
-        text = json.dumps(self.to_dict(), indent=1)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
+        """Write the fit as JSON with a checksum; every float64 comes back with the same bits.
+
+        A file that is there is replaced in one step: after a kill or on a full disk it is as it was.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written.
+        """
+        saved_fit.save(path, self.to_dict())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> LinearFit:
@@ -484,18 +446,13 @@ class LinearFit(_Base):
         Raises
         ------
         ValueError
-            The file is not a whole saved fit.
+            The file, which is named, is not a whole saved fit, or is not as it was written.
         """
-        with open(path, encoding="utf-8") as file:
-            try:
-                state = json.load(file)
-            except (ValueError, RecursionError) as error:
-                raise ValueError(f"{os.fspath(path)} is not JSON: {error}") from None
-        return cls.from_dict(state)
+        return cls(plan_arguments=None, **saved_fit.load(path))
 
 
 def _copied(value: Any) -> Any:
-    return value.copy() if isinstance(value, np.ndarray) else value
+    return value.copy() if isinstance(value, (np.ndarray, dict)) else value
 
 
 def _field(place: int) -> property:
@@ -511,4 +468,4 @@ def _field(place: int) -> property:
 _set_values = LinearFit.__dict__["_values"].__set__
 for _place, _name in enumerate(_Fields._fields):
     if _name not in LinearFit.__dict__:
-        setattr(LinearFit, _name, _field(_place))
+        setattr(LinearFit, f"_{_name}" if _name in INSIDE else _name, _field(_place))

@@ -15,7 +15,9 @@ from conftest import bits, lre, problem
 import linreg_fast
 from linreg_fast import LinearFit
 from linreg_fast.inputs import checks
-from linreg_fast.result import _Fields
+from linreg_fast.result import INSIDE, _Fields
+
+FIELDS = [f"_{name}" if name in INSIDE else name for name in _Fields._fields]
 
 
 @pytest.fixture
@@ -63,7 +65,7 @@ def test_nothing_can_be_changed(fit):
 def test_arrays_are_read_only(kind):
     fit = kinds()[kind]
     for other in (fit, pickle.loads(pickle.dumps(fit)), copy.deepcopy(fit), LinearFit.from_dict(fit.to_dict())):
-        for name in _Fields._fields:
+        for name in FIELDS:
             value = getattr(other, name)
             if isinstance(value, np.ndarray) and name not in ("rss", "ess", "tss"):  # which are made anew
                 with pytest.raises(ValueError, match="read-only"):
@@ -75,6 +77,81 @@ def test_arrays_are_read_only(kind):
     other = fit.__replace__(coef=mine)
     mine[...] = 1.0
     assert (other.coef == 0.0).all()
+
+
+def test_what_it_is_made_of_is_not_shown(fit):
+    """Neither as an attribute nor by the constructor's names; they come back from every copy all the same."""
+    for name in ("chebyshev", "y_unit", "spread", "plan_arguments"):
+        assert not hasattr(fit, name)
+        assert name not in dir(fit)
+        assert name not in repr(fit)
+
+
+def shown(fit):
+    """The lines of repr as (first word, rest), checked for their alignment."""
+    title, *lines = repr(fit).split("\n")
+    assert title == "LinearFit"
+    assert str(fit) == repr(fit)
+    assert all(line.startswith("  ") and line == line.rstrip() for line in lines)
+    return lines
+
+
+def test_repr():
+    x = np.arange(4.0)
+    X = np.column_stack([x, [1.0, 0, 0, 1]])
+    found = linreg_fast.fit(X, 2 * x - 3, feature_names=["a", "ü"])
+    assert shown(found)[:1] + shown(found)[2:6] == [
+        "  a           2",
+        "  intercept  -3",
+        "  R2          1",
+        "  rows        4",
+        "  solver      cholesky",
+    ]
+    assert shown(found)[6:] == [f"  digits      {found.digits:.1f}"]
+    line = linreg_fast.fit(x, [0.0, 1, 1, 2], fit_intercept=False)
+    assert shown(line)[0] == f"  x0       {line.slope:.6g}"
+    assert "intercept" not in repr(line)
+    with pytest.warns(linreg_fast.ConvergenceWarning):
+        steps = linreg_fast.fit(*problem(60, 5)[:2], solver="gd", max_iter=2)
+    assert "  solver      gd, not converged after 2 steps" in shown(steps)
+    assert "  l2          0.5" in shown(linreg_fast.fit(X, x, l2=0.5))
+    with pytest.warns(linreg_fast.RankWarning):
+        deficient = linreg_fast.fit(np.column_stack([x, x]), x)
+    assert "  rank        1 of 2" in shown(deficient)
+    power = linreg_fast.fit_polynomial(x, x**2, 2)
+    assert [line.split()[0] for line in shown(power)[:3]] == ["x", "x^2", "intercept"]
+
+
+def test_repr_of_several_targets():
+    x = np.array([-1.0, 0.0, 1.0, 0.0])
+    lines = shown(linreg_fast.fit(x, np.column_stack([-2 * x, 1000 * x + 1, x])))
+    assert lines[:4] == [
+        "              y0   y1     y2",
+        "  x0         -2    1000   1",
+        "  intercept   0    1      0",
+        "  R2          1    1      1",
+    ]
+    one = linreg_fast.fit(x, x[:, None])
+    assert shown(one)[0].split() == ["y0"]
+    many = linreg_fast.fit(x, np.outer(x, np.arange(1.0, 21.0)))
+    assert shown(many)[0].split() == ["y0", "y1", "y2", "...", "y17", "y18", "y19"]
+    assert shown(many)[1].split() == ["x0", "1", "2", "3", "...", "18", "19", "20"]
+
+
+def test_repr_of_many_columns_and_long_names():
+    X, y, _, _ = problem(60, 40)
+    lines = shown(linreg_fast.fit(X, y))
+    assert [line.split()[0] for line in lines[:13]] == [
+        *(f"x{j}" for j in range(6)),
+        "...",
+        *(f"x{j}" for j in range(34, 40)),
+    ]
+    assert lines[6].split() == ["...", "28", "more"]
+    for p in (12, 13):
+        assert "more" not in repr(linreg_fast.fit(X[:, :p], y))
+    lines = shown(linreg_fast.fit(X[:, :2], y, feature_names=["a\nb", "c" * 1000]))
+    assert [line.split()[0] for line in lines[:2]] == ["a\\nb", "c" * 29 + "..."]
+    assert len({line.index(line.split()[1]) - (line.split()[1][0] != "-") for line in lines[:4]}) == 1  # aligned
 
 
 def test_types(fit):
@@ -230,8 +307,8 @@ def test_save_and_load_bitwise(kind, tmp_path):
     fit.save(tmp_path / "fit.json")
     again = LinearFit.load(tmp_path / "fit.json")
     assert bits(again) == bits(fit)
-    for name in _Fields._fields:
-        if name == "plan_arguments":
+    for name in FIELDS:
+        if name == "_plan_arguments":
             continue
         a, b = getattr(fit, name), getattr(again, name)
         if isinstance(a, np.ndarray):
@@ -258,7 +335,7 @@ def test_to_dict_is_json(kind):
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
 def test_copies(fit, copied):
     other = copied(fit)
-    for name in _Fields._fields:
+    for name in FIELDS:
         np.testing.assert_equal(getattr(other, name), getattr(fit, name))
     assert (other.coef is fit.coef) == (copied is copy.copy)
     with pytest.raises(AttributeError, match="never changes"):
@@ -323,6 +400,8 @@ def test_mutated_states(fit):
         "chebyshev": ["x", [1.0, 2.0], [0.0, 0.0, 1.0, 1.0, 1.0, 1.0]],
         "collinear": [None, 3, [3], [-1], ["a"], [True]],
         "dropped": [None, [0], [[0]]],
+        "left_out": [None, [], ["a"], {"a": 1}, {"a": None}, "a"],
+        "n_dropped": [None, -1, 1.0, True, "1", 2**70],
     }
     assert set(wrong) == set(state) - {"format", "version"}
     for name, values in wrong.items():
@@ -331,10 +410,60 @@ def test_mutated_states(fit):
             fault = "coef" if name in ("n_features", "n_targets") and type(value) is int and 0 < value < 9 else name
             with pytest.raises(ValueError, match=f"not a whole linreg_fast.LinearFit: {fault} cannot be"):
                 LinearFit.from_dict({**state, name: value})
-    for name, values in {"format": ["other", None, 3], "version": [0, 2, "1", None]}.items():
+    for name, values in {"format": ["other", None, 3], "version": [0, 3, "1", None, True, 1.0]}.items():
         for value in values:
             with pytest.raises(ValueError, match=r"not a saved|version"):
                 LinearFit.from_dict({**state, name: value})
+
+
+# what version 1 of the format wrote, a line: no left_out, no n_dropped
+VERSION_1 = """
+{"format": "linreg_fast.LinearFit", "version": 1, "coef": [2.085714285714286, 1.9721522630525295e-31, 0.0],
+"intercept": -2.7142857142857144, "solver": "cholesky", "solver_path": ["cholesky", "qr", "svd", "cholesky"],
+"reason": "rank 2 of 3: dependent columns dropped", "precision": "auto", "digits": 15.95, "rank": 2,
+"rcond": 0.1239541855740121, "converged": true, "n_iter": 0, "cost_history": null, "rss": 1.3714285714285714,
+"ess": 76.12857142857143, "tss": 77.5, "sum_weight": 6.0, "n_samples": 6, "n_features": 3, "n_targets": 1,
+"feature_names": ["a", "b", "c"], "fit_intercept": true, "l2": 0.0,
+"spread": [0.8525172809308409, 0.1636634176769943, null, 0.9063269671749657], "collinear": [0, 1, 2], "dropped": [2],
+"chebyshev": null, "y_unit": 1.0}
+"""
+
+
+def test_files_of_version_1_still_load(tmp_path):
+    (tmp_path / "old.json").write_text(VERSION_1, encoding="utf-8")
+    fit = LinearFit.load(tmp_path / "old.json")
+    assert fit.coef.tolist() == [2.085714285714286, 1.9721522630525295e-31, 0.0]
+    assert (fit.intercept, fit.rss, fit.rank) == (-2.7142857142857144, 1.3714285714285714, 2)
+    assert (fit.feature_names, fit.collinear, fit.dropped) == (("a", "b", "c"), (0, 1, 2), (2,))
+    assert (fit.left_out, fit.n_dropped) == ({}, 0)
+    assert fit.stderr[0] == fit.residual_std * 0.8525172809308409
+    assert np.isnan(fit.stderr[2])
+    fit.save(tmp_path / "new.json")
+    assert LinearFit.load(tmp_path / "new.json").to_dict() == fit.to_dict()
+    state = json.loads(VERSION_1)
+    for name in state:
+        with pytest.raises(ValueError, match=r"not a|format"):
+            LinearFit.from_dict({key: value for key, value in state.items() if key != name})
+
+
+def test_what_took_no_part(fit, tmp_path):
+    assert (fit.left_out, fit.n_dropped) == ({}, 0)
+    assert not {"left out", "dropped"} & set(repr(fit).split())
+    given = {"name": "text", "day": "date"}
+    other = fit.__replace__(left_out=given, n_dropped=2)
+    given["c"] = "changed"
+    other.left_out["d"] = "changed"
+    assert (other.left_out, other.n_dropped) == ({"name": "text", "day": "date"}, 2)
+    assert "  left out    name (text), day (date)" in shown(other)
+    assert "  rows        100, 2 with missing values dropped" in shown(other)
+    other.save(tmp_path / "fit.json")
+    copies = [LinearFit.load(tmp_path / "fit.json"), pickle.loads(pickle.dumps(other)), copy.deepcopy(other)]
+    for again in copies:
+        assert (again.left_out, again.n_dropped) == (other.left_out, 2)
+    assert list(copies[0].left_out) == ["name", "day"]
+    assert fit.left_out == {}
+    many = fit.__replace__(left_out={f"column {j}": "text" for j in range(20)})
+    assert shown(many)[-1].endswith("column 5 (text) and 14 more")
 
 
 def test_file_that_does_not_exist(tmp_path):

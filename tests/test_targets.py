@@ -55,12 +55,12 @@ def test_each_target_as_alone(fit_intercept, weighted, l2, n, p, n_targets):
     for Z, V in layouts:
         several = linreg_fast.fit(Z, V, **options)
         assert several.coef.shape == (n_targets, p)
-        assert several.n_targets == several.plan_arguments[2] == n_targets
+        assert several.n_targets == several._plan_arguments[2] == n_targets
         assert_alike(several, some, alone)
         np.testing.assert_allclose(several.predict(Z)[:, some[-1]], alone[-1].predict(X), rtol=1e-9, atol=1e-9)
     assert LinearFit.from_dict(several.to_dict()).to_dict() == several.to_dict()
     again = pickle.loads(pickle.dumps(several))
-    for name in ("coef", "intercept", "rss", "ess", "tss", "spread"):
+    for name in ("coef", "intercept", "rss", "ess", "tss", "_spread"):
         np.testing.assert_array_equal(getattr(again, name), getattr(several, name))
     for name in ("coef", "intercept"):
         assert not getattr(several, name).flags.writeable
@@ -134,5 +134,5 @@ def test_the_same_bits_on_any_number_of_threads():
     X, Y, _ = problem(60_000, 12, 21)
     one, *others = (linreg_fast.fit(X, Y, n_threads=threads) for threads in (1, 2, 3, 8))
     for fit in others:
-        for name in ("coef", "intercept", "rss", "spread"):
+        for name in ("coef", "intercept", "rss", "_spread"):
             np.testing.assert_array_equal(getattr(fit, name), getattr(one, name))

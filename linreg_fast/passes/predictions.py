@@ -10,10 +10,53 @@ from numpy.typing import NDArray
 
 from linreg_fast.algebra.precision import Vector
 from linreg_fast.inputs.table import matrix
+from linreg_fast.passes import blocks, levels, rates
+from linreg_fast.passes.threads import threads
 
 
+def predict(
+    X: Any,
+    coef: NDArray[np.float64],
+    intercept: Any,
+    names: tuple[str, ...] | None,
+    out: NDArray[np.float64] | None,
+    n_threads: int | None,
+) -> NDArray[np.float64]:
+    """intercept + X coef', (n,) or for two dimensions of `coef` (n, n_targets); X has the columns `names`."""
+    n_features = coef.shape[-1]
+    data = matrix(X, n_features, names)
+    n = data.n_rows
+    out = check_out(out, (n,) if coef.ndim == 1 else (n, len(coef)), data.X)
+    if n == 0:
+        return out
+    coef = np.ascontiguousarray(coef if coef.ndim == 2 else coef[None])
+    n_targets = len(coef)
+    intercept = np.array(intercept, dtype=np.float64).reshape(n_targets)
+    target = out.reshape(n, 1) if out.ndim == 1 and out.flags.c_contiguous else out[:, None] if out.ndim == 1 else out
+    kernel = levels.predict[data.order or "C", data.dtype]
+
+    def rows(lo: int, hi: int, work: NDArray[np.float64]) -> None:
+        at = lo
+        for piece, _, _, first, last in data.pieces(lo, hi):
+            if data.order:
+                kernel(piece, first, last, coef, intercept, work, target)
+            else:
+                kernel(piece, first, last, coef, intercept, work, target[at : at + last - first])
+                at += last - first
+
+    row_bytes = data.X.dtype.itemsize * n_features + 8 * n_targets
+    seconds = rates.stream_seconds(row_bytes, n_targets)
+    size = levels.kernels.row_work_size(n_features)
+    blocks.each_rows(rows, n, size, seconds, None if n_threads is None else threads(n_threads))
+    return out
+
+
+@np.errstate(all="ignore")
 def evaluate(chebyshev: Vector, x: Any, out: Vector | None = None) -> Vector:
-    """sum_k b_k T_k((x - c) / unit) by Clenshaw's recurrence; `chebyshev` is [c, unit, b_0, b_1 ..]."""
+    """sum_k b_k T_k((x - c) / unit) by Clenshaw's recurrence; `chebyshev` is [c, unit, b_0, b_1 ..].
+
+    Far out of [-1, 1] it is infinite or NaN.
+    """
     data = matrix(x, 1)
     out = check_out(out, (data.n_rows,), data.X)
     u = np.asarray(data.X[:, 0], dtype=np.float64)

@@ -1,29 +1,105 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a saved LinearFit may hold: every field is looked at before any of them is used."""
+"""A LinearFit as JSON: what is written, and a look at every field before any of them is used."""
 
 from __future__ import annotations
 
+import json
 import math
+import os
+import reprlib
 from collections.abc import Callable
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast.options import PRECISIONS
+from linreg_fast.saved import framed
 
 FORMAT = "linreg_fast.LinearFit"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+ADDED = {2: {"left_out": {}, "n_dropped": 0}}  # fields that a version brought, and what they are in files before it
 SOLVERS = {"cholesky", "qr", "svd", "gd", "mean"}
 MOST = 2**63  # of anything that is counted
+CHECKSUM = "checksum"  # in files only: whoever changes a state of `described` need not know of it
+SHORT = reprlib.Repr()  # of what may be long and deep
+SHORT.maxstring = SHORT.maxother = SHORT.maxlong = 80
+
+
+def described(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a fit but for `plan_arguments` as plain numbers, strings and lists; strict JSON has no NaN."""
+    state: dict[str, Any] = {"format": FORMAT, "version": FORMAT_VERSION}
+    for name, value in fields.items():
+        if name != "plan_arguments":
+            state[name] = _plain(value)
+    return state
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray) and value.ndim == 1 and np.isnan(value).any():
+        return [None if math.isnan(v) else v for v in value.tolist()]
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return list(value) if isinstance(value, tuple) else value
+
+
+def save(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
+    """Replace a file by one with what `described` made, and a checksum.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written; one that was there before is whole.
+    """
+    text = json.dumps(state | {CHECKSUM: checksum(state)}, indent=1)
+    framed.replace_file(Path(os.fsdecode(path)), text.encode(), "the fit")
+
+
+def load(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The fields of the fit that `save` wrote; nothing in the file is executed.
+
+    Raises
+    ------
+    ValueError
+        The file, which is named, is not a whole saved fit.
+    """
+    name = os.fsdecode(path)
+    with open(path, "rb") as file:
+        data = file.read()
+    try:
+        state = json.loads(data.decode())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{name} is not JSON: {error}") from None
+    try:
+        values = checked(state)
+        if CHECKSUM not in state and state["version"] > 1:
+            raise ValueError(f"not a whole {FORMAT}: {CHECKSUM} is missing")
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    return values
+
+
+def checksum(state: dict[str, Any]) -> str:
+    """Of the JSON of a state, however it is laid out, without the checksum in it."""
+    rest = {name: value for name, value in state.items() if name != CHECKSUM}
+    return framed.digest(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hex()
 
 
 def checked(state: dict[str, Any]) -> dict[str, Any]:
     """The fields of a fit from what may be anything, or a ValueError that names the one at fault."""
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise ValueError(f"not a saved {FORMAT}")
-    if state.get("version") != FORMAT_VERSION:
-        raise ValueError(f"saved by version {state.get('version')} of the format; this one reads {FORMAT_VERSION}")
+    version = state.get("version")
+    if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
+        raise ValueError(f"saved by version {version} of the format; this one reads 1 to {FORMAT_VERSION}")
+    if CHECKSUM in state and not _same(state):
+        raise ValueError(f"not a whole {FORMAT}: the checksum does not fit, something was lost or changed")
+    for later in range(version + 1, FORMAT_VERSION + 1):
+        state = state | ADDED[later]
     values: dict[str, Any] = {}
 
     def take(name: str, holds: Callable[[Any], Any], convert: Callable[[Any], Any] = _itself) -> Any:
@@ -36,9 +112,7 @@ def checked(state: dict[str, Any]) -> dict[str, Any]:
         except (AttributeError, OverflowError, TypeError, ValueError):
             good = False
         if not good:
-            shown = repr(found)
-            shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
-            raise ValueError(f"not a whole {FORMAT}: {name} cannot be {shown}")
+            raise ValueError(f"not a whole {FORMAT}: {name} cannot be {SHORT.repr(found)}")
         values[name] = value
         return value
 
@@ -74,7 +148,20 @@ def checked(state: dict[str, Any]) -> dict[str, Any]:
     take(named, lambda v: v is None or (len(v) == p and all(type(name) is str for name in v)), _tuple)
     take("collinear", lambda v: all(type(j) is int and 0 <= j < p for j in v), _tuple)
     take("dropped", lambda v: set(v) <= set(values["collinear"]), _tuple)
+    take("left_out", _texts)
+    take("n_dropped", lambda v: type(v) is int and 0 <= v < MOST)
     return values
+
+
+def _texts(value: Any) -> bool:
+    return type(value) is dict and {type(text) for pair in value.items() for text in pair} <= {str}
+
+
+def _same(state: dict[str, Any]) -> bool:
+    try:
+        return bool(state[CHECKSUM] == checksum(state))
+    except (RecursionError, TypeError, ValueError):
+        return False  # it is not what JSON can be
 
 
 def _itself(value: Any) -> Any:
@@ -92,6 +179,11 @@ def _numbers(value: Any) -> NDArray[np.float64] | None:
     if value is None:
         return None
     if type(value) is not list:
+        raise TypeError
+    kinds = set(map(type, value))
+    if kinds == {list}:
+        kinds = set(map(type, chain.from_iterable(value)))
+    if not kinds <= {int, float, type(None)}:  # NumPy takes texts and True for numbers
         raise TypeError
     return np.array(value, dtype=np.float64)
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import struct
 from typing import NamedTuple
@@ -11,13 +10,13 @@ from typing import NamedTuple
 import numpy as np
 
 from linreg_fast.algebra.precision import DD_UNIT, EPS, Matrix, Vector
+from linreg_fast.saved import framed
 
 UNITS = {"auto": EPS, "extended": DD_UNIT}  # precision, and relative rounding of the sums of a batch
 MAGIC = b"linreg_fast.Moments\x00"
 VERSION = 1
-# magic, version, precision, shift given, n_features, n_targets, n_samples, unit, bytes of the names
-HEADER = struct.Struct("<20sHBBqqqdq")
-DIGEST_SIZE = 16
+# precision, shift given, n_features, n_targets, n_samples, unit, bytes of the names
+HEADER = struct.Struct("<BBqqqdq")
 LARGEST = 1 << 20  # columns that a saved state may claim to have
 
 
@@ -39,8 +38,6 @@ def pack(state: State) -> bytes:
     """The state as bytes."""
     names = b"" if state.feature_names is None else json.dumps(state.feature_names).encode()
     header = HEADER.pack(
-        MAGIC,
-        VERSION,
         list(UNITS).index(state.precision),
         state.shift is not None,
         state.n_features,
@@ -52,8 +49,7 @@ def pack(state: State) -> bytes:
     shift = np.zeros(len(state.M) - 1) if state.shift is None else state.shift
     upper = np.triu_indices(len(state.M))
     arrays = [a.astype("<f8").tobytes() for a in (shift, state.noise, state.M[upper])]
-    body = b"".join([header, *arrays, names])
-    return body + _digest(body)
+    return framed.frame(MAGIC, VERSION, header, *arrays, names)
 
 
 def unpack(data: bytes) -> State:
@@ -64,21 +60,20 @@ def unpack(data: bytes) -> State:
     ValueError
         Not a whole state: cut short, too long, changed on the way, or of another version.
     """
-    if len(data) < HEADER.size + DIGEST_SIZE or data[: len(MAGIC)] != MAGIC:
+    body = framed.unframe(data, MAGIC, VERSION, "linreg_fast.Moments")
+    if len(body) < HEADER.size:
         raise ValueError(f"not a saved linreg_fast.Moments: {len(data)} bytes")
-    _, version, precision, shifted, p, n_targets, n_samples, unit, names_size = HEADER.unpack_from(data)
-    if version != VERSION:
-        raise ValueError(f"saved by version {version} of the format; this one reads {VERSION}")
-    if _digest(data[:-DIGEST_SIZE]) != data[-DIGEST_SIZE:]:
-        raise ValueError("not a whole linreg_fast.Moments: the checksum does not fit, bytes were lost or changed")
-    if not (0 <= p <= LARGEST and 1 <= n_targets <= LARGEST and 0 <= names_size <= len(data) and precision < 2):
+    precision, shifted, p, n_targets, n_samples, unit, names_size = HEADER.unpack_from(body)
+    if not (0 <= p <= LARGEST and 1 <= n_targets <= LARGEST and 0 <= names_size <= len(body) and precision < 2):
         raise ValueError(f"a saved Moments cannot have {p} features, {n_targets} targets and {names_size} bytes")
     width = p + n_targets
     n_sums = (width + 1) * (width + 2) // 2
-    size = HEADER.size + 8 * (width + width + 1 + 2 * n_sums) + names_size + DIGEST_SIZE
-    if len(data) != size:
-        raise ValueError(f"a saved Moments of {p} features and {n_targets} targets has {size} bytes, not {len(data)}")
-    numbers = np.frombuffer(data, "<f8", 2 * width + 1 + 2 * n_sums, HEADER.size).astype(np.float64)
+    size = HEADER.size + 8 * (width + width + 1 + 2 * n_sums) + names_size
+    if len(body) != size:
+        more = len(data) - len(body)
+        known = f"a saved Moments of {p} features and {n_targets} targets has {size + more} bytes"
+        raise ValueError(f"{known}, not {len(data)}")
+    numbers = np.frombuffer(body, "<f8", 2 * width + 1 + 2 * n_sums, HEADER.size).astype(np.float64)
     shift, noise, upper = np.split(numbers, [width, 2 * width + 1])
     M = np.zeros((width + 1, width + 1, 2))
     rows, columns = np.triu_indices(width + 1)
@@ -87,7 +82,7 @@ def unpack(data: bytes) -> State:
     sound = np.isfinite(numbers).all() and (squares >= 0).all() and (noise >= 0).all()
     if not sound or n_samples < 0 or unit not in UNITS.values() or (n_samples > 0) != (squares[p] > 0):
         raise ValueError("a saved Moments has sums that no rows can have")
-    names = _names(data[size - DIGEST_SIZE - names_size : size - DIGEST_SIZE], p) if names_size else None
+    names = _names(bytes(body[size - names_size :]), p) if names_size else None
     kept = shift.copy() if shifted else None
     return State(p, n_targets, n_samples, list(UNITS)[precision], unit, kept, noise.copy(), M, names)
 
@@ -100,7 +95,3 @@ def _names(text: bytes, p: int) -> tuple[str, ...]:
     if not isinstance(names, list) or len(names) != p or not all(isinstance(name, str) for name in names):
         raise ValueError(f"a saved Moments has names that do not fit {p} features")
     return tuple(names)
-
-
-def _digest(body: bytes) -> bytes:
-    return hashlib.blake2b(body, digest_size=DIGEST_SIZE).digest()

@@ -3,19 +3,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import zlib
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from linreg_fast.inputs.table import Table
 from linreg_fast.moments.moments import Moments
+from linreg_fast.saved import framed
 
-MAGIC = b"linreg_fast.checkpoint 2\n"
-DIGEST_SIZE = 16
+MAGIC = b"linreg_fast.checkpoint\n"
+VERSION = 3
+COUNTS = ("done", "rows", "n_rows", "dropped", "last")
 
 
 def fingerprint(data: Table) -> int:
@@ -31,25 +30,8 @@ def save(path: Path, state: dict[str, Any], moments: Moments) -> None:
     OSError
         The file cannot be written.
     """
-    body = MAGIC + json.dumps(state).encode() + b"\n" + moments.to_bytes()
-    new = path.with_name(f"{path.name}.new")
-    try:
-        with open(new, "wb") as file:
-            file.write(body + hashlib.blake2b(body, digest_size=DIGEST_SIZE).digest())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, path)
-        if os.name == "posix":  # the name in its folder is written too
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-    except OSError as error:
-        with suppress(OSError):
-            new.unlink()
-        what = f"the checkpoint was not written ({error.strerror}); one that was there before is whole"
-        raise OSError(error.errno, what, str(path)) from None
+    data = framed.frame(MAGIC, VERSION, json.dumps(state).encode(), b"\n", moments.to_bytes())
+    framed.replace_file(path, data, "the checkpoint")
 
 
 def load(path: Path, identity: str) -> tuple[dict[str, Any], Moments]:
@@ -60,12 +42,27 @@ def load(path: Path, identity: str) -> tuple[dict[str, Any], Moments]:
     ValueError
         Not a whole checkpoint, or one of other files, columns or settings.
     """
-    text = path.read_bytes()
-    body = text[:-DIGEST_SIZE]
-    if not body.startswith(MAGIC) or hashlib.blake2b(body, digest_size=DIGEST_SIZE).digest() != text[-DIGEST_SIZE:]:
-        raise ValueError(f"{path} is not a whole checkpoint of this version; remove it to start anew")
-    head, _, rest = body[len(MAGIC) :].partition(b"\n")
-    state = json.loads(head)
+    try:
+        body = framed.unframe(path.read_bytes(), MAGIC, VERSION, "checkpoint")
+        head, _, rest = bytes(body).partition(b"\n")
+        state, moments = _checked(json.loads(head)), Moments.from_bytes(rest)
+    except (ValueError, RecursionError) as error:
+        text = f"{path} is not a whole checkpoint of this version ({error}); remove it to start anew"
+        raise ValueError(text) from None
     if state["identity"] != identity:
         raise ValueError(f"{path} is of other files, columns or settings, or they changed; remove it to start anew")
-    return state, Moments.from_bytes(rest)
+    return state, moments
+
+
+def remove(path: Path) -> None:
+    """Take a checkpoint away that has done its work, and what a killed write left beside it."""
+    framed.remove_file(path)
+
+
+def _checked(state: Any) -> dict[str, Any]:
+    """The state, where it is made of what `save` is given."""
+    sound = isinstance(state, dict) and isinstance(state.get("identity"), str)
+    counts = [state.get(name) for name in COUNTS] + state["holes"] if sound and type(state.get("holes")) is list else []
+    if not counts or not all(type(count) is int and count >= 0 for count in counts):
+        raise ValueError("its state is not that of a stream")
+    return dict(state)

@@ -50,7 +50,7 @@ def fit_rows(stream: Stream, checkpoint: Path | None, report: Report | None) -> 
         targets = None if stream.one_target or stream.n_targets > 1 else [0]
         fit = moments.solve(l2=options.l2, fit_intercept=options.fit_intercept, targets=targets)
     if checkpoint is not None:
-        checkpoint.unlink(missing_ok=True)
+        checkpoints.remove(checkpoint)
     return _noted(fit, stream)
 
 
@@ -65,10 +65,12 @@ def _fit_in_memory(stream: Stream, block: Block, data: Table, report: Report | N
 
 
 def _noted(fit: LinearFit, stream: Stream) -> LinearFit:
-    reason = fit.reason
+    """The fit with what was done to the table: columns left out, rows dropped."""
+    reason, left_out = fit.reason, stream.source.left_out
     if stream.dropped:
         reason += f"; {stream.dropped} row{'s' * (stream.dropped > 1)} with missing values dropped"
-    return fit.__replace__(reason=reason, precision=stream.options.precision)
+    precision = stream.options.precision
+    return fit.__replace__(reason=reason, precision=precision, left_out=left_out, n_dropped=stream.dropped)
 
 
 class Step(NamedTuple):

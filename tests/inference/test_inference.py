@@ -81,7 +81,7 @@ def test_small_fits_without_python_have_them_too(request, many_blocks, order, dt
     lean = linreg_fast.fit(X, y, precision="fast")
     request.getfixturevalue("general_path")
     general = linreg_fast.fit(X, y, precision="fast")
-    assert lean.spread.shape == general.spread.shape == (6,)
+    assert lean._spread.shape == general._spread.shape == (6,)
     np.testing.assert_allclose(both(lean), both(general), rtol=1e-10)
 
 
@@ -251,6 +251,89 @@ def test_intervals_whatever_numpy_is_told_about_rounding(scale):
         np.testing.assert_allclose(scaled.conf_int() / scale, fit.conf_int(), rtol=1e-9)
         np.testing.assert_allclose(scaled.pvalues, fit.pvalues, rtol=1e-9)
         assert scaled.cost in (0.0, np.inf)
+
+
+STATISTICS = (
+    *("stderr", "intercept_stderr", "tvalues", "intercept_tvalue", "pvalues", "intercept_pvalue"),
+    *("residual_std", "r2", "rss", "ess", "tss", "cost"),
+)
+
+
+def without_a_word(fit):
+    """Every statistic, NumPy being told to raise whatever it can."""
+    with np.errstate(all="raise"):
+        found = {name: np.asarray(getattr(fit, name)) for name in STATISTICS}
+        found |= {"conf_int": fit.conf_int(), "intercept_conf_int": fit.intercept_conf_int(0.5)}
+        assert repr(fit).startswith("LinearFit\n")
+        fit.to_dict()
+    return found
+
+
+# (scale of the columns, of y, weight): what is asserted of them is in the range of float64
+SCALES = {
+    "columns small": (1e-300, 1e-10, None),
+    "columns large": (1e300, 1e300, None),
+    "y small": (1.0, 1e-300, None),
+    "y large": (1.0, 1e300, None),
+    "weights tiny": (1.0, 1.0, 1e-300),
+    "weights tiny, y small": (1.0, 1e-200, 1e-300),
+    "weights huge, y large": (1.0, 1e200, 1e300),
+    "all large, weights tiny": (1e300, 1e300, 1e-300),
+}
+
+
+@pytest.mark.parametrize("case", SCALES)
+@pytest.mark.parametrize("n_targets", [0, 2])
+def test_extreme_scales_change_nothing_but_the_scale(case, n_targets):
+    X, y, _, _ = problem(40, 3, noise=2.0)
+    y = np.column_stack([y, y**2]) if n_targets else y
+    x_scale, y_scale, weight = SCALES[case]
+    plain = linreg_fast.fit(X, y)
+    fit = linreg_fast.fit(X * x_scale, y * y_scale, sample_weight=None if weight is None else np.full(40, weight))
+    found, expected = without_a_word(fit), without_a_word(plain)
+    for name in ("tvalues", "pvalues", "intercept_tvalue", "intercept_pvalue", "r2"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-9, err_msg=name)
+    np.testing.assert_allclose(found["stderr"] / (y_scale / x_scale), expected["stderr"], rtol=1e-9)
+    np.testing.assert_allclose(found["conf_int"] / (y_scale / x_scale), expected["conf_int"], rtol=1e-9)
+    np.testing.assert_allclose(found["intercept_stderr"] / y_scale, expected["intercept_stderr"], rtol=1e-9)
+
+
+@pytest.mark.parametrize("y_scale", [1e-320, 1e-200, 0.0])
+@pytest.mark.parametrize("n_targets", [0, 2])
+def test_subnormal_columns(y_scale, n_targets):
+    """Their standard errors may be infinite: that of 0 is 0 all the same, and nothing is said."""
+    X, y, _, _ = problem(40, 3, noise=2.0)
+    y = np.column_stack([y, y]) if n_targets else y
+    found = without_a_word(linreg_fast.fit(X * [1e-310, 1.0, 1e-312], y * y_scale))
+    assert not np.isnan(found["stderr"]).any()
+    assert (found["stderr"][..., 1] < 1e-190).all()
+    if not y_scale:
+        assert (found["stderr"] == 0.0).all()
+        assert (found["intercept_stderr"] == 0.0).all()
+
+
+@pytest.mark.parametrize("n", [3, 4, 5])
+def test_few_rows_and_tiny_weights(n):
+    """NaN without a degree of freedom; subnormal sums of weights."""
+    X, y, _, _ = problem(n, 2, noise=2.0)
+    for weight in (1.0, 1e-320):
+        found = without_a_word(linreg_fast.fit(X, y, sample_weight=np.full(n, weight)))
+        for name in ("stderr", "tvalues", "pvalues", "conf_int", "residual_std", "intercept_stderr"):
+            assert np.isnan(found[name]).all() == (n == 3), name
+    several = linreg_fast.fit(X, np.column_stack([y, y]), sample_weight=np.full(n, 5e-324))
+    assert without_a_word(several)["cost"].shape == (2,)
+
+
+def test_polynomials_of_extreme_scale():
+    x = np.arange(9.0)
+    plain = linreg_fast.fit_polynomial(x, np.cos(x), 3)
+    for scale in (1e300, 1e-300):
+        fit = linreg_fast.fit_polynomial(x, np.cos(x) * scale, 3)
+        np.testing.assert_allclose(without_a_word(fit)["pvalues"], plain.pvalues, rtol=1e-9)
+        with np.errstate(all="raise"):
+            np.testing.assert_allclose(fit.predict(x) / scale, plain.predict(x), rtol=1e-12)
+            far = fit.predict([1e308, np.inf, -np.inf, np.nan])
+        assert not np.isfinite(far).any()
 
 
 def test_shapes_of_several_targets():

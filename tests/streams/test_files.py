@@ -153,6 +153,7 @@ def test_missing_values_are_named_by_file_and_row(table, tmp_path, pieces):
         fit = linreg_fast.fit_file(tmp_path, **WEIGHTED, missing="drop", precision=precision)
         assert_close(fit, in_memory(table.filter(pa.array(keep))))
         assert fit.reason.endswith("; 2 rows with missing values dropped")
+        assert fit.n_dropped == 2
     values[12000] = float("inf")
     write(holed.set_column(2, "b", pa.array(values)).slice(N // 2), tmp_path / "part-1.parquet")
     with pytest.raises(ValueError, match=r"column 'b' has inf at row 2000 of part-1.parquet$"):
@@ -488,6 +489,7 @@ def test_parts_in_a_checkpoint_are_not_read_again(table, tmp_path, pieces, monke
     assert len(read) == 7 - saved
     assert bits(fit) == bits(expected)
     assert (fit.n_samples, fit.reason) == (expected.n_samples, expected.reason)
+    assert (fit.n_dropped, fit.left_out) == (expected.n_dropped, expected.left_out)
     assert not state.exists()
 
 

@@ -215,6 +215,19 @@ def test_missing_values(data, frame, kind, again):
         assert_same(fit, linreg_fast.fit(X[keep], y[keep], precision=precision))
         assert fit.n_samples == N - 3
         assert fit.reason.endswith("; 3 rows with missing values dropped")
+        assert (fit.n_dropped, fit.left_out) == (3, {})
+
+
+def test_columns_left_out_are_in_the_fit(data, frame):
+    _, y, _ = data
+    texts = frame.assign(y=y, name="text", sure=True)
+    for table in (texts, texts[:100]):  # summed up, and fitted in memory
+        batches = [table.iloc[i : i + 400] for i in range(0, len(table), 400)]
+        fit = linreg_fast.fit_stream(batches, target="y")
+        assert list(fit.left_out) == [name for name in table if name not in (*fit.feature_names, "y")]
+        assert "string" in fit.left_out["name"]
+        assert fit.n_dropped == 0
+        assert linreg_fast.fit_stream(batches, target="y", features=["a"]).left_out == {}
 
 
 def test_faults_are_named(data):
@@ -364,6 +377,7 @@ def test_resumed_fit_has_the_bits_of_the_undisturbed_one(data, tmp_path, often, 
     whole = linreg_fast.fit_stream(iter(batches), missing="drop")
     assert bits(resumed) == bits(whole)
     assert (resumed.n_samples, resumed.reason) == (whole.n_samples, whole.reason)
+    assert resumed.n_dropped == whole.n_dropped == 1
 
 
 def test_checkpoint_of_other_rows_is_refused(data, tmp_path, often):
