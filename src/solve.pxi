@@ -1,16 +1,14 @@
 # Moments of few columns -> coefficients, without LAPACK.
 #
-# The same steps as in linreg_fast/moments.py and closed_form.py, which take over wherever this declines: a
-# column that is constant or out of range, a shift that turns out badly chosen, columns too ill-conditioned
-# for Cholesky.
+# The same steps as in algebra/centred.py and solvers/closed_form.py, which take over wherever this declines:
+# a column that is constant or out of range, a shift that turns out badly chosen, too ill-conditioned columns.
 
 # Explained where Python has them under the same names; a test holds both equal.
 cdef double EPS = 2.0 ** -53
 cdef double FULL_DIGITS = 15.95
 cdef double RCOND_CHOLESKY = 1e-13
-cdef double CONSTANT = 4 * 2.0 ** -53
 cdef double SHIFT_LIMIT = 25.0
-cdef double NOTHING = 2.0 ** -46
+cdef double ROUNDING = 2.0 ** -50
 cdef double LEAST_SQUARE = 2.0 ** -800
 cdef double MOST_SQUARE = 2.0 ** 1000
 
@@ -18,9 +16,8 @@ solve_constants = {
     "EPS": EPS,
     "FULL_DIGITS": FULL_DIGITS,
     "RCOND_CHOLESKY": RCOND_CHOLESKY,
-    "CONSTANT": CONSTANT,
     "SHIFT_LIMIT": SHIFT_LIMIT,
-    "NOTHING": NOTHING,
+    "ROUNDING": ROUNDING,
     "RANGE": (LEAST_SQUARE, MOST_SQUARE),
 }
 
@@ -116,8 +113,7 @@ cdef int _solve_small(
             return 1
         mu[i] = M[p * n + i] / N if fit_intercept else 0.0
         square -= M[p * n + i] * mu[i]
-        pivot = CONSTANT * fabs(k[i])
-        if fit_intercept and not (square > N * pivot * pivot and M[p * n + i] * mu[i] <= SHIFT_LIMIT * square):
+        if fit_intercept and not (square > 0.0 and M[p * n + i] * mu[i] <= SHIFT_LIMIT * square):
             return 1
         rho = fmax(rho, M[p * n + i] * mu[i] / square)
         e[i] = ldexp(1.0, -<int> rint(0.5 * log2(square + l2)))
@@ -198,7 +194,7 @@ cdef bint _solve_target(
     cdef double* beta = work
     cdef double* rhs = beta + ld
     cdef double* b = res + t * p
-    cdef double s = M[p * n + y], tss = M[(p + 1) * n + y], rss, m_y = 0.0, spread, error, b0
+    cdef double s = M[p * n + y], tss = M[(p + 1) * n + y], rss, m_y = 0.0, square, error, b0
     cdef double most = 0.0, least = INFINITY
     cdef dd sum0
     sum0.hi = sum0.lo = vec_zero()
@@ -217,24 +213,23 @@ cdef bint _solve_target(
     for i in range(p - 1, -1, -1):
         beta[i] = (beta[i] - _dot(i + 1, ld, R + i * ld, beta)) / R[i * ld + i]
     rss = tss
-    spread = sqrt(fmax(tss, 0.0) / M[p * n + p])
-    error = fabs(m_y)
+    error = fabs(m_y) + sqrt(fmax(tss, 0.0) / M[p * n + p])     # the mean of y rounds by its spread
     for i in range(p):
         b[i] = beta[i] * e[i]
         rss -= beta[i] * rhs[i] + l2 * b[i] * b[i]
         most = fmax(most, fabs(beta[i]))
-        if beta[i] != 0.0:
-            least = min(least, fabs(beta[i]))
         if fit_intercept:
             _add_product(&sum0, vec_set(-b[i]), vec_set(k[i]), vec_set(mu[i]))
             error += fabs((k[i] + mu[i]) * b[i])
     if most > 0.0:  # large residuals add their rounding to that of rhs
         delta *= fmax(1.0, sqrt(fmax(rss, 0.0)) / most)
+        square = ROUNDING * fmax(most, sqrt(fmax(tss, 0.0)))
+        for i in range(p):
+            if fabs(beta[i]) > square:
+                least = fmin(least, fabs(beta[i]))
         worst[0] = fmax(worst[0], delta * most / least)
     b0 = (vec_sum(sum0.hi) + vec_sum(sum0.lo)) / LANES
-    if fabs(b0) > NOTHING * spread:         # the mean of y rounds by its spread
-        error += spread
-    if b0 != 0.0:
+    if fabs(b0) > ROUNDING * error:
         worst[0] = fmax(worst[0], (EPS * error + delta * most * lever) / fabs(b0))
     res[n_targets * p + t] = b0
     res[n_targets * (p + 1) + t] = fmax(rss, 0.0)

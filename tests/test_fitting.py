@@ -369,11 +369,49 @@ def test_residuals_of_ridge_in_extended():
 @solvers
 @pytest.mark.parametrize("precision", ["fast", "auto"])
 def test_digits_of_an_intercept_of_nearly_nothing(solver, precision):
+    """One that is no more than the rounding of the terms it is made of counts as 0."""
     for seed in range(40):
         X, _, b, _ = problem(12, 3, seed)
         y = X @ b
         fit = linreg_fast.fit(X, y, solver=solver, precision=precision)
-        assert max(0.0, worst_lre([*fit.coef, fit.intercept], exact_fit(X, y))) >= fit.digits - 1.5
+        exact = exact_fit(X, y)
+        terms = abs(y.mean()) + y.std() + np.abs(fit.coef * X.mean(axis=0)).sum()
+        if abs(exact[-1]) > 2.0**-50 * terms:
+            assert max(0.0, worst_lre([*fit.coef, fit.intercept], exact)) >= fit.digits - 1.5
+        else:
+            assert max(0.0, worst_lre(fit.coef, exact[:-1])) >= fit.digits - 1.5
+            assert abs(fit.intercept) <= 2.0**-49 * terms
+
+
+@pytest.mark.parametrize("n", [12, 1000])
+def test_a_coefficient_of_nothing_does_not_cost_its_digits(n):
+    """Through every door the same claim, where the true intercept and a true slope are 0."""
+    X = np.random.default_rng(n).integers(-99, 99, (n, 3)).astype(float)
+    y = 3 * X[:, 0] - 7 * X[:, 2]
+    doors = [
+        linreg_fast.fit(X, y, precision="fast"),
+        linreg_fast.fit(X, y),
+        linreg_fast.fit(X, y, precision="extended"),
+    ]
+    doors += [linreg_fast.fit(X, y, solver=solver) for solver in ("cholesky", "qr", "svd")]
+    doors.append(linreg_fast.Moments(3).update(X[:5], y[:5]).update(X[5:], y[5:]).solve())
+    doors.append(linreg_fast.fit(X, y, solver="gd", max_iter=100_000, tol=1e-15))
+    for fit in doors:
+        assert fit.digits > 12, fit
+        np.testing.assert_allclose(fit.coef, [3, 0, -7], atol=1e-12)
+
+
+@pytest.mark.parametrize("base", [2.0**52, -(2.0**52), 2.0**40])
+def test_a_column_is_constant_where_its_numbers_are_equal(base):
+    x, y = base + np.arange(4.0), 1 + 2 * np.arange(4.0)
+    doors = [linreg_fast.fit(x, y, **options) for options in ({}, {"precision": "extended"}, {"solver": "qr"})]
+    doors += [linreg_fast.Moments(1).update(x, y).solve(), linreg_fast.fit(x, y, solver="gd")]
+    for fit in doors:
+        assert fit.slope == pytest.approx(2.0, rel=1e-14)
+        assert fit.rank == 1
+    constant = linreg_fast.fit(np.column_stack([np.full(4, base), np.arange(4.0)]), y)
+    assert list(constant.coef) == [0.0, 2.0]
+    assert constant.collinear == (0,)
 
 
 @pytest.mark.parametrize("solver", CLOSED)

@@ -12,11 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast.algebra.precision import EPS, Matrix, Vector
+from linreg_fast.algebra.precision import Matrix, Vector
 from linreg_fast.algebra.sums import Sums
 from linreg_fast.inputs.table import Rows
-
-CONSTANT = 4 * EPS  # a column that varies by less of its own value is constant
 
 
 @dataclass(slots=True)
@@ -45,11 +43,8 @@ def centre(M: Sums, fit_intercept: bool, l2: float) -> Centred:
     S_yy = about_mean if fit_intercept else M.target_squares
     squares = np.diagonal(M.gram)
     spread = np.maximum(squares - M.sums * mu, 0.0)
-    # |W| <= 4 eps |k| in every row makes the sum of squares at most that; the reverse holds but for
-    # columns that vary in few rows only, and those the exact rank decision further down must see.
-    with np.errstate(over="ignore"):
-        floor = M.sum_weight * (CONSTANT * np.abs(M.shift) * M.unit) ** 2 if fit_intercept else np.zeros_like(spread)
-    live = np.flatnonzero((squares > 0) & ((spread > floor) | (M.sum_weight < 2)) & (spread > 0))
+    # a column is constant where its numbers are equal: its shift is that number then, and every W is 0
+    live = np.flatnonzero((squares > 0) & (spread > 0))
     rho = 0.0
     if fit_intercept and live.size:
         rho = float(np.max(M.sum_weight * mu[live] ** 2 / spread[live]))

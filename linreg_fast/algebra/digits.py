@@ -13,7 +13,7 @@ from linreg_fast.algebra.pairs import two_product
 from linreg_fast.algebra.precision import EPS, Matrix, Vector
 
 FULL_DIGITS = 15.95  # -log10(EPS)
-NOTHING = 2.0**-46  # of the spread of y: an intercept below may be rounding of the mean
+ROUNDING = 2.0**-50  # of the terms that a coefficient is made of: one below may be exactly 0, and counts as 0
 
 
 def cholesky_delta(C: Centred, beta: Matrix, gram_rcond: float) -> Vector:
@@ -42,31 +42,23 @@ def digits_of(size: Vector, error: Vector, negligible: Vector | float = 0.0) -> 
 
 
 def expected_digits(
-    beta: Matrix,
-    delta: Vector,
-    coef: Matrix,
-    m: Vector,
-    m_y: Vector,
-    lever: Vector,
-    spread: Vector,
-    intercept: Vector,
+    beta: Matrix, delta: Vector, size_y: Vector, intercept: Vector, terms: Vector, lever: Vector
 ) -> float:
-    """Correct decimal digits to expect of the worst coefficient; those that are exactly 0 do not count.
+    """Correct decimal digits to expect of the worst coefficient; those that may be exactly 0 do not count.
 
-    delta is the error of beta relative to its largest component: a small component has fewer digits.
-    delta times lever is what that error is worth in the intercept, beside the rounding of its terms. The mean of y
-    rounds by its spread; where nothing else is left of the intercept, as of centred columns, that does not count.
+    delta is the error of beta relative to its largest component: a small component has fewer digits. `size_y` is the
+    norm of y in the units of beta, 0 for a solution of minimum norm, whose small components are no rounding of large
+    ones; `terms` is the sum of the sizes of what an intercept is made of, and delta times
+    `lever` what the error of beta is worth in it.
     """
     if not beta.size:
         delta = np.zeros(beta.shape[1])  # nothing but the intercept
     size = np.abs(beta)
     most = size.max(axis=0, initial=0.0)
-    least = np.where(size > 0, size, np.inf).min(axis=0, initial=np.inf)
-    b0 = np.abs(intercept)
-    own = np.abs(m_y) + np.where(b0 > NOTHING * spread, spread, 0.0)
-    rounding = EPS * (own + np.abs(coef * m).sum(axis=1)) + np.where(most > 0, delta * lever, 0.0)
-    slopes = digits_of(np.where(most > 0, least, 0.0), delta * most)
-    return min(slopes, digits_of(b0, rounding))
+    zero = ROUNDING * np.where(size_y > 0, np.maximum(most, size_y), 0.0)
+    slopes = digits_of(size, np.broadcast_to(delta * most, size.shape), zero)
+    rounding = EPS * terms + np.where(most > 0, delta * lever, 0.0)
+    return min(slopes, digits_of(np.abs(intercept), rounding, ROUNDING * terms))
 
 
 def intercepts(coef: Matrix, k: Vector, mu: Vector, ky: Vector, mu_y: Vector) -> Vector:

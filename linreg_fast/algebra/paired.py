@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast.algebra.centred import CONSTANT
 from linreg_fast.algebra.pairs import (
     add,
     multiply,
@@ -105,11 +104,10 @@ def equations(
     centred, error, near, mean = centre(M, noise, unit, shift, p, fit_intercept)
     spread = np.diagonal(centred[..., 0]).copy()
     with np.errstate(over="ignore"):
-        floor = np.maximum(4 * error, N[0] * (CONSTANT * mean[:, 0]) ** 2 if fit_intercept else 0.0)
         # of a constant the algebra on pairs leaves their rounding, by the shift
-        constant = N[0] * ((CONSTANT * mean[:p, 0]) ** 2 + DD_UNIT * shift[:p] ** 2)
-    live = np.flatnonzero(spread[:p] > floor[:p])
-    lost = np.flatnonzero((spread[:p] <= floor[:p]) & (spread[:p] > constant))
+        constant = N[0] * DD_UNIT * (shift[:p] ** 2 + mean[:p, 0] ** 2)
+    live = np.flatnonzero(spread[:p] > 4 * error[:p])
+    lost = np.flatnonzero((spread[:p] <= 4 * error[:p]) & (spread[:p] > constant))
     A = centred[np.ix_(live, live)] if len(live) < p else centred[:p, :p].copy()
     if l2:
         at = np.arange(len(live))

@@ -196,7 +196,7 @@ def matrix(X: Any, n_features: int, feature_names: Sequence[str] | None = None) 
     if names is not None and feature_names is not None and not one_feature and names != list(feature_names):
         raise ValueError(f"X has the columns {names}; the fit is of {list(feature_names)}, in this order")
     if X.dtype.char in WIDER:
-        warn_rounded(X, "X", stacklevel=4)
+        warn_rounded(X, "X", stacklevel=5)
     Y = np.empty((X.shape[0], 0))
     order, dtype, copies = _layout(X, Y, None)
     return Table(X, Y, None, order, dtype, copies=copies)

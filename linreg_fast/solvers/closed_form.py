@@ -221,7 +221,9 @@ def _finish(problem: Problem, scaled: Scaled, path: tuple[str, ...], reason: str
         intercept = intercepts(coef, M.shift, mu, M.target_shift, mu_y)
     m, m_y = M.shift + mu, M.target_shift + mu_y
     lever = np.ldexp(np.abs(m[C.live]), C.exponents).sum() * np.abs(beta).max(axis=0, initial=0.0) * back
-    spread = np.sqrt(C.target_squares / M.sum_weight) * back
+    spread = np.sqrt(C.target_squares / M.sum_weight) * back  # by which the mean of y rounds
+    size_y = np.sqrt(C.target_squares) * (scaled.rank == len(C.live))
+    terms = np.abs(m_y) + spread + np.abs(coef * m).sum(axis=1)
     return Solution(
         coef=coef,
         intercept=intercept,
@@ -230,7 +232,7 @@ def _finish(problem: Problem, scaled: Scaled, path: tuple[str, ...], reason: str
         y_unit=back,
         rank=scaled.rank,
         rcond=scaled.rcond,
-        digits=expected_digits(beta, scaled.delta, coef, m, m_y, lever, spread, intercept),
+        digits=expected_digits(beta, scaled.delta, size_y, intercept, terms, lever),
         path=path,
         reason=reason,
         beta=beta,

@@ -20,7 +20,7 @@ import numpy as np
 from linreg_fast import plan_costs
 from linreg_fast.algebra import factors
 from linreg_fast.algebra.centred import centre
-from linreg_fast.algebra.digits import FULL_DIGITS, cholesky_delta, digits_of
+from linreg_fast.algebra.digits import FULL_DIGITS, ROUNDING, cholesky_delta, digits_of
 from linreg_fast.algebra.precision import EPS, Vector, any_range
 from linreg_fast.algebra.sums import Sums
 from linreg_fast.inputs.table import Table
@@ -263,11 +263,13 @@ def _digits(M: Sums, coef: Vector, intercept: float, fit_intercept: bool, l2: fl
     b = coef[C.live]
     delta = cholesky_delta(C, best, rcond)[0] * np.abs(best).max(initial=0.0)
     error = np.abs(b - exact) + np.ldexp(delta, C.exponents - C.target_exponents[0])
-    digits = digits_of(np.abs(exact), error)
+    size = ROUNDING * max(float(np.abs(best).max(initial=0.0)), math.sqrt(C.target_squares[0]))
+    digits = digits_of(np.abs(exact), error, np.ldexp(size, C.exponents - C.target_exponents[0]))
     if not fit_intercept:
         return digits
     m, m_y = M.shift + C.means / M.unit, float(M.target_shift[0] + M.target_mean[0] / M.target_unit[0])
     b0 = m_y - m[C.live] @ exact
-    error_0 = abs(intercept - b0) + EPS * (abs(m_y) + np.abs(m[C.live] * exact).sum())
+    terms = abs(m_y) + float(np.abs(m[C.live] * exact).sum())
+    error_0 = abs(intercept - b0) + EPS * terms
     error_0 += np.abs(m[C.live]) @ np.ldexp(delta, C.exponents - C.target_exponents[0])
-    return min(digits, digits_of(np.array([abs(b0)]), np.array([error_0])))
+    return min(digits, digits_of(np.array([abs(b0)]), np.array([error_0]), ROUNDING * terms))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast.algebra.centred import CONSTANT, centre
+from linreg_fast.algebra.centred import centre
 from linreg_fast.algebra.precision import Matrix, Vector
 from linreg_fast.algebra.sums import Sums
 from linreg_fast.inputs.table import Table, first_fault
@@ -136,7 +136,7 @@ def _of_columns(data: Table, fit_intercept: bool, scale: bool) -> Quadratic:
         c = np.ones(unknowns)  # replaced by the gradient at 0, one pass
         quadratic = Quadratic(np.zeros((0, 0)), c, 0.0, shift, np.ones(p), np.zeros(p), 0.0)
     else:
-        varies = deviation[:p] > CONSTANT * np.abs(mean[:p])
+        varies = deviation[:p] > 0
         with np.errstate(over="ignore"):
             factor = np.where(varies, 1 / np.where(varies, deviation[:p], 1.0), 0.0)
         quadratic = Quadratic(np.zeros((0, 0)), np.ones(p), 0.0, np.zeros(0), factor, mean[:p], float(mean[p]))

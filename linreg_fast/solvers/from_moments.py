@@ -26,7 +26,7 @@ import numpy as np
 
 from linreg_fast.algebra import factors, paired
 from linreg_fast.algebra.centred import Centred, in_user_units
-from linreg_fast.algebra.digits import FULL_DIGITS, digits_of
+from linreg_fast.algebra.digits import FULL_DIGITS, ROUNDING, digits_of
 from linreg_fast.algebra.factors import Factor
 from linreg_fast.algebra.minimum_norm import independent, minimum_norm
 from linreg_fast.algebra.paired import Equations, keep
@@ -250,8 +250,11 @@ def _finish(problem: Problem, E: Equations, scaled: Scaled) -> Solution:
         delta = scaled.left + (E.noise + E.noise_c[t] / most) / scaled.rcond**2 if most > 0 else scaled.left
         error = float(E.noise_m_y[t] + E.noise_m @ np.abs(b[:, t, 0]))
         error += delta * most * float(np.abs(E.m[:, 0] * scale[:, 0, 0]).sum())
-        slopes = digits_of(size, np.full(p, delta * most))
-        digits = min(digits, slopes, digits_of(np.abs(intercept[t : t + 1]), np.array([error])))
+        zero = ROUNDING * max(most, math.sqrt(E.S_yy[t, 0])) if scaled.rank == p else 0.0
+        slopes = digits_of(size, np.full(p, delta * most), zero)
+        terms_0 = abs(float(E.m_y[t, 0])) + float(np.abs(E.m[:, 0]) @ np.abs(b[:, t, 0]))
+        b0 = digits_of(np.abs(intercept[t : t + 1]), np.array([error]), ROUNDING * terms_0)
+        digits = min(digits, slopes, b0)
     return Solution(
         coef=coef,
         intercept=intercept,

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast.algebra.centred import CONSTANT, check_range
+from linreg_fast.algebra.centred import check_range
 from linreg_fast.algebra.digits import FULL_DIGITS, digits_of, expected_digits, intercepts
 from linreg_fast.algebra.factors import thin_svd
 from linreg_fast.algebra.minimum_norm import independent, minimum_norm
@@ -47,7 +47,7 @@ def solve(problem: Problem) -> Solution:
     fit_intercept, l2 = options.fit_intercept, options.l2
     rows = _centred_rows(data, fit_intercept, l2)
     n, p = rows.X.shape
-    live = np.flatnonzero(np.abs(rows.Z).max(axis=0) > CONSTANT * np.abs(rows.k))
+    live = np.flatnonzero(rows.Z.any(axis=0))
     collinear = constant_columns(problem, live)
     dropped = collinear if options.on_collinear == "drop" else ()
     b, b0, residual = np.zeros((p, data.n_targets)), rows.ky + rows.mu_y, rows.V
@@ -78,8 +78,10 @@ def solve(problem: Problem) -> Solution:
         lever = np.abs(rows.k[live]) @ np.ldexp(1.0, e) * np.abs(beta).max(axis=0, initial=0.0)
         delta = EPS / rcond * (1 + tan / rcond)
         weight = n if rows.w is None else float((rows.w / rows.unit).sum())
-        spread = np.sqrt(np.einsum("ij,ij->j", rows.V, rows.V) / weight)
-        digits = expected_digits(beta, delta, b.T, rows.k + rows.mu, rows.ky + rows.mu_y, lever, spread, b0)
+        size_y = np.sqrt(np.einsum("ij,ij->j", rows.V, rows.V))
+        m, m_y = rows.k + rows.mu, rows.ky + rows.mu_y
+        terms = np.abs(m_y) + size_y / math.sqrt(weight) + np.abs(b.T * m).sum(axis=1)
+        digits = expected_digits(beta, delta, size_y * (not deficient), b0, terms, lever)
     rss = np.einsum("ij,ij->j", residual, residual) * rows.unit
     if options.precision == "extended" or (options.precision == "auto" and digits < refinement.AUTO_DIGITS):
         found = _refine(rows, live, fit_intercept, l2)

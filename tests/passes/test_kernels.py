@@ -13,8 +13,7 @@ import pytest
 from conftest import KERNEL_TOLERANCE
 
 from linreg_fast import reference
-from linreg_fast.algebra import centred
-from linreg_fast.algebra.digits import FULL_DIGITS, NOTHING
+from linreg_fast.algebra.digits import FULL_DIGITS, ROUNDING
 from linreg_fast.algebra.precision import EPS
 from linreg_fast.passes import table_sums
 from linreg_fast.solvers import closed_form
@@ -706,9 +705,8 @@ def test_small_fits_are_judged_by_the_constants_of_all_others(kernels):
         "EPS": EPS,
         "FULL_DIGITS": FULL_DIGITS,
         "RCOND_CHOLESKY": closed_form.RCOND_CHOLESKY,
-        "CONSTANT": centred.CONSTANT,
         "SHIFT_LIMIT": table_sums.SHIFT_LIMIT,
-        "NOTHING": NOTHING,
+        "ROUNDING": ROUNDING,
         "RANGE": table_sums.RANGE,
     }
 
