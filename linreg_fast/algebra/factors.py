@@ -9,12 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from linreg_fast.algebra.centred import Centred
+from linreg_fast.algebra.pairs import add, divide, multiply, pairs, solve_transposed, solve_upper
 from linreg_fast.algebra.precision import EPS, Matrix, Vector
 
 
 @dataclass(slots=True)
 class Factor:
-    """A solver's factorisation of A: R'R, or V diag(sigma^2) V' over the singular values kept."""
+    """A solver's factorisation of A: R'R, or V diag(sigma^2) V' over the singular values kept.
+
+    `pairs` is R in double-double, where float64 does not hold enough of it.
+    """
 
     R: Matrix | None
     Vt: Matrix | None
@@ -22,11 +26,14 @@ class Factor:
     kappa: float  # condition number of the columns
     gain: float  # kappa^2 for Cholesky, kappa for QR and SVD: what a correction contracts by, over eps
     null: Matrix | None = None  # rows that complete Vt
+    pairs: Matrix | None = None
 
     def solve(self, h: Vector) -> Vector:
         """A^-1 h, or the pseudo-inverse times h."""
         from scipy.linalg import lapack
 
+        if self.pairs is not None:
+            return solve_upper(self.pairs, solve_transposed(self.pairs, pairs(h)[:, None]))[:, 0, 0]
         if self.R is not None:
             return np.asarray(lapack.dpotrs(self.R, h)[0])
         assert self.Vt is not None
@@ -102,3 +109,26 @@ def thin_svd(A: Matrix) -> tuple[Matrix, Vector, Matrix]:
         return scipy.linalg.svd(A, full_matrices=False, check_finite=False, lapack_driver="gesdd")  # type: ignore[no-any-return]
     except np.linalg.LinAlgError:
         return scipy.linalg.svd(A, full_matrices=False, check_finite=False, lapack_driver="gesvd")  # type: ignore[no-any-return]
+
+
+def pivoted_svd(A: Matrix, noise: float) -> tuple[Vector, Matrix]:
+    """Singular values of the columns whose Gram matrix A is known in pairs, descending, and V'.
+
+    The SVD of R of A = R'R, Cholesky with diagonal pivots; pivots up to p times the noise of A are 0.
+    """
+    p = len(A)
+    rest, R = A.copy(), np.zeros((p, p))
+    rank = p
+    for i in range(p):
+        diagonal = np.diagonal(rest[..., 0])
+        j = int(np.argmax(diagonal))
+        if diagonal[j] <= p * noise:
+            rank = i
+            break
+        row = rest[j].copy()
+        R[i] = row[:, 0] / math.sqrt(diagonal[j])
+        rest = add(rest, -multiply(row[:, None], divide(row, row[j][None])[None, :]))
+        rest[j], rest[:, j] = 0.0, 0.0
+    _, sigma, Vt = thin_svd(R)
+    sigma[rank:] = 0.0
+    return sigma, Vt

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -118,8 +118,16 @@ def dd_cross_products(
     return M
 
 
-def gram_pairs(rows: Rows, M: Sums, C: Centred, fit_intercept: bool, n_threads: int) -> tuple[Matrix, Matrix, Matrix]:
-    """A of `C`, means of its columns in the units of M and the sum of weights, as pairs, from a pass in them."""
+class CentredPairs(NamedTuple):
+    """The centred problem in pairs: A, the means of its columns in the units of the sums, the sum of weights."""
+
+    gram: Matrix
+    means: Matrix
+    sum_weight: Matrix
+
+
+def gram_pairs(rows: Rows, M: Sums, C: Centred, fit_intercept: bool, n_threads: int) -> CentredPairs:
+    """A of `C`, without its penalty, as pairs from a pass in them."""
     shift, units = np.concatenate([M.shift, M.target_shift]), np.concatenate([M.unit, M.target_unit])
     P = rows.fold(functools.partial(dd_cross_products, shift=shift, scale=units, n_threads=n_threads), add)
     p = rows.n_features
@@ -127,4 +135,4 @@ def gram_pairs(rows: Rows, M: Sums, C: Centred, fit_intercept: bool, n_threads: 
     mu = divide(s, N[None]) if fit_intercept else np.zeros_like(s)
     scale = np.ldexp(1.0, C.exponents - (np.frexp(M.unit[C.live])[1] - 1))
     A = add(P[np.ix_(C.live, C.live)], -multiply(s[:, None], mu[None])) * (scale[:, None] * scale)[..., None]
-    return A, mu, N
+    return CentredPairs(A, mu, N)

@@ -23,12 +23,15 @@ from linreg_fast.algebra.factors import (
     check_solution,
     cholesky,
     merge_triangles,
+    pivoted_svd,
     solve_triangle,
     thin_svd,
     triangle_rcond,
 )
 from linreg_fast.algebra.minimum_norm import independent, minimum_norm
-from linreg_fast.algebra.precision import EPS, Matrix, Vector
+from linreg_fast.algebra.paired import WIDEST
+from linreg_fast.algebra.pairs import cholesky as pairs_cholesky
+from linreg_fast.algebra.precision import DD_UNIT, EPS, Matrix, Vector
 from linreg_fast.algebra.sums import Sums
 from linreg_fast.inputs.table import Table
 from linreg_fast.passes import blocks, rates
@@ -37,6 +40,9 @@ from linreg_fast.solvers.solution import ConditionWarning, Solution, caller_leve
 
 RCOND_CHOLESKY = 1e-13  # of the Gram matrix; under it the columns' condition number exceeds 3e6: QR
 RANK_TOLERANCE = 2.0**-40  # times sqrt(p): singular values below are rounding, whatever the number of rows
+DOUBT = 1e-11  # singular values below are looked at in double-double: QR of the rows cannot tell them from rounding
+ROUNDED = 4.0  # roundings that dependent columns may have come through, beside one of what they are offset by
+PAIR_WORK = 2.0**31  # rows times columns squared up to which that is feasible: a second or two
 ROWS_MARGIN = 1e4  # times p eps: rounding that millions of rows leave in R
 QR_BLOCK_BYTES = 1 << 18  # of rows that are prepared and factorised at once: L2
 QR_MERGE_BYTES = 1 << 23  # of rows whose R is merged in pairs with others
@@ -84,6 +90,14 @@ def solve(problem: Problem, path: tuple[str, ...] = ()) -> Solution:
     svd = thin_svd(R[:p, :p])
     sigma, Vt = svd[1:]
     rank = int(np.count_nonzero(sigma > RANK_TOLERANCE * math.sqrt(p) * sigma[0]))
+    if sigma[-1] <= DOUBT * sigma[0] and not C.l2 and p <= WIDEST and problem.sums.n_rows * float(p) ** 2 <= PAIR_WORK:
+        rank, kappa = _rank_in_pairs(problem)
+        if rank == p:
+            reason = (
+                f"{reason}; " * bool(reason) + "rank decided in double-double, in which the columns were factorised"
+            )
+            by_name = () if path[-1:] == ("qr",) else ("svd",)
+            return _finish(problem, _by_pairs(problem, R, kappa), (*path, *by_name), reason)
     if rank == p and solver != "svd" and "qr" not in tried:
         return _finish(problem, _by_triangle(C, R, float(sigma[-1] / sigma[0])), path, reason)
     if solver == "qr":
@@ -131,6 +145,33 @@ def _by_cholesky(C: Centred, solver: str) -> tuple[Scaled | None, str]:
         )
     factor = Factor(triangle, None, None, 1 / rcond, 1 / gram_rcond)
     return Scaled(beta, p, rcond, cholesky_delta(C, beta, gram_rcond), factor), ""
+
+
+def _rank_in_pairs(problem: Problem) -> tuple[int, float]:
+    """The rank, and the condition number of the columns, from their cross products in double-double.
+
+    A direction v of the scaled columns Z e is null where numbers that are off by no more than their own rounding could
+    make it so: ||Z v|| <= eps sum_j |v_j| e_j (4 ||x_j - mean|| + sqrt(N) |mean|).
+    """
+    M, C = problem.sums, problem.centred
+    sigma, Vt = pivoted_svd(problem.pairs.gram, DD_UNIT)
+    mean = np.ldexp(np.abs(M.shift[C.live] + C.means[C.live] / M.unit[C.live]), C.exponents)
+    size = mean * math.sqrt(M.sum_weight) + ROUNDED * np.sqrt(np.diagonal(C.gram))
+    rank = int(np.count_nonzero(sigma > EPS * (np.abs(Vt) @ size)))
+    return rank, float(sigma[0] / sigma[-1]) if rank == len(sigma) else math.inf
+
+
+def _by_pairs(problem: Problem, R: Matrix, kappa: float) -> Scaled:
+    """The solution of R beta = z as a start, and a factor in double-double that corrects it."""
+    C = problem.centred
+    p = len(C.live)
+    in_pairs = pairs_cholesky(problem.pairs.gram)
+    if in_pairs is None:
+        raise np.linalg.LinAlgError("the columns of X are too close to dependent for double-double")
+    beta = solve_triangle(R, p) if np.diagonal(R)[:p].all() else np.zeros((p, R.shape[1] - p))
+    gain = max(1.0, kappa * kappa * DD_UNIT / EPS)
+    factor = Factor(np.asfortranarray(in_pairs[..., 0]), None, None, kappa, gain, pairs=in_pairs)
+    return Scaled(beta, p, 1 / kappa, qr_delta(R, p, kappa), factor)
 
 
 def _by_triangle(C: Centred, R: Matrix, rcond: float) -> Scaled:

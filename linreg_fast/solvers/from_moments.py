@@ -30,7 +30,7 @@ from linreg_fast.algebra.digits import FULL_DIGITS, ROUNDING, digits_of
 from linreg_fast.algebra.factors import Factor
 from linreg_fast.algebra.minimum_norm import independent, minimum_norm
 from linreg_fast.algebra.paired import Equations, keep
-from linreg_fast.algebra.pairs import add, divide, multiply, pairs, product
+from linreg_fast.algebra.pairs import add, multiply, pairs, product
 from linreg_fast.algebra.precision import EPS, Matrix, Vector, any_range
 from linreg_fast.solvers import closed_form, spread
 from linreg_fast.solvers.closed_form import RANK_TOLERANCE
@@ -97,7 +97,7 @@ def _solve(problem: Problem, E: Equations) -> tuple[Solution, Equations]:
         "the condition of the columns is beyond what cholesky of their moments can decide",
     )
     exact = E.noise < EPS / 2  # the sums know more than float64 holds
-    sigma, Vt = _pivoted_svd(E.A, E.noise) if exact else _eigen(A)
+    sigma, Vt = factors.pivoted_svd(E.A, E.noise) if exact else _eigen(A)
     # at most 1/2, so that one direction is left where nothing at all is sure
     cut = min(0.5, max(RANK_TOLERANCE * math.sqrt(p), math.sqrt(RANK_MARGIN * p * E.noise)))
     rank = int(np.count_nonzero(sigma > cut * sigma[0]))
@@ -167,23 +167,6 @@ def _eigen(A: Matrix) -> tuple[Vector, Matrix]:
 
     values, V = scipy.linalg.eigh(A, check_finite=False)
     return np.sqrt(np.maximum(values[::-1], 0.0)), np.ascontiguousarray(V.T[::-1])
-
-
-def _pivoted_svd(A: Matrix, noise: float) -> tuple[Vector, Matrix]:
-    """The same with all the digits of pairs: the SVD of R of A = R'R, Cholesky with diagonal pivots."""
-    p = len(A)
-    rest, R = A.copy(), np.zeros((p, p))
-    for i in range(p):
-        diagonal = np.diagonal(rest[..., 0])
-        j = int(np.argmax(diagonal))
-        if diagonal[j] <= p * noise:
-            break
-        row = rest[j].copy()
-        R[i] = row[:, 0] / math.sqrt(diagonal[j])
-        rest = add(rest, -multiply(row[:, None], divide(row, row[j][None])[None, :]))
-        rest[j], rest[:, j] = 0.0, 0.0
-    _, sigma, Vt = factors.thin_svd(R)
-    return sigma, Vt
 
 
 def _apply(factor: Factor, h: Matrix) -> Matrix:

@@ -13,7 +13,6 @@ from linreg_fast.algebra.factors import Factor
 from linreg_fast.algebra.minimum_norm import independent, minimum_norm
 from linreg_fast.algebra.pairs import add, cholesky, pairs, product, solve_transposed, solve_upper
 from linreg_fast.algebra.precision import EPS, Matrix
-from linreg_fast.passes import products
 from linreg_fast.solvers.problem import Problem
 
 ROUNDED_ZERO = 2.0**-90  # of coefficients of size 1: what is smaller is 0
@@ -26,11 +25,11 @@ def null_pairs(problem: Problem, factor: Factor) -> tuple[Matrix, float] | None:
     Each row is a dependent column less its regression on independent ones. None where that is too much work.
     """
     assert factor.Vt is not None
-    C, options = problem.centred, problem.options
+    C = problem.centred
     p = len(C.live)
     if p > paired.WIDEST:
         return None
-    A = products.gram_pairs(problem.rows, problem.sums, C, options.fit_intercept, options.workers)[0]
+    A = problem.pairs.gram
     kept = independent(factor.Vt)
     rest = np.setdiff1d(np.arange(p), kept)
     R = cholesky(A[np.ix_(kept, kept)])

@@ -14,6 +14,7 @@ from linreg_fast.algebra.sums import Sums
 from linreg_fast.inputs.table import Rows, Table
 from linreg_fast.options import FitOptions
 from linreg_fast.passes import table_sums
+from linreg_fast.passes.products import CentredPairs, gram_pairs
 from linreg_fast.passes.progress import Report
 from linreg_fast.passes.table_sums import FirstPass
 from linreg_fast.plan_costs import PlanArguments
@@ -46,6 +47,12 @@ class Problem:
     def centred(self) -> Centred:
         """The same in centred columns, scaled to equal norm."""
         return centre(self.sums, self.options.fit_intercept, self.options.l2)
+
+    @cached_property
+    def pairs(self) -> CentredPairs:
+        """The matrix of the centred problem in double-double, from a pass of its own."""
+        options = self.options
+        return gram_pairs(self.rows, self.sums, self.centred, options.fit_intercept, options.workers)
 
     def of_columns(self, kept: NDArray[np.intp]) -> Problem:
         """The problem of some of the columns that vary, which do not depend on each other."""

@@ -17,7 +17,6 @@ from linreg_fast.algebra.factors import Factor
 from linreg_fast.algebra.paired import WIDEST
 from linreg_fast.algebra.pairs import add, cholesky, divide, multiply, pairs, solve_transposed, square_root, total
 from linreg_fast.algebra.precision import EPS, Matrix, Vector
-from linreg_fast.passes.products import gram_pairs
 from linreg_fast.solvers.problem import Problem
 
 LOSS = 1e-14  # relative error of the factor beyond which "extended" makes another one in double-double
@@ -91,6 +90,6 @@ def spread_of(problem: Problem, factor: Factor | None, refined: bool) -> Vector 
         return plain
     if factor.gain * EPS <= LOSS and M.n_rows * float(p) ** 2 > paired.CHEAP:
         return plain
-    A, mu, N = gram_pairs(problem.rows, M, C, problem.options.fit_intercept, problem.options.workers)
+    A, mu, N = problem.pairs
     found = unscaled_pairs(A, scale, add(pairs(M.shift[live]), mu / M.unit[live, None]), N)
     return plain if found is None else found
