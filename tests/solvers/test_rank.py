@@ -1,4 +1,4 @@
-"""Rank where float64 factors cannot see it: full rank up to a condition of 1e14, dependent columns whatever they are."""
+"""Rank that float64 factors cannot see: full up to a condition of 1e14, dependent columns whatever they are."""
 
 from __future__ import annotations
 
