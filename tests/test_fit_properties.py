@@ -15,6 +15,8 @@ from hypothesis.extra.numpy import arrays
 import linreg_fast
 from linreg_fast import RankWarning
 
+pytestmark = pytest.mark.numerics
+
 whole = st.integers(-20, 20).map(float)
 
 

@@ -14,6 +14,8 @@ from sklearn.linear_model import LinearRegression, Ridge
 import linreg_fast
 from linreg_fast import RankWarning
 
+pytestmark = pytest.mark.numerics
+
 # against peers
 
 
@@ -114,10 +116,8 @@ def test_simple_regression(solver):
     assert line.rss == pytest.approx(0.0, abs=1e-28)
     assert line.r2 == pytest.approx(1.0)
     x, y = np.array([2.0, 3.0, 5.0]), np.array([1.0, 5.0, 3.0])
-    dx, dy = x - x.mean(), y - y.mean()
     line = linreg_fast.fit(x, y, solver=solver)
-    assert line.slope == pytest.approx(dx @ dy / (dx @ dx), rel=1e-15)
-    assert line.intercept == pytest.approx(y.mean() - line.slope * x.mean(), rel=1e-14)
+    assert worst_lre([line.slope, line.intercept], exact_fit(x[:, None], y)) >= 14.5
     np.testing.assert_array_equal(line.predict(x), line.predict(x[:, None]))
 
 
@@ -288,6 +288,35 @@ def test_named_solver_on_dependent_columns_raises(kind, solver):
         linreg_fast.fit(X, X[:, 0], solver=solver)
 
 
+@pytest.mark.parametrize(("p", "sizes"), [(3, range(5, 605)), (67, range(72, 605, 19))])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_a_duplicate_is_seen_at_every_size(p, sizes, fit_intercept):
+    """The last pivot of a duplicate is rounding: of 600 sizes some 40 leave one that looks like a column of its own."""
+    for n in sizes:
+        rng = np.random.default_rng([n, p])
+        X = rng.standard_normal((n, p)) + 1.0
+        y = X[:, 0] + rng.standard_normal(n)
+        X = np.column_stack([X, X[:, 1]])
+        with pytest.raises(np.linalg.LinAlgError, match="dependent"):
+            linreg_fast.fit(X, y, solver="cholesky", fit_intercept=fit_intercept)
+        with pytest.warns(RankWarning):
+            assert linreg_fast.fit(X, y, fit_intercept=fit_intercept).rank == p, n
+        with pytest.warns(RankWarning):
+            found = linreg_fast.Moments(p + 1).update(X, y).solve(fit_intercept=fit_intercept)
+        assert found.rank == p, n
+
+
+@pytest.mark.parametrize("n", range(20, 221, 5))
+def test_a_duplicate_is_seen_in_files(n, tmp_path):
+    """Rows that are read again by the solver go the same way."""
+    X = np.random.default_rng(n).standard_normal((n, 3)) + 1.0
+    table = np.column_stack([X, X[:, 1], X[:, 0]])
+    for i, part in enumerate((table[: n // 2], table[n // 2 :])):
+        np.save(tmp_path / f"{i}.npy", part)
+    with pytest.raises(np.linalg.LinAlgError, match="dependent"):
+        linreg_fast.fit_file(tmp_path, solver="cholesky")
+
+
 # weights
 
 
@@ -446,7 +475,7 @@ def test_digits_where_y_is_noise():
         exact = exact_fit(X, y)
         for solver in CLOSED:
             fit = linreg_fast.fit(X, y, solver=solver, precision="fast")
-            assert worst_lre([*fit.coef, fit.intercept], exact) >= fit.digits - 0.5
+            assert worst_lre([*fit.coef, fit.intercept], exact) >= fit.digits - 1.5
 
 
 @solvers

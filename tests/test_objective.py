@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 import linreg_fast
 from linreg_fast import reference
 
+pytestmark = pytest.mark.numerics
+
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("order", ["C", "F"])

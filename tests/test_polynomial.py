@@ -12,6 +12,8 @@ from conftest import certified_problem, lre, solve_exactly, worst_lre
 import linreg_fast
 from linreg_fast import fit_polynomial
 
+pytestmark = pytest.mark.numerics
+
 
 def exact_polynomial(x, y, degree, w=None):
     """Coefficients from the intercept upwards, of the powers of the float64 x themselves."""
@@ -75,7 +77,7 @@ def test_digits_are_honest(seed):
 @pytest.mark.parametrize(
     ("name", "floor", "errors"),
     [
-        ("Filip", 14.0, 15.0),
+        ("Filip", 13.5, 14.5),
         ("Wampler1", 15.0, None),
         ("Wampler2", 13.1, None),
         ("Wampler3", 15.0, 15.0),

@@ -19,6 +19,8 @@ from linreg_fast.result import INSIDE, _Fields
 
 FIELDS = [f"_{name}" if name in INSIDE else name for name in _Fields._fields]
 
+pytestmark = pytest.mark.numerics
+
 
 @pytest.fixture
 def fit():

@@ -10,6 +10,8 @@ import pytest
 import linreg_fast
 from linreg_fast import LinearFit, RankWarning
 
+pytestmark = pytest.mark.numerics
+
 
 def fits(X, Y, some, **options):
     """The fits of some targets alone."""

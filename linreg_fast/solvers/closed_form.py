@@ -39,6 +39,7 @@ from linreg_fast.solvers.problem import Problem
 from linreg_fast.solvers.solution import ConditionWarning, Solution, caller_level, collinear_columns
 
 RCOND_CHOLESKY = 1e-13  # of the Gram matrix; under it the columns' condition number exceeds 3e6: QR
+PIVOT_MARGIN = 8.0  # times p eps: what is left of a pivot may be rounding; of dependent columns up to 2.4 was seen
 RANK_TOLERANCE = 2.0**-40  # times sqrt(p): singular values below are rounding, whatever the number of rows
 DOUBT = 1e-11  # singular values below are looked at in double-double: QR of the rows cannot tell them from rounding
 ROUNDED = 4.0  # roundings that dependent columns may have come through, beside one of what they are offset by
@@ -77,7 +78,7 @@ def solve(problem: Problem, path: tuple[str, ...] = ()) -> Solution:
     tried = path
     reason = "" if not tried else f"refinement did not contract after {tried[-1]}"
     if solver == "cholesky" or (solver == "auto" and not tried):
-        scaled, reason = _by_cholesky(C, solver)
+        scaled, reason = _by_cholesky(problem)
         if scaled is not None:
             return _finish(problem, scaled, ("cholesky",), "")
         path = ("cholesky",)
@@ -121,10 +122,16 @@ def solve(problem: Problem, path: tuple[str, ...] = ()) -> Solution:
     return solution
 
 
-def _by_cholesky(C: Centred, solver: str) -> tuple[Scaled | None, str]:
+def _by_cholesky(problem: Problem) -> tuple[Scaled | None, str]:
     """The solution of R'R beta = c; None, and why, where "auto" has to go on."""
+    C, solver = problem.centred, problem.options.solver
     p = len(C.live)
     beta, triangle, gram_rcond = cholesky(C)
+    doubtful = beta is not None and (gram_rcond < RCOND_CHOLESKY or _rounding_alone(C.gram, triangle))
+    if doubtful and solver == "cholesky" and gram_rcond >= p * EPS:
+        # pivots of dependent columns are rounding, which may well exceed p eps: the rows themselves say how small
+        # they are, where dependent columns have p eps squared
+        gram_rcond = min(gram_rcond, _gram_rcond_of_rows(problem))
     rcond = math.sqrt(gram_rcond)
     # under p eps, whether potrf got through is an accident of rounding
     if beta is None or gram_rcond < p * EPS:
@@ -134,9 +141,9 @@ def _by_cholesky(C: Centred, solver: str) -> tuple[Scaled | None, str]:
                 'use solver="auto" or "svd"'
             )
         return None, "cholesky failed: the columns are dependent, or nearly"
+    if doubtful and solver == "auto":
+        return None, f"rcond {rcond:.1e} of the columns is too small for cholesky"
     if gram_rcond < RCOND_CHOLESKY:
-        if solver == "auto":
-            return None, f"rcond {rcond:.1e} of the columns is too small for cholesky"
         warnings.warn(
             f"the columns are too ill-conditioned for cholesky (rcond {rcond:.1e}): few or no digits of the "
             'coefficients may be right; use solver="auto", "qr" or "svd"',
@@ -145,6 +152,29 @@ def _by_cholesky(C: Centred, solver: str) -> tuple[Scaled | None, str]:
         )
     factor = Factor(triangle, None, None, 1 / rcond, 1 / gram_rcond)
     return Scaled(beta, p, rcond, cholesky_delta(C, beta, gram_rcond), factor), ""
+
+
+def _rounding_alone(A: Matrix, R: Matrix) -> bool:
+    """Whether a pivot of A = R'R may be nothing but the rounding of what was subtracted to make it.
+
+    That is so of dependent columns in whatever order the sums behind A and R were taken; with no more than a few
+    hundred of them `RCOND_CHOLESKY` is the stricter test.
+    """
+    pivots = np.square(np.diagonal(R))
+    return bool((pivots <= PIVOT_MARGIN * len(A) * EPS * (np.diagonal(A) - pivots)).any())
+
+
+def _gram_rcond_of_rows(problem: Problem) -> float:
+    """The reciprocal condition number of A by QR of the rows, which does not square it: right down to EPS^2."""
+    from scipy.linalg import lapack
+
+    C = problem.centred
+    p = len(C.live)
+    R = _qr_rows(problem)[:p, :p]
+    if not np.diagonal(R).all():
+        return 0.0
+    rcond, _ = lapack.dpocon(np.asfortranarray(R), lapack.dlange("1", C.gram.T))
+    return float(rcond)
 
 
 def _rank_in_pairs(problem: Problem) -> tuple[int, float]:

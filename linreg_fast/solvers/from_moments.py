@@ -138,7 +138,8 @@ def _refined(
     """The solution from what a factor gives: corrected in pairs where the sums are worth it, of minimum norm."""
     rank = len(E.live) if factor.Vt is None else len(factor.Vt)
     found, left = pairs(beta), 0.0
-    if E.noise < EPS / 2:
+    if E.noise < EPS / 2 or E.A[..., 1].any():
+        # brought here in pairs, A may know more than its noise says, and than a factor in float64 keeps
         found, left = _refine(E, factor, found)
     if factor.Vt is not None and rank < len(E.live):
         least, growth = minimum_norm(factor.Vt, factor.null, E.e, found[..., 0], factor.kappa)

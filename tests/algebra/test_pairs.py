@@ -13,6 +13,8 @@ from linreg_fast.algebra.pairs import add, cholesky, pairs, product, solve_trans
 from linreg_fast.inputs.table import table
 from linreg_fast.passes import products
 
+pytestmark = pytest.mark.numerics
+
 BITS = 2.0**-98
 
 

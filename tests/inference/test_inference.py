@@ -14,6 +14,8 @@ import linreg_fast
 from linreg_fast.algebra import paired
 from linreg_fast.passes import products
 
+pytestmark = pytest.mark.numerics
+
 
 def both(fit):
     return [*fit.stderr, fit.intercept_stderr] if fit.fit_intercept else list(fit.stderr)
@@ -44,7 +46,7 @@ def test_strd_auto(name):
         return  # residuals of rounding
     fit = linreg_fast.fit(X, y, fit_intercept=record["intercept"])
     found = [fit.intercept_stderr, *fit.stderr] if record["intercept"] else list(fit.stderr)
-    assert worst_lre(found, record["exact_float64_design_40"]["stderr"]) >= (7.5 if name == "Filip" else 10.5)
+    assert worst_lre(found, record["exact_float64_design_40"]["stderr"]) >= (7.5 if name == "Filip" else 10.0)
 
 
 @pytest.mark.parametrize("kappa", [1e4, 1e6, 1e8, 1e10])

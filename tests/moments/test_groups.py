@@ -9,6 +9,8 @@ from conftest import problem
 from linreg_fast import Moments, by_group, fit
 from linreg_fast.moments import groups
 
+pytestmark = pytest.mark.numerics
+
 N, P = 4000, 3
 
 

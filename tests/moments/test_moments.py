@@ -16,6 +16,8 @@ from linreg_fast import ConditionWarning, Moments, fit
 from linreg_fast.inputs import table as inputs_table
 from linreg_fast.passes import levels, products
 
+pytestmark = pytest.mark.numerics
+
 
 def partials(X, y, n_chunks, shift, w=None, **options):
     """One state for each chunk, all with one shift."""
@@ -328,12 +330,13 @@ def test_a_batch_far_from_the_first_one_costs_no_digits():
     X, y, coef, _ = problem(5000, 2, noise=0.0)
     X[:10] = 0.0
     X[10:] += 1e5
-    y = X @ coef + 1.5
+    y = X[:, 0] * coef[0] + X[:, 1] * coef[1] + 1.5
     M = chunked(X, y, [10, 500, 2500])
     found = M.solve()
     assert (np.abs(M.shift[:2]) == 0).all()
     exact = exact_fit(X, y)
-    assert worst_lre(found.coef, exact[:2]) > 10
+    # condition number 6e3: a solution in float64 would keep 8 to 12, as its factor happens to round
+    assert worst_lre([*found.coef, found.intercept], exact) > 14
     assert found.digits <= worst_lre([*found.coef, found.intercept], exact) + 1
 
 

@@ -11,6 +11,8 @@ from conftest import problem
 import linreg_fast
 from linreg_fast import ConditionWarning, Moments, RankWarning, by_group, cross_validate, fit, l2_path, stepwise
 
+pytestmark = pytest.mark.numerics
+
 L2S = np.array([0.0, 0.1, 3.0, 100.0, 1e5])
 
 

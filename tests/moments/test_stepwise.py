@@ -11,6 +11,8 @@ from conftest import problem
 
 from linreg_fast import Moments, fit, stepwise
 
+pytestmark = pytest.mark.numerics
+
 
 def test_stepwise_against_statsmodels():
     api = pytest.importorskip("statsmodels.api")

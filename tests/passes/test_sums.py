@@ -11,6 +11,8 @@ from linreg_fast.inputs import table as inputs_table
 from linreg_fast.inputs.table import table
 from linreg_fast.passes import levels, products, table_sums
 
+pytestmark = pytest.mark.numerics
+
 
 def of(X, y, w=None, fit_intercept=True, n_threads=1):
     return table_sums.of_table(table(X, y, w), fit_intercept, n_threads)

@@ -12,16 +12,20 @@ from support.certified import SETS, load, sets
 
 import linreg_fast
 
-# Least log relative error of the worst coefficient against the exact solution of the float64 problem.
+pytestmark = pytest.mark.numerics
+
+# Least log relative error of the worst coefficient against the exact solution of the float64 problem. Floors of
+# what float64 rounds are half a digit and more below the least of three BLAS (SkylakeX, Haswell and Prescott kernels
+# of OpenBLAS) and three levels, which differ by up to 1.3 digits.
 FLOORS = {
-    "fast": (11.5, 10.5, 14.5, 14.5, 7.0, 11.0, 6.0, 9.0, 6.0, 6.0, 6.0),
+    "fast": (11.5, 10.5, 14.5, 14.5, 6.5, 11.0, 6.0, 8.5, 6.0, 6.0, 5.0),
     "auto": (11.5, 10.5, 14.5, 14.5, 15.0, 15.0, 15.0, 15.0, 15.0, 15.0, 15.0),
     "extended": (15.0,) * 11,
-    "qr": (12.0, 11.5, 14.5, 14.5, 7.0, 11.0, 8.5, 12.0, 8.5, 7.5, 5.5),  # by name, as the next
-    "svd": (12.0, 11.5, 14.5, 14.5, 7.0, 11.0, 8.5, 12.0, 8.0, 7.5, 5.5),
+    "qr": (12.0, 11.5, 14.5, 14.5, 6.5, 11.0, 8.5, 12.0, 8.5, 7.0, 5.0),  # by name, as the next
+    "svd": (12.0, 11.5, 14.5, 14.5, 6.5, 11.0, 8.0, 12.0, 8.0, 7.0, 5.0),
 }
 # Against the certified values, precision="extended". These are the limits of the float64 problem, as its exact
-# solution has no more digits of the decimal one.
+# solution has no more digits of the decimal one: close as they are, any right rounding reaches them.
 CERTIFIED = (14.0, 13.4, 14.6, 15.0, 7.5, 14.5, 15.0, 13.1, 15.0, 15.0, 15.0)
 HONEST = 1.5  # digits that the estimate may promise too many
 
@@ -228,7 +232,7 @@ def test_laeuchli(epsilon, fits, fit_intercept):
     y = np.array([3.0, epsilon, epsilon, epsilon * 2] if fits else [1.0, 2.0, 3.0, 4.0])
     y = np.append(y, np.full(int(fit_intercept), 5.0))
     exact = exact_fit(X, y, fit_intercept)
-    for precision, least in (("auto", 7), ("extended", 14 if epsilon > 1e-9 else 11)):
+    for precision, least in (("auto", 7), ("extended", 14 if epsilon > 1e-9 else 10)):
         fit = linreg_fast.fit(X, y, fit_intercept=fit_intercept, precision=precision)
         assert fit.rank == 3
         reached = worst_lre([*fit.coef, fit.intercept][: len(exact)], exact)

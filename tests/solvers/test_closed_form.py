@@ -22,7 +22,7 @@ from linreg_fast.plan_costs import PlanArguments
 from linreg_fast.solvers import closed_form
 from linreg_fast.solvers.problem import Problem
 
-pytestmark = pytest.mark.usefixtures("general_path")
+pytestmark = [pytest.mark.numerics, pytest.mark.usefixtures("general_path")]
 
 
 def ill_conditioned(kappa, n=400, p=4, seed=0, noise=1e-3):

@@ -12,6 +12,8 @@ import linreg_fast
 from linreg_fast import ConvergenceWarning, LearningRateError, plan_costs, reference
 from linreg_fast.solvers import descent
 
+pytestmark = pytest.mark.numerics
+
 PASSES = ("moments", "data")
 
 both = pytest.mark.parametrize("passes", PASSES)

@@ -11,6 +11,8 @@ from conftest import intercepts, problem, solvers
 import linreg_fast
 from linreg_fast import RankWarning
 
+pytestmark = pytest.mark.numerics
+
 
 @solvers
 @pytest.mark.parametrize("precision", ["auto", "extended"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from fractions import Fraction
 
@@ -12,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linreg_fast import ConditionWarning, Moments, RankWarning, fit
+
+pytestmark = pytest.mark.numerics
 
 WAMPLERS = [f"Wampler{i}" for i in range(1, 6)]
 
@@ -155,7 +158,8 @@ def test_extended_is_within_one_ulp_whatever_the_chunks(seed, fit_intercept):
     for one in (whole, found):
         assert one.precision == "extended"
         assert ulps([*one.coef, one.intercept] if fit_intercept else one.coef, exact) <= 1
-        assert one.digits >= 14
+        # beyond a condition number of 1e6 pairs of cross products have fewer to promise
+        assert one.digits >= 14 - 2 * max(0.0, -6 - math.log10(one.rcond))
 
 
 @pytest.mark.parametrize("name", ["Norris", "Pontius", "NoInt1", "NoInt2", "Filip", "Longley", *WAMPLERS])

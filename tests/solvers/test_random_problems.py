@@ -14,6 +14,8 @@ from conftest import worst_lre
 
 import linreg_fast
 
+pytestmark = pytest.mark.numerics
+
 COUNT = 2000
 RESIDUALS = (0.0, 1e-6, 0.1, 100.0)  # of y, beside columns of size 1
 OFFSETS = (0.0, 1e4, 1e8)

@@ -13,6 +13,8 @@ import linreg_fast
 from linreg_fast import RankWarning
 from linreg_fast.solvers import wide
 
+pytestmark = pytest.mark.numerics
+
 
 def exact(X, y, fit_intercept, w=None, l2=0.0):
     """Minimum norm, or ridge, in rational numbers: slopes, then the intercept."""
