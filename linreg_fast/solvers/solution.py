@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from dataclasses import dataclass
 
@@ -13,19 +12,8 @@ from numpy.typing import NDArray
 from linreg_fast.algebra.factors import Factor
 from linreg_fast.algebra.minimum_norm import PART, independent
 from linreg_fast.algebra.precision import Matrix, Vector
+from linreg_fast.inputs.callers import caller_level as caller_level
 from linreg_fast.solvers.problem import Problem
-
-
-def caller_level() -> int:
-    """The stacklevel that makes a warning point at the line that called the library, however deep it is raised."""
-    level, frame = 1, sys._getframe(1)
-    # through decorators of NumPy too
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in (
-        "linreg_fast",
-        "numpy",
-    ):
-        level, frame = level + 1, frame.f_back
-    return level
 
 
 class RankWarning(UserWarning):
