@@ -13,23 +13,23 @@ from linreg_fast.inputs.table import Table
 T = TypeVar("T")
 
 
-def of_complete_rows(function: Callable[[Table], T], data: Table, missing: str) -> T:
+def of_complete_rows(function: Callable[[Table], T], data: Table, missing: str, *, empty: bool = False) -> T:
     """`function(data)`, with "drop" of the rows without missing values where some are what makes it fail.
 
-    Tables without missing values are not read for it.
+    Tables without missing values are not read for it. With `empty` no row has to be left.
     """
     try:
         return function(data)
     except ValueError:
         if missing != "drop":
             raise
-        kept = complete(data)
+        kept = complete(data, empty=empty)
         if kept is data:
             raise
     return function(kept)
 
 
-def complete(data: Table) -> Table:
+def complete(data: Table, *, empty: bool = False) -> Table:
     """The rows without a missing value, in X, y or the weights; the table itself where that is all of them.
 
     A row of weight 0 is not there, whatever it holds: it stays, and is not counted.
@@ -37,7 +37,7 @@ def complete(data: Table) -> Table:
     Raises
     ------
     ValueError
-        No row is left.
+        No row is left, unless `empty`.
     """
     missing = np.zeros(data.n_rows, dtype=bool)
     counts = np.zeros(data.n_features + data.n_targets + 1, dtype=np.int64)
@@ -58,7 +58,7 @@ def complete(data: Table) -> Table:
     dropped = int(np.count_nonzero(missing))
     if not dropped:
         return data
-    if dropped == (data.n_rows if data.w is None else int(np.count_nonzero(data.w))):
+    if not empty and dropped == (data.n_rows if data.w is None else int(np.count_nonzero(data.w))):
         worst = int(np.argmax(counts))
         raise ValueError(
             f"every row has a missing value in a column in use: no row is left; {counts[worst]} of {data.n_rows} are "

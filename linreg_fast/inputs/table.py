@@ -110,6 +110,26 @@ class Table:
         total = float(np.sum(self.w, dtype=np.float64))
         return int(total) if self.frequency else int(np.count_nonzero(self.w)), total
 
+    def count_weights(self) -> None:
+        """From now on a weight is how often its row was seen.
+
+        Raises
+        ------
+        ValueError
+            A weight that is not a whole number. Negative ones, NaN and infinity are found with the data.
+        """
+        self.frequency = self.w is not None
+        if self.w is None or self.w.dtype.kind != "f":
+            return
+        with np.errstate(invalid="ignore"):
+            broken = np.flatnonzero(np.isfinite(self.w) & (self.w != np.floor(self.w)))
+        if broken.size:
+            name = "" if self.weight_name is None else f" ({self.weight_name!r})"
+            raise ValueError(
+                f"sample_weight has {self.w[broken[0]]} at row {broken[0]}{name}; "
+                'with weights="frequency" they count rows and must be whole numbers'
+            )
+
     def taken(self, rows: Any) -> Table:
         """Some rows, without a second check."""
         X, Y, w = self.X[rows], self.Y[rows], None if self.w is None else self.w[rows]

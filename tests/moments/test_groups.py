@@ -80,9 +80,10 @@ def test_groups_that_need_a_second_look(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("place", "value", "text"), [("X", np.nan, "NaN at row 53, column 1"), ("X", np.inf, "inf"), ("w", -1.0, "row 53")]
+    ("place", "value", "text"),
+    [("X", np.nan, "NaN at row 535, column 1"), ("X", np.inf, "inf"), ("w", -1.0, "row 535")],
 )
-def test_faults_are_named_within_their_group(place, value, text):
+def test_faults_are_named_with_their_group(place, value, text):
     X, y, *_ = problem(1000, P)
     w, labels = np.ones(1000), np.arange(1000) % 10
     if place == "X":
@@ -91,7 +92,7 @@ def test_faults_are_named_within_their_group(place, value, text):
         w[535] = value
     with pytest.raises(ValueError, match=text) as caught:
         by_group(X, y, labels, sample_weight=w)
-    assert caught.value.__notes__ == ["rows are counted within group 5"]
+    assert caught.value.__notes__ == ["the row is in group 5"]
 
 
 @pytest.mark.parametrize(("n_threads", "error"), [(0, ValueError), (1.5, TypeError)])
