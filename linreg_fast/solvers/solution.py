@@ -54,18 +54,20 @@ class Solution:
     history: Vector | None = None
 
 
-def collinear_columns(
-    problem: Problem, live: NDArray[np.intp], V: Matrix, n_rows: int | None = None
-) -> tuple[int, ...]:
+def collinear_columns(problem: Problem, live: NDArray[np.intp], V: Matrix, n_rows: int) -> tuple[int, ...]:
     """The columns that take part in a dependency, and the warning or the error that says so.
 
-    V, (rank, p), has orthonormal rows that span what the equilibrated columns do.
+    V, (rank, p), has orthonormal rows that span what the equilibrated columns do; n_rows are of positive weight.
     """
     null = np.sqrt(np.maximum(1.0 - np.einsum("ij,ij->j", V, V), 0.0))  # length of unit vectors in the null space
     columns = live[null > PART]
     rank, p = V.shape
     named = problem.named(columns)
-    which = f"{n_rows} rows cannot determine {p} columns" if n_rows else f"the columns {named} depend on each other"
+    which = f"the columns {named} depend on each other"
+    if n_rows - problem.options.fit_intercept < p:
+        weight = " of positive weight" if problem.rows.weighted else ""
+        which = f"{n_rows} row{'s' * (n_rows != 1)}{weight} cannot determine {p} columns"
+        which += " that vary" if p < problem.rows.n_features else ""
     if problem.options.on_collinear == "raise":
         raise np.linalg.LinAlgError(f"rank {rank} of {p}: {which}")
     outcome = "the solution of minimum norm was taken"
