@@ -22,12 +22,16 @@ class PrecisionWarning(UserWarning):
 
 
 class Rounded(NamedTuple):
-    """The first number that conversion to float64 changes; `column` is None in an array of one dimension."""
+    """The first number that conversion to float64 changes; `column` is None in an array of one dimension.
+
+    `of` says what the rows belong to, where they are not all that there is: " of chunk 3".
+    """
 
     value: Any
     kind: str
     row: int
     column: int | None = None
+    of: str = ""
 
 
 def find_rounded(a: NDArray[Any]) -> Rounded | None:
@@ -45,8 +49,8 @@ def find_rounded(a: NDArray[Any]) -> Rounded | None:
         if a.dtype.kind != "f":
             changed |= rounded >= float(2 ** (64 - (a.dtype.kind == "i")))  # whose way back is not defined
         if changed.any():
-            row, *column = (int(i) for i in np.argwhere(changed)[0])
-            return Rounded(piece[(row, *column)], str(a.dtype), at + row, *column)
+            place = tuple(int(i) for i in np.argwhere(changed)[0])
+            return Rounded(piece[place], str(a.dtype), at + place[0], place[1] if place[1:] else None)
     return None
 
 
@@ -57,8 +61,8 @@ def find_rounded_object(rounded: NDArray[np.float64], exact: Callable[[int], Any
     for place in places.tolist():
         value = exact(place)
         if not isinstance(value, (float, np.floating)) and value != float(rounded.flat[place]):
-            row, *column = (int(i) for i in np.unravel_index(place, rounded.shape))
-            return Rounded(value, kind, row, *column)
+            at = [int(i) for i in np.unravel_index(place, rounded.shape)]
+            return Rounded(value, kind, at[0] if at else 0, at[1] if at[1:] else None)
     return None
 
 
@@ -69,6 +73,7 @@ def warn_rounded(found: Rounded | None, name: str, columns: list[str] | None = N
     where = f"row {found.row}" if found.column is None else f"row {found.row}, column {found.column}"
     if columns is not None and len(columns) > (found.column or 0):
         where += f" ({columns[found.column or 0]!r})"
+    where += found.of
     warnings.warn(
         f"{name} has {found.value!s} of {found.kind} at {where}, which float64 rounds; subtract an origin first",
         PrecisionWarning,
