@@ -13,7 +13,7 @@ from linreg_fast.algebra.precision import any_range
 from linreg_fast.algebra.sums import Sums
 from linreg_fast.inputs.missing import of_complete_rows
 from linreg_fast.inputs.table import Rows, Table, table
-from linreg_fast.options import FitOptions, descent_options
+from linreg_fast.options import MISSING, WEIGHTS, FitOptions, descent_options
 from linreg_fast.passes.progress import Report, reporting
 from linreg_fast.passes.table_sums import FirstPass
 from linreg_fast.plan_costs import PlanArguments
@@ -26,6 +26,7 @@ from linreg_fast.solvers.solution import Solution, constant_columns
 
 # of the fits that a call may ask for without any check
 PLAIN = {precision: FitOptions(precision=precision) for precision in small.LEAN}
+RAISE, ANALYTIC = MISSING[0], WEIGHTS[0]
 KEYWORDS = (
     "sample_weight",
     "weights",
@@ -45,13 +46,13 @@ def fit(
     y: Any,
     *,
     sample_weight: Any = None,
-    weights: str = "analytic",
+    weights: str = ANALYTIC,
     fit_intercept: bool = True,
     solver: str = "auto",
     precision: str = "auto",
     l2: float = 0.0,
     on_collinear: str = "min_norm",
-    missing: str = "raise",
+    missing: str = RAISE,
     feature_names: Sequence[str] | None = None,
     n_threads: int | None = None,
     progress: bool | Report = False,
@@ -164,8 +165,8 @@ def fit(
         and on_collinear == "min_norm"
         and not progress
         and not solver_options
-        and missing == "raise"
-        and weights == "analytic"
+        and missing is RAISE  # faster than ==, and no matter where it says no
+        and weights is ANALYTIC
         and precision in small.LEAN
     ):
         options = PLAIN[precision]

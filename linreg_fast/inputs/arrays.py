@@ -134,7 +134,7 @@ def frame_of(value: Any, name: str) -> Any:
         ) from None
     if isinstance(value, pa.Array):
         return pa.chunked_array([value])
-    if hasattr(value, "to_table"):
+    if package == "pyarrow" and hasattr(value, "to_table"):
         return value.to_table()
     if streamed:
         return pa.table(value)
@@ -149,7 +149,7 @@ def _from_frame(value: Any, name: str, apart: bool) -> Given | None:
     if frame is None:
         return None
     made = type(value).__module__.startswith("pandas") and frame is not value  # of an array, which has no labels
-    labels = None if made else getattr(frame, "index", None)
+    labels = frame.index if hasattr(frame, "iloc") and not made else None
     names = column_names(frame)
     if names is None:
         label = getattr(frame, "name", None)

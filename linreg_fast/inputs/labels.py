@@ -30,7 +30,7 @@ def order_along(index: Any, name: str, labels: Labels) -> NDArray[np.intp] | Non
     hint = "reset_index(drop=True) of both, or to_numpy(), fits by position"
     for one, whose in ((given, labels.name), (index, name)):
         if not one.is_unique:
-            twice = one[one.duplicated()][0]
+            twice = one[one.duplicated()].tolist()[0]
             raise ValueError(
                 f"{labels.name} and {name} have other row labels, and {whose} has {twice!r} twice: they cannot be "
                 f"aligned; {hint}"
@@ -38,8 +38,9 @@ def order_along(index: Any, name: str, labels: Labels) -> NDArray[np.intp] | Non
     order: NDArray[np.intp] = index.get_indexer(given)
     lost = np.flatnonzero(order < 0)
     if lost.size:
+        label = given[lost[:1]].tolist()[0]
         raise ValueError(
-            f"{name} has no row labelled {given[lost[0]]!r}, which {labels.name} has at row {lost[0]} "
+            f"{name} has no row labelled {label!r}, which {labels.name} has at row {lost[0]} "
             f"({lost.size} of {len(given)} labels are not there); {hint}"
         )
     return order

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from linreg_fast.inputs.arrays import column_at, column_names, dtypes_of, frame_of
 from linreg_fast.inputs.kinds import is_object, no_number, no_number_among, warn_left_out
 
@@ -27,7 +29,7 @@ def names_columns(X: Any, y: Any) -> bool:
     if isinstance(y, str):
         return True
     text = type(y) is list and bool(y) and all(isinstance(name, str) for name in y)
-    return text and column_names(X) is not None
+    return text and not isinstance(X, (np.ndarray, list, tuple))
 
 
 def taken_apart(X: Any, y: Any, others: dict[str, Any]) -> Named:
