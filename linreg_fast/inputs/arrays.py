@@ -42,11 +42,9 @@ def array_of(value: Any, name: str, apart: bool = False) -> Given:
         array = value if isinstance(value, np.ndarray) else np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} cannot be made an array: {error}") from None
+    missing = None
     if isinstance(array, np.ma.MaskedArray):
-        if np.ma.is_masked(array):
-            row = tuple(int(i) for i in np.argwhere(np.ma.getmaskarray(array))[0])
-            raise ValueError(f"{name} has a masked value at {row}; drop or fill masked values first")
-        array = np.asarray(array.data)
+        missing, array = np.ma.getmaskarray(array), np.asarray(array.data)
     elif type(array) is not np.ndarray:
         array = np.asarray(array)
     if array.dtype.kind == "O":
@@ -62,6 +60,8 @@ def array_of(value: Any, name: str, apart: bool = False) -> Given:
         raise TypeError(f"{name} has dtype {array.dtype}, which is not a number; {hint} first")
     if array.ndim == 0:
         raise ValueError(f"{name} must have one or two dimensions, got a single number")
+    if missing is not None and missing.any():  # what is masked is not looked at
+        array, rounded = _filled(np.where(missing, 0, array).astype(array.dtype), missing)
     return Given(array, rounded=rounded)
 
 

@@ -13,6 +13,7 @@ from linreg_fast.algebra.precision import Matrix, Vector
 from linreg_fast.inputs.checks import one_of
 from linreg_fast.inputs.labels import along
 from linreg_fast.inputs.missing import complete, of_complete_rows
+from linreg_fast.inputs.named import taken_apart
 from linreg_fast.inputs.table import Table, first_fault, table
 from linreg_fast.moments.moments import Moments
 from linreg_fast.options import MISSING
@@ -40,8 +41,9 @@ def by_group(
     ----------
     X, y, sample_weight
         As for `fit`.
-    groups : array_like of shape (n_samples,)
-        The group of each row: any values that NumPy can sort; a series of pandas beside others goes by its labels.
+    groups : array_like of shape (n_samples,), or str
+        The group of each row: any values that NumPy can sort; a series of pandas beside others goes by its labels. The
+        name of a column of X where y names one too.
     missing : {"raise", "drop"}
         "drop" leaves out rows with NaN or null in X, y or the weights; `Moments.n_dropped` counts those of a group.
     precision, n_threads
@@ -58,7 +60,12 @@ def by_group(
         As for `Moments.update`; a note names the group.
     """
     one_of(missing, "missing", MISSING)
+    targets = None
+    if isinstance(groups, str):
+        named = taken_apart(X, y, {"sample_weight": sample_weight, "groups": groups})
+        X, y, (sample_weight, groups), targets = named.X, named.y, named.others, named.target_names
     data = table(X, y, sample_weight)
+    data.target_names = targets or data.target_names
     workers = threads(n_threads)
     groups = np.asarray(along(groups, "groups", data.labels))
     if groups.shape != (data.n_rows,):
