@@ -11,8 +11,9 @@ import numpy as np
 from linreg_fast.algebra.paired import affordable
 from linreg_fast.algebra.precision import any_range
 from linreg_fast.algebra.sums import Sums
+from linreg_fast.inputs.missing import of_complete_rows
 from linreg_fast.inputs.table import Rows, Table, table
-from linreg_fast.options import FitOptions, descent_options
+from linreg_fast.options import MISSING, WEIGHTS, FitOptions, descent_options
 from linreg_fast.passes.progress import Report, reporting
 from linreg_fast.passes.table_sums import FirstPass
 from linreg_fast.plan_costs import PlanArguments
@@ -25,7 +26,19 @@ from linreg_fast.solvers.solution import Solution, constant_columns
 
 # of the fits that a call may ask for without any check
 PLAIN = {precision: FitOptions(precision=precision) for precision in small.LEAN}
-KEYWORDS = ("sample_weight", "fit_intercept", "solver", "precision", "l2", "on_collinear", "feature_names", "n_threads")
+RAISE, ANALYTIC = MISSING[0], WEIGHTS[0]
+KEYWORDS = (
+    "sample_weight",
+    "weights",
+    "fit_intercept",
+    "solver",
+    "precision",
+    "l2",
+    "on_collinear",
+    "missing",
+    "feature_names",
+    "n_threads",
+)
 
 
 def fit(
@@ -33,11 +46,13 @@ def fit(
     y: Any,
     *,
     sample_weight: Any = None,
+    weights: str = ANALYTIC,
     fit_intercept: bool = True,
     solver: str = "auto",
     precision: str = "auto",
     l2: float = 0.0,
     on_collinear: str = "min_norm",
+    missing: str = RAISE,
     feature_names: Sequence[str] | None = None,
     n_threads: int | None = None,
     progress: bool | Report = False,
@@ -52,11 +67,22 @@ def fit(
     Parameters
     ----------
     X : array_like of shape (n_samples, n_features) or (n_samples,)
-        Data; an array, a list, a data frame or an Arrow table. One dimension is a simple regression.
-    y : array_like of shape (n_samples,) or (n_samples, n_targets)
-    sample_weight : array_like of shape (n_samples,), optional
-        Weights, finite and not negative. A row of weight 0 is not there, whatever it holds; a weight
-        of 2 is the row twice.
+        Data; an array, a list, a series or a data frame, of pandas, Polars or whatever hands itself over as Arrow, as
+        DuckDB relations do. One dimension is a simple regression. Columns are numbers where they are booleans,
+        integers, floats or decimals, with missing values or without; categoricals, text and dates are none.
+    y : array_like of shape (n_samples,) or (n_samples, n_targets); str or list of str
+        The names of columns of a data frame X, which are then not among the features; the other columns that are
+        not of numbers are left out. An object of pandas beside others of pandas is brought into the order of the
+        labels of X; everything without labels goes by position.
+    sample_weight : array_like of shape (n_samples,) or str, optional
+        Weights, finite and not negative; the name of a column of X where y names one too. A row of weight 0 is not
+        there, whatever it holds.
+    weights : {"analytic", "frequency"}
+        What the weights are. Either way they give the same coefficients. "analytic": relative precisions, as in WLS of
+        statsmodels and aweights of Stata: only their ratios count, `n_samples` is the number of rows, and
+        standard errors and p-values are those of so many. "frequency": how often each row was seen,
+        as fweights of Stata: whole numbers; `n_samples` is their sum, and everything is as if the rows stood there so
+        often.
     fit_intercept : bool
     solver : {"auto", "cholesky", "qr", "svd", "gd"}
         "auto" takes what `plan` chooses and goes on from cholesky to qr to svd as the conditioning
@@ -72,6 +98,9 @@ def fit(
         take the coefficients of least ||coef||_2, as NumPy and scikit-learn do; drop every column that depends
         on those before it, as R does, its coefficient being 0; or raise. Predictions at the rows fitted are the
         same. A constant column beside an intercept gets the coefficient 0 without a warning, or raises too.
+    missing : {"raise", "drop"}
+        What to do about rows with NaN or null in X, y or the weights: raise, naming the first one, or leave them out.
+        Infinity is always an error.
     feature_names : sequence of str, optional
         Taken from X where it has column names.
     n_threads : int, optional
@@ -91,8 +120,9 @@ def fit(
     TypeError
         Data that are not real numbers, an unknown option.
     ValueError
-        Shapes that do not match, no rows, NaN or infinity (with the first row and column), weights that
-        are negative or all zero, unknown names, an option out of range.
+        Shapes that do not match, row labels that are not the same, no rows, NaN or infinity (with the first row and
+        column), weights that are negative, all zero or, where they are frequencies, no whole numbers, unknown names, an
+        option out of range.
     numpy.linalg.LinAlgError
         A solver asked for by name cannot deliver; dependent columns with ``on_collinear="raise"``.
     LearningRateError
@@ -105,7 +135,9 @@ def fit(
     ConditionWarning
         Cholesky asked for by name on columns too ill-conditioned for it.
     PrecisionWarning
-        Integers beyond 2^53 that float64 rounds, or longdouble.
+        Integers beyond 2^53 that float64 rounds, or longdouble; the first one is named.
+    LeftOutWarning
+        Columns that are not of numbers, of a data frame that holds the target too.
     ConvergenceWarning
         Gradient descent stopped at max_iter.
 
@@ -133,6 +165,8 @@ def fit(
         and on_collinear == "min_norm"
         and not progress
         and not solver_options
+        and missing is RAISE  # faster than ==, and no matter where it says no
+        and weights is ANALYTIC
         and precision in small.LEAN
     ):
         options = PLAIN[precision]
@@ -151,14 +185,22 @@ def fit(
             l2=l2,
             fit_intercept=fit_intercept,
             on_collinear=on_collinear,
+            missing=missing,
+            weights=weights,
             n_threads=n_threads,
             descent=descent_options(solver, solver_options, KEYWORDS),
         )
     data = table(X, y, sample_weight, feature_names)
+    if options.weights == "frequency":
+        data.count_weights()
+
+    def solved(rows: Table, report: Report | None = None) -> LinearFit:
+        return fit_table(rows, options, report, first if rows is data else None)
+
     if not progress:
-        return fit_table(data, options, None, first)
+        return of_complete_rows(solved, data, options.missing)
     with reporting(progress) as report:
-        return fit_table(data, options, report, first)
+        return of_complete_rows(lambda rows: solved(rows, report), data, options.missing)
 
 
 def fit_table(
@@ -169,7 +211,7 @@ def fit_table(
     if first is None and options.solver == "auto":
         found = small.of_table(data, options, report)
         if isinstance(found, SmallFit):
-            return LinearFit.of_small(found, options, asked, data.n_present()[0], data.names)
+            return LinearFit.of_small(found, options, asked, data.n_present()[0], data)
         first = found
     problem = Problem(data, options, asked, report, first)
     return LinearFit.of_solution(problem, _solved(problem))

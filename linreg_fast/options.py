@@ -19,6 +19,7 @@ SOLVERS = ("auto", "cholesky", "qr", "svd", "gd")
 PRECISIONS = ("fast", "auto", "extended")
 ON_COLLINEAR = ("min_norm", "drop", "raise")
 MISSING = ("raise", "drop")
+WEIGHTS = ("analytic", "frequency")
 MOMENTUM = ("none", "nesterov")
 PASSES = ("moments", "data")
 MAX_ITER = 1000  # steps of gradient descent
@@ -29,7 +30,7 @@ ELSEWHERE = {
     "alpha": "l2",
     "lambda_": "l2",
     "reg_param": "l2",
-    "weights": "sample_weight",
+    "freq_weights": "weights",
     "sample_weights": "sample_weight",
     "add_intercept": "fit_intercept",
     "intercept": "fit_intercept",
@@ -100,6 +101,7 @@ class FitOptions:
     fit_intercept: bool = True
     on_collinear: str = "min_norm"
     missing: str = "raise"
+    weights: str = "analytic"
     n_threads: int | None = None
     descent: DescentOptions | None = None
 
@@ -110,6 +112,11 @@ class FitOptions:
         one_of(self.precision, "precision", PRECISIONS)
         one_of(self.on_collinear, "on_collinear", ON_COLLINEAR)
         one_of(self.missing, "missing", MISSING)
+        if not isinstance(self.weights, str):
+            raise TypeError(
+                f"weights says what the numbers in sample_weight are, {' or '.join(WEIGHTS)}; they go there themselves"
+            )
+        one_of(self.weights, "weights", WEIGHTS)
         if type(self.l2) is not float or not 0.0 < self.l2 < math.inf:
             put(self, "l2", number(self.l2, "l2", least=0.0) + 0.0)  # no -0.0
         if type(self.fit_intercept) is not bool:

@@ -121,7 +121,7 @@ class _Basis:
 
 def _table(x: Any, y: Any, sample_weight: Any) -> Table:
     """One column of each, without a fault."""
-    data = table(x, y, sample_weight)
+    data = table(x, y, sample_weight, argument="x")
     if not data.one_feature:
         raise ValueError(f"x must have one dimension, got shape {data.X.shape}")
     if not data.one_target:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from linreg_fast.algebra.digits import digits_held
 from linreg_fast.inference import significance
 from linreg_fast.inference.description import describe, listed
+from linreg_fast.inputs.table import Rows
 from linreg_fast.options import FitOptions
 from linreg_fast.passes import predictions
 from linreg_fast.plan_costs import PlanArguments
@@ -186,8 +186,8 @@ class LinearFit(_Base):
                 dropped=solution.dropped,
                 chebyshev=solution.chebyshev,
                 y_unit=shaped(solution.y_unit),
-                left_out={},
-                n_dropped=0,
+                left_out=rows.left_out,
+                n_dropped=rows.n_dropped,
             )
         )
 
@@ -198,7 +198,7 @@ class LinearFit(_Base):
         options: FitOptions,
         asked: tuple[Any, ...],
         n_samples: int,
-        names: Sequence[str] | None = None,
+        rows: Rows | None = None,
     ) -> LinearFit:
         """The result of the lane of small fits, where microseconds count; `asked` are leading `PlanArguments`."""
         coef, intercept, rss, tss, digits, rcond, sum_weight, spread = small
@@ -224,7 +224,7 @@ class LinearFit(_Base):
             n_samples,
             p,
             k,
-            None if names is None else tuple(names),
+            None if rows is None or rows.names is None else tuple(rows.names),
             options.fit_intercept,
             options.l2,
             None if options.l2 else spread,
@@ -232,8 +232,8 @@ class LinearFit(_Base):
             (),
             None,
             1.0 if coef.ndim == 1 else np.ones(k),
-            {},
-            0,
+            {} if rows is None else rows.left_out,
+            0 if rows is None else rows.n_dropped,
         )
 
     def __repr__(self) -> str:

@@ -221,7 +221,7 @@ def test_squares_of_y_beyond_the_range(scale):
         ({"y": np.ones((9, 2))}, ValueError, r"y must have one dimension, got shape \(9, 2\)"),
         ({"x": np.arange(8.0)}, ValueError, "differ in their number of rows"),
         ({"x": np.arange(9.0) // 4}, ValueError, "x has 3 different values: .* degree 3"),
-        ({"x": np.array([np.nan, *range(8)])}, ValueError, "X has NaN at row 0"),
+        ({"x": np.array([np.nan, *range(8)])}, ValueError, "x has NaN at row 0"),
         ({"y": np.array([*range(8), np.inf])}, ValueError, "y has inf at row 8"),
         ({"sample_weight": np.zeros(9)}, ValueError, "no positive weight"),
         ({"sample_weight": -np.ones(9)}, ValueError, "weights must be finite and not negative"),

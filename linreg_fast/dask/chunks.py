@@ -40,6 +40,8 @@ class Chunks:
     one_target: bool
     names: list[str] | None
     weighted: bool
+    left_out: dict[str, str]  # columns that are not of numbers, and why
+    n_dropped: int = 0  # rows with missing values, once they are counted
 
     @property
     def n_rows(self) -> int:
@@ -132,7 +134,11 @@ def is_future(value: Any) -> bool:
 
 def _on_chunk(function: Any, read: Any, i: int, X: Any, y: Any, w: Any, *args: Any) -> Any:
     try:
-        return function(read(X, y, w), *args)
+        data = read(X, y, w)
+        if data.rounded is not None:
+            name, found = data.rounded
+            data.rounded = name, found._replace(of=f" of chunk {i}")
+        return function(data, *args)
     except (TypeError, ValueError) as error:
         raise type(error)(f"chunk {i}: {error}") from None
 
@@ -146,7 +152,7 @@ def _shift(data: Table) -> Vector | None:
 
 
 def _unless_empty(function: Callable[..., Any], data: Table, *args: Any) -> Any:
-    return function(data, *args) if data.n_rows else None
+    return function(data, *args) if data.n_rows or getattr(function, "of_empty", False) else None
 
 
 def _on_chunks(

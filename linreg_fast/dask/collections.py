@@ -9,60 +9,82 @@ from typing import Any
 import dask
 import numpy as np
 from dask.core import flatten
-from numpy.typing import NDArray
 
 from linreg_fast.dask.chunks import Chunks, is_future
+from linreg_fast.inputs.kinds import check_number, is_object, no_number, no_number_among, warn_left_out
+from linreg_fast.inputs.missing import complete
+from linreg_fast.inputs.named import check_asked, check_some
 from linreg_fast.inputs.table import Table, table
 
+HEAD_ROWS = 1000  # that tell what a column of objects holds
 
-def chunks_of(X: Any, y: Any, sample_weight: Any) -> Chunks:
+
+def chunks_of(X: Any, y: Any, sample_weight: Any, missing: str = "raise") -> Chunks:
     """Chunks of a table whose columns y and weights are, by name, or of collections beside each other."""
     if not (_is_frame(X) or _is_array(X)):
         raise TypeError(f"X must be a dask array or data frame, not {type(X).__name__}; linreg_fast.fit takes others")
     targets = [y] if isinstance(y, str) else y if isinstance(y, list) else None
     weight = sample_weight if isinstance(sample_weight, str) else None
-    features: list[str] | None
+    left_out: dict[str, str] = {}
+    features = list(X.columns) if _is_frame(X) and X.ndim == 2 else None
     if targets is not None:
-        features = _other_columns(X, targets, weight)
+        left_out = _left_out(X, targets, weight)
+        features = [name for name in X.columns if name not in {*left_out, *targets, weight}]
+        check_some(features, targets, left_out)
         n_targets, one_target = len(targets), isinstance(y, str)
     else:
         if weight is not None:
             raise TypeError("sample_weight names a column: y must name one too")
         if not (_is_frame(y) or _is_array(y)):
             raise TypeError(f"y must be a dask array, series or data frame, not {type(y).__name__}")
-        features = list(X.columns) if _is_frame(X) else None
+        _check_numbers(y, "y")
         one_target = y.ndim == 1
         n_targets = 1 if one_target else int(y.shape[1])
-    n_features = _count_features(X, features, targets or [])
-    blocks, sizes = _side_by_side(X, y if targets is None else None, sample_weight if weight is None else None)
-    read = functools.partial(_table, features=features, targets=targets, weight=weight)
-    names = None if features is None else [str(name) for name in features]
-    return Chunks(blocks, sizes, read, n_features, n_targets, one_target, names, sample_weight is not None)
-
-
-def _other_columns(X: Any, targets: list[str], weight: str | None) -> list[str]:
-    """The features of a data frame whose targets, and weights, are columns too."""
-    if not _is_frame(X):
-        raise TypeError("y names columns: X must be a dask data frame then")
-    used = [*targets, *([] if weight is None else [weight])]
-    for name in used:
-        if name not in list(X.columns):
-            raise ValueError(f"X has no column {name!r}; its columns are {', '.join(map(str, X.columns))}")
-    return [name for name in X.columns if name not in used]
-
-
-def _count_features(X: Any, features: list[str] | None, targets: list[str]) -> int:
-    """How many they are, all of numbers."""
-    if features is None:
+    if features is not None:
+        _check_numbers(X[[*features, *(targets or []), *([] if weight is None else [weight])]], "X")
+        n_features = len(features)
+    else:
         if X.ndim > 2:
             raise ValueError(f"X must have one or two dimensions, got shape {X.shape}")
-        return 1 if X.ndim == 1 else int(X.shape[1])
-    for name in [*features, *targets]:
-        if X.dtypes[name].kind not in "fiub":
-            raise TypeError(
-                f"column {name!r} of X has dtype {X.dtypes[name]}, which is not a number; leave it out first"
-            )
-    return len(features)
+        n_features = 1 if X.ndim == 1 else int(X.shape[1])
+    blocks, sizes = _side_by_side(X, y if targets is None else None, sample_weight if weight is None else None)
+    read = functools.partial(_table, features=features, targets=y if targets else None, weight=weight, missing=missing)
+    names = None if features is None else [str(name) for name in features]
+    warn_left_out(left_out)
+    return Chunks(blocks, sizes, read, n_features, n_targets, one_target, names, sample_weight is not None, left_out)
+
+
+def _left_out(X: Any, targets: list[str], weight: str | None) -> dict[str, str]:
+    """The columns of a data frame that are not of numbers, beside targets and weights that are columns too."""
+    if not (_is_frame(X) and X.ndim == 2):
+        raise TypeError("y names columns: X must be a dask data frame then")
+    asked = [*targets, *([] if weight is None else [weight])]
+    check_asked([str(name) for name in X.columns], asked)
+    found = {}
+    for name, dtype in X.dtypes.items():
+        if name in asked:
+            continue
+        # of objects the first rows tell
+        first = X[[name]].get_partition(0).map_partitions(_head).compute()[name] if is_object(dtype) else None
+        why = no_number(dtype) if first is None else no_number_among(first) if len(first) else None
+        if why is not None:
+            found[str(name)] = why
+    return found
+
+
+def _head(frame: Any) -> Any:
+    return frame.head(HEAD_ROWS)
+
+
+def _check_numbers(value: Any, name: str) -> None:
+    """Raise for a column of a data frame, or a series, that is not of numbers."""
+    if not _is_frame(value):
+        return
+    if value.ndim == 1:
+        check_number(value.dtype, name)
+        return
+    for column, dtype in value.dtypes.items():
+        check_number(dtype, f"column {column!r} of {name}")
 
 
 def _side_by_side(X: Any, y: Any, sample_weight: Any) -> tuple[list[tuple[Any, Any, Any]], list[int | None]]:
@@ -126,21 +148,17 @@ def _futures(value: Any) -> list[Any]:
     return found
 
 
-def _table(X: Any, y: Any, w: Any, features: list[str] | None, targets: list[str] | None, weight: str | None) -> Table:
-    """One chunk as a table."""
+def _table(X: Any, y: Any, w: Any, features: Any, targets: Any, weight: str | None, missing: str) -> Table:
+    """One chunk as a table, its rows aligned by their labels where they have some."""
     if targets is not None:
-        y = X[targets[0]] if len(targets) == 1 else X[targets]
+        y = X[targets]
         w = X[weight] if weight is not None else w
     if features is not None:
         X = X[features]
-    return table(_values(X), _values(y), None if w is None else _values(w), features, empty=True)
+    data = table(_shown(X), _shown(y), None if w is None else _shown(w), empty=True, quiet=True)
+    return complete(data, empty=True) if missing == "drop" else data
 
 
-def _values(value: Any) -> NDArray[Any]:
-    """The numbers of a chunk, NaN where a value of a data frame is missing."""
-    if isinstance(value, np.ndarray) or not hasattr(value, "to_numpy"):
-        return np.asarray(value)
-    kinds = {value.dtype} if value.ndim == 1 else set(value.dtypes)
-    if all(isinstance(kind, np.dtype) for kind in kinds):
-        return np.asarray(value.to_numpy())
-    return np.asarray(value.to_numpy(dtype=np.float64, na_value=np.nan))
+def _shown(value: Any) -> Any:
+    """A chunk as `table` takes it: whatever looks like an array is one."""
+    return value if hasattr(value, "iloc") else np.asarray(value)

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-import functools
 import operator
+from dataclasses import dataclass
 from typing import Any
 
 import dask
@@ -12,6 +12,7 @@ import dask
 from linreg_fast import fitting
 from linreg_fast.algebra.precision import Vector
 from linreg_fast.dask.collections import chunks_of
+from linreg_fast.inputs.rounding import Rounded, warn_rounded
 from linreg_fast.inputs.table import Table
 from linreg_fast.moments.moments import Moments
 from linreg_fast.options import FitOptions
@@ -27,6 +28,7 @@ def fit(
     fit_intercept: bool = True,
     l2: float = 0.0,
     precision: str = "auto",
+    missing: str = "raise",
     compute: bool = True,
 ) -> Any:
     """Fit a linear model to chunks of rows on the scheduler in use: a cluster's, or threads of this process.
@@ -41,10 +43,13 @@ def fit(
     X : dask array of shape (n_samples, n_features) or (n_samples,), or dask data frame
         Chunks of rows, of any lengths, known or not; columns in several chunks are brought together.
     y : dask array of shape (n_samples,) or (n_samples, n_targets), dask series or data frame; str or list of str
-        With the rows of X chunk by chunk; the names of columns of a data frame X, which are then not among the
-        features.
+        With the rows of X chunk by chunk, aligned by label within a chunk where both are of pandas; the names of
+        columns of a data frame X, which are then not among the features, and columns that are not of numbers are left
+        out.
     sample_weight : dask array or series of shape (n_samples,), or str, optional
     fit_intercept, l2, precision
+        As in `linreg_fast.fit`.
+    missing : {"raise", "drop"}
         As in `linreg_fast.fit`.
     compute : bool
         False hands back the graph as a `Delayed` that computes to the `LinearFit`. It is solved from the moments
@@ -64,7 +69,7 @@ def fit(
 
     Warns
     -----
-    RankWarning, ConditionWarning
+    RankWarning, ConditionWarning, PrecisionWarning, LeftOutWarning
         As in `linreg_fast.fit`.
 
     Examples
@@ -75,31 +80,63 @@ def fit(
     >>> line.slope, line.intercept
     (2.0, 1.0)
     """
-    options = FitOptions(precision=precision, l2=l2, fit_intercept=fit_intercept, n_threads=1)
-    chunks = chunks_of(X, y, sample_weight)
+    options = FitOptions(precision=precision, l2=l2, fit_intercept=fit_intercept, missing=missing, n_threads=1)
+    chunks = chunks_of(X, y, sample_weight, missing)
     kind = "extended" if precision == "extended" and not compute else "auto"
     shift = chunks.shift(compute)
-    one = functools.partial(_moments, n_features=chunks.n_features, n_targets=chunks.n_targets, precision=kind)
+    one = SumUp(chunks.n_features, chunks.n_targets, kind)
     if not compute:
-        moments = chunks.folded(one, operator.add, shift)
-        return dask.delayed(_solve)(moments, chunks.names, options, chunks.one_target)
-    M = to_sums(_present(chunks.fold(one, operator.add, shift)), options.fit_intercept)
-    return fitting.fit_sums(chunks, M, options)
+        part = chunks.folded(one, operator.add, shift)
+        return dask.delayed(_solve)(part, chunks.names, options, chunks.one_target)
+    part = _present(chunks.fold(one, operator.add, shift))
+    chunks.n_dropped = part.n_dropped
+    return fitting.fit_sums(chunks, to_sums(part.moments, options.fit_intercept), options)
 
 
-def _moments(data: Table, shift: Vector | None, n_features: int, n_targets: int, precision: str) -> Moments:
-    moments = Moments(n_features, n_targets, shift=shift, precision=precision)
-    return moments.update(data.X, data.Y, data.w, n_threads=1)
+@dataclass(slots=True)
+class Part:
+    """The moments of some chunks, how many of their rows were dropped, and the first number that was rounded."""
+
+    moments: Moments
+    n_dropped: int
+    rounded: tuple[str, Rounded, list[str] | None] | None
+
+    def __add__(self, other: Part) -> Part:
+        moments, rounded = self.moments + other.moments, self.rounded or other.rounded
+        return Part(moments, self.n_dropped + other.n_dropped, rounded)
 
 
-def _present(moments: Moments | None) -> Moments:
-    if moments is None or not moments.n_samples:
+@dataclass(slots=True)
+class SumUp:
+    """What is made of each chunk; of one without rows too, which may have dropped some."""
+
+    n_features: int
+    n_targets: int
+    precision: str
+    of_empty = True
+
+    def __call__(self, data: Table, shift: Vector | None) -> Part:
+        moments = Moments(self.n_features, self.n_targets, shift=shift, precision=self.precision)
+        rounded = None if data.rounded is None else (*data.rounded, data.names if data.rounded[0] == "X" else None)
+        return Part(moments.add(data, 1), data.n_dropped, rounded)
+
+
+def _present(part: Part | None) -> Part:
+    """The sums of all rows, if there are some, once it was told what was rounded."""
+    if part is None or not part.moments.n_samples:
+        if part is not None and part.n_dropped:
+            raise ValueError(f"every row has a missing value in a column in use: {part.n_dropped} of them were dropped")
         raise ValueError("there are no rows to fit, or none of positive weight")
-    return moments
+    if part.rounded is not None:
+        name, found, names = part.rounded
+        warn_rounded(found, name, names)
+    return part
 
 
-def _solve(moments: Moments | None, names: list[str] | None, options: FitOptions, one_target: bool) -> LinearFit:
-    moments = _present(moments).copy()
+def _solve(part: Part | None, names: list[str] | None, options: FitOptions, one_target: bool) -> LinearFit:
+    part = _present(part)
+    moments = part.moments.copy()
+    moments.n_dropped = part.n_dropped
     moments.feature_names = None if names is None else tuple(names)
     targets = 0 if one_target else range(moments.n_targets)
     return moments.solve(l2=options.l2, fit_intercept=options.fit_intercept, targets=targets)

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Checks of single arguments: numbers, vectors, columns that are picked; integers that float64 rounds."""
+"""Checks of single arguments: numbers, vectors, columns that are picked."""
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,14 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast.inputs.arrays import array_of
+from linreg_fast.inputs.kinds import LeftOutWarning as LeftOutWarning
+from linreg_fast.inputs.rounding import PrecisionWarning as PrecisionWarning
 
 Float = np.dtype(np.float64)
-WIDER = "lLqQg"  # codes of dtypes whose numbers float64 may not hold
 CONVERT_BYTES = 1 << 20  # of one converted piece of rows: a share of L2
-
-
-class PrecisionWarning(UserWarning):
-    """Numbers were rounded on their way to float64: integers beyond 2^53, or longdouble."""
 
 
 def one_of(value: Any, name: str, choices: Sequence[Any]) -> None:
@@ -49,7 +45,7 @@ def vector(value: Any, name: str, length: int) -> NDArray[np.float64]:
     plain = type(value) is np.ndarray and value.dtype is Float and value.shape == (length,) and value.flags.carray
     if plain and math.isfinite(np.vdot(value, value)):  # vdot does not warn of squares that overflow
         return value  # type: ignore[no-any-return]
-    array = np.ascontiguousarray(array_of(value, name)[0], dtype=np.float64)
+    array = np.ascontiguousarray(array_of(value, name).array, dtype=np.float64)
     if array.shape != (length,):
         raise ValueError(f"{name} must have shape ({length},), got {array.shape}")
     bad = np.flatnonzero(~np.isfinite(array))
@@ -74,29 +70,6 @@ def number(value: Any, name: str, *, least: float = -np.inf, above: float = -np.
         bound = f"at least {least:g}" if above == -np.inf and least > -np.inf else f"more than {above:g}"
         raise ValueError(f"{name} must be finite{f' and {bound}' if bound[-3:] != 'inf' else ''}, got {value}")
     return result
-
-
-def warn_rounded(a: NDArray[Any], name: str, stacklevel: int) -> None:
-    """Warn of the first number that conversion to float64 changes."""
-    if a.dtype.kind != "f" and (not a.size or (int(a.max()) <= 2**53 and int(a.min()) >= -(2**53))):
-        return
-    step = max(1, CONVERT_BYTES // (8 * max(1, a[:1].size)))
-    for at in range(0, len(a), step):
-        piece = a[at : at + step]
-        with np.errstate(invalid="ignore", over="ignore"):
-            rounded = piece.astype(np.float64)
-            changed = (rounded.astype(a.dtype) != piece) & (piece == piece)
-        if a.dtype.kind != "f":
-            changed |= rounded >= float(2 ** (64 - (a.dtype.kind == "i")))  # whose way back is not defined
-        if changed.any():
-            place = tuple(int(i) for i in np.argwhere(changed)[0])
-            where = f"row {at + place[0]}" + "".join(f", column {j}" for j in place[1:])
-            warnings.warn(
-                f"{name} has {piece[place]!s} of {a.dtype} at {where}, which float64 rounds; subtract an origin first",
-                PrecisionWarning,
-                stacklevel,
-            )
-            return
 
 
 def chosen_features(features: Sequence[int | str] | None, count: int, names: tuple[str, ...] | None) -> Any:

@@ -9,16 +9,19 @@ no second table stands in memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast.inputs import checks
-from linreg_fast.inputs.arrays import IN_PLACE, array_of
-from linreg_fast.inputs.checks import WIDER, Float, plain, warn_rounded
+from linreg_fast.inputs.arrays import IN_PLACE, Given, array_of
+from linreg_fast.inputs.checks import Float, plain
 from linreg_fast.inputs.columns import Columns
+from linreg_fast.inputs.labels import Labels, order_along
+from linreg_fast.inputs.named import names_columns, taken_apart
+from linreg_fast.inputs.rounding import Rounded, warn_rounded
 
 NOTHING: list[str] = []
 
@@ -42,6 +45,14 @@ class Rows(Protocol):
     def names(self) -> list[str] | None:
         """Of the columns of X."""
 
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Columns that take no part, and why."""
+
+    @property
+    def n_dropped(self) -> int:
+        """Rows with missing values that were left out."""
+
     def fold(self, function: Callable[[Table], Any], merge: Callable[[Any, Any], Any]) -> Any:
         """Read all rows and merge in their order what `function` makes of each table of them."""
 
@@ -52,6 +63,8 @@ class Table:
 
     X : (n_rows, n_features), any layout, or Columns; Y : (n_rows, n_targets); w : (n_rows,) or None.
     `order` is "C" or "F" where X, Y and w are read in place, "" where pieces of rows are converted.
+    `argument` is what a user knows X by, `numbers` those of the rows where only some are left of what was handed in,
+    `rounded` the first number of "X", "y" or "sample_weight" that float64 does not hold.
     """
 
     X: Any
@@ -64,6 +77,14 @@ class Table:
     one_target: bool = True  # y was one-dimensional
     one_feature: bool = False  # X was one-dimensional
     copies: list[str] = field(default_factory=list)
+    argument: str = "X"
+    weight_name: str | None = None
+    labels: Labels | None = None
+    numbers: NDArray[np.intp] | None = None
+    rounded: tuple[str, Rounded] | None = None
+    frequency: bool = False  # a weight is how often the row was seen
+    n_dropped: int = 0  # rows with missing values that were left out
+    left_out: dict[str, str] = field(default_factory=dict)  # columns that are not of numbers, and why
 
     @property
     def n_rows(self) -> int:
@@ -91,10 +112,54 @@ class Table:
         return function(self)
 
     def n_present(self) -> tuple[int, float]:
-        """Number of rows of non-zero weight, sum of the weights."""
+        """Number of rows of non-zero weight, or as often as they were seen; sum of the weights."""
         if self.w is None:
             return self.n_rows, float(self.n_rows)
-        return int(np.count_nonzero(self.w)), float(np.sum(self.w, dtype=np.float64))
+        total = float(np.sum(self.w, dtype=np.float64))
+        return int(total) if self.frequency else int(np.count_nonzero(self.w)), total
+
+    def count_weights(self) -> None:
+        """From now on a weight is how often its row was seen.
+
+        Raises
+        ------
+        ValueError
+            A weight that is not a whole number. Negative ones, NaN and infinity are found with the data.
+        """
+        self.frequency = self.w is not None
+        if self.w is None or self.w.dtype.kind != "f":
+            return
+        with np.errstate(invalid="ignore"):
+            broken = np.flatnonzero(np.isfinite(self.w) & (self.w != np.floor(self.w)))
+        if broken.size:
+            name = "" if self.weight_name is None else f" ({self.weight_name!r})"
+            raise ValueError(
+                f"sample_weight has {self.w[broken[0]]} at row {broken[0]}{name}; "
+                'with weights="frequency" they count rows and must be whole numbers'
+            )
+
+    def taken(self, rows: Any) -> Table:
+        """Some rows, without a second check."""
+        X, Y, w = self.X[rows], self.Y[rows], None if self.w is None else self.w[rows]
+        order, dtype, copies = _layout(X, Y, w)
+        numbers = np.arange(self.n_rows)[rows] if self.numbers is None else self.numbers[rows]
+        return replace(self, X=X, Y=Y, w=w, order=order, dtype=dtype, copies=copies, numbers=numbers)
+
+    def named(self, place: int) -> str:
+        """A column of [X, Y, w], by its name where that is known."""
+        p, names = self.n_features, self.names
+        if place < p:
+            return f"column {place} of {self.argument}" if names is None else f"column {names[place]!r}"
+        if place == p + self.n_targets:
+            return "sample_weight" if self.weight_name is None else f"column {self.weight_name!r}"
+        return "y" if self.target_names is None else f"column {self.target_names[place - p]!r}"
+
+    def warn_rounded(self) -> None:
+        """Warn of the first number that float64 rounds."""
+        if self.rounded is not None:
+            name, found = self.rounded
+            names = {"X": self.names, "y": self.target_names}.get(name)
+            warn_rounded(found, self.argument if name == "X" else name, names)
 
     def piece_rows(self) -> int:
         """Rows of one converted piece, by shape alone."""
@@ -125,29 +190,48 @@ def table(
     feature_names: Sequence[str] | None = None,
     *,
     empty: bool = False,
+    argument: str = "X",
+    quiet: bool = False,
 ) -> Table:
     """Check the arguments of a fit and describe them as a Table; one without rows only if `empty`.
+
+    y and weights may name columns of a data frame X. Rows of objects of pandas are aligned by their labels. Of a number
+    that float64 rounds there is one warning, unless `quiet`: `Table.rounded` has it then for whoever reads tables
+    one by one.
 
     Raises
     ------
     TypeError
         A kind of data that cannot be used: complex, text, dates, objects that are not numbers.
     ValueError
-        Wrong number of dimensions, lengths that differ, no rows. NaN, infinity and negative weights
-        are looked for by `first_fault`, and only once a result shows that there are some.
+        Wrong number of dimensions, lengths that differ, labels that are not the same, no rows. NaN, infinity and
+        negative weights are looked for by `first_fault`, and only once a result shows that there are some.
     """
-    if (plain(X) and X.ndim == 2) or isinstance(X, Columns):
-        names = None  # the common case, and the one where microseconds count
-    else:
-        X, names = array_of(X, "X", apart=True)
+    target_names, weight_name, left_out = None, None, None
+    if isinstance(sample_weight, str) or names_columns(X, y):
+        weight_name = sample_weight if isinstance(sample_weight, str) else None
+        named = taken_apart(X, y, {"sample_weight": sample_weight})
+        X, y, (sample_weight,) = named.X, named.y, named.others
+        target_names, left_out = named.target_names, named.left_out
+    given = _given(X, argument)
+    X, names, labels, rounded = given.array, given.names, None, None
+    if given.labels is not None:
+        labels = Labels(given.labels, argument)
+    if given.rounded is not None:
+        rounded = "X", given.rounded
     one_feature = X.ndim == 1
     if one_feature:
         X = X[:, None]
     if X.ndim != 2:
-        raise ValueError(f"X must have one or two dimensions, got shape {X.shape}")
-    target_names = None
+        raise ValueError(f"{argument} must have one or two dimensions, got shape {X.shape}")
     if not plain(y):
-        y, target_names = array_of(y, "y")
+        given = array_of(y, "y")
+        if target_names is None and given.names != ["y"]:
+            target_names = given.names
+        labels = _align(given, "y", labels)
+        y = given.array
+        if given.rounded is not None and rounded is None:
+            rounded = "y", given.rounded
     one_target = y.ndim == 1
     if one_target:
         y = y[:, None]
@@ -155,24 +239,66 @@ def table(
         raise ValueError(f"y must have one or two dimensions, got shape {y.shape}")
     n = X.shape[0]
     if y.shape[0] != n:
-        raise ValueError(f"X and y differ in their number of rows: X has shape {X.shape}, y {_shape(y, one_target)}")
+        found = f"{argument} has shape {_shape(X, one_feature)}, y {_shape(y, one_target)}"
+        raise ValueError(f"{argument} and y differ in their number of rows: {found}")
     if n == 0 and not empty:
-        raise ValueError(f"there are no rows to fit: X has shape {X.shape}")
+        raise ValueError(f"there are no rows to fit: {argument} has shape {_shape(X, one_feature)}")
     if y.shape[1] == 0:
         raise ValueError(f"y has no columns: shape {y.shape}")
-    w = None if sample_weight is None else _weights(sample_weight, n)
+    w = None
+    if sample_weight is not None:
+        given = array_of(sample_weight, "sample_weight")
+        if given.array.shape != (n,):
+            raise ValueError(
+                f"sample_weight must have shape ({n},), one weight for each row of {argument}; got {given.array.shape}"
+            )
+        labels = _align(given, "sample_weight", labels)
+        w = given.array
+        if weight_name is None and given.names != ["sample_weight"]:
+            weight_name = None if given.names is None else given.names[0]
+        if given.rounded is not None and rounded is None:
+            rounded = "sample_weight", given.rounded
     if feature_names is not None:
-        if isinstance(feature_names, (str, bytes, set, frozenset)) or not hasattr(feature_names, "__iter__"):
-            kind = type(feature_names).__name__
-            raise TypeError(f"feature_names must be a sequence of names, one for each column of X, not a {kind}")
-        names = [str(name) for name in feature_names]
-        if len(names) != X.shape[1]:
-            raise ValueError(f"feature_names has {len(names)} names for the {X.shape[1]} columns of X")
-    for name, a in (("X", X), ("y", y), ("sample_weight", w)):
-        if a is not None and a.dtype.char in WIDER:
-            warn_rounded(a, name, stacklevel=4)
+        names = _checked_names(feature_names, X.shape[1])
     order, dtype, copies = _layout(X, y, w)
-    return Table(X, y, w, order, dtype, names, target_names, one_target, one_feature, copies)
+    data = Table(X, y, w, order, dtype, names, target_names, one_target, one_feature, copies, argument)
+    data.weight_name, data.labels, data.rounded = weight_name, labels, rounded
+    if left_out:
+        data.left_out = left_out
+    if rounded is not None and not quiet:
+        data.warn_rounded()
+    return data
+
+
+def _given(X: Any, argument: str) -> Given:
+    if (plain(X) and X.ndim == 2) or isinstance(X, Columns):
+        return Given(X)  # the common case, and the one where microseconds count
+    return array_of(X, argument, apart=True)
+
+
+def _align(given: Given, name: str, labels: Labels | None) -> Labels | None:
+    """Bring rows that have labels into the order of those before; the labels for what follows."""
+    if given.labels is None:
+        return labels
+    if labels is None:
+        return Labels(given.labels, name)
+    order = order_along(given.labels, name, labels)
+    if order is not None:
+        given.array = given.array[order]
+        if given.rounded is not None:
+            row = int(np.flatnonzero(order == given.rounded.row)[0])
+            given.rounded = given.rounded._replace(row=row)
+    return labels
+
+
+def _checked_names(feature_names: Any, count: int) -> list[str]:
+    if isinstance(feature_names, (str, bytes, set, frozenset)) or not hasattr(feature_names, "__iter__"):
+        kind = type(feature_names).__name__
+        raise TypeError(f"feature_names must be a sequence of names, one for each column of X, not a {kind}")
+    names = [str(name) for name in feature_names]
+    if len(names) != count:
+        raise ValueError(f"feature_names has {len(names)} names for the {count} columns of X")
+    return names
 
 
 def without_rows(n_features: int, n_targets: int, names: Sequence[str] | None, one_target: bool) -> Table:
@@ -185,7 +311,9 @@ def matrix(X: Any, n_features: int, feature_names: Sequence[str] | None = None) 
     """X alone, to predict from, against the number and, where X has some too, the names of the columns of a fit."""
     names = None
     if type(X) is not np.ndarray or X.dtype is not Float:
-        X, names = array_of(X, "X")
+        given = array_of(X, "X")
+        X, names = given.array, given.names
+        warn_rounded(given.rounded, "X", names)
     one_feature = X.ndim == 1
     if one_feature:
         if n_features != 1:
@@ -195,15 +323,13 @@ def matrix(X: Any, n_features: int, feature_names: Sequence[str] | None = None) 
         raise ValueError(f"X must have shape (n, {n_features}), got {X.shape}")
     if names is not None and feature_names is not None and not one_feature and names != list(feature_names):
         raise ValueError(f"X has the columns {names}; the fit is of {list(feature_names)}, in this order")
-    if X.dtype.char in WIDER:
-        warn_rounded(X, "X", stacklevel=5)
     Y = np.empty((X.shape[0], 0))
     order, dtype, copies = _layout(X, Y, None)
     return Table(X, Y, None, order, dtype, copies=copies)
 
 
-def _shape(y: NDArray[Any], one: bool) -> tuple[int, ...]:
-    return y.shape[:1] if one else y.shape
+def _shape(a: Any, one: bool) -> tuple[int, ...]:
+    return tuple(a.shape[:1] if one else a.shape)
 
 
 def _layout(X: Any, Y: NDArray[Any], w: NDArray[Any] | None) -> tuple[str, str, list[str]]:
@@ -221,13 +347,6 @@ def _layout(X: Any, Y: NDArray[Any], w: NDArray[Any] | None) -> tuple[str, str, 
     return "", dtype, converted
 
 
-def _weights(sample_weight: Any, n: int) -> NDArray[Any]:
-    w: NDArray[Any] = array_of(sample_weight, "sample_weight")[0]
-    if w.shape != (n,):
-        raise ValueError(f"sample_weight must have shape ({n},), one weight for each row of X; got {w.shape}")
-    return w
-
-
 class Fault(NamedTuple):
     """The first value of a table that no fit can use, `name` being "X", "y" or "sample_weight"."""
 
@@ -243,12 +362,17 @@ def first_fault(data: Table) -> str | None:
     if fault is None:
         return None
     name, row, column, value = fault
+    where = f"row {row if data.numbers is None else data.numbers[row]}"
     if name == "sample_weight":
-        return f"sample_weight has {value} at row {row}; weights must be finite and not negative"
-    where = f"row {row}" if name == "y" and data.one_target else f"row {row}, column {column}"
-    if data.names and name == "X":
-        where += f" ({data.names[column]!r})"
-    return f"{name} has {'NaN' if np.isnan(value) else value} at {where}; drop or fill such rows first"
+        where += "" if data.weight_name is None else f" ({data.weight_name!r})"
+        return f"sample_weight has {value} at {where}; weights must be finite and not negative"
+    if not (data.one_feature and data.argument != "X" if name == "X" else data.one_target):
+        where += f", column {column}"
+    names = data.names if name == "X" else data.target_names
+    if names:
+        where += f" ({names[column]!r})"
+    shown = data.argument if name == "X" else name
+    return f"{shown} has {'NaN' if np.isnan(value) else value} at {where}; drop or fill such rows first"
 
 
 def find_fault(data: Table) -> Fault | None:

@@ -3,14 +3,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from linreg_fast.algebra.pairs import pairs
 from linreg_fast.algebra.precision import Matrix, Vector
+from linreg_fast.inputs.checks import one_of
+from linreg_fast.inputs.labels import along
+from linreg_fast.inputs.missing import complete, of_complete_rows
+from linreg_fast.inputs.named import taken_apart
 from linreg_fast.inputs.table import Table, first_fault, table
 from linreg_fast.moments.moments import Moments
+from linreg_fast.options import MISSING
 from linreg_fast.passes import levels, products, table_sums
 from linreg_fast.passes.threads import threads
 
@@ -23,6 +29,7 @@ def by_group(
     groups: Any,
     *,
     sample_weight: Any = None,
+    missing: str = "raise",
     precision: str = "auto",
     n_threads: int | None = None,
 ) -> dict[Any, Moments]:
@@ -34,8 +41,11 @@ def by_group(
     ----------
     X, y, sample_weight
         As for `fit`.
-    groups : array_like of shape (n_samples,)
-        The group of each row: any values that NumPy can sort.
+    groups : array_like of shape (n_samples,), or str
+        The group of each row: any values that NumPy can sort; a series of pandas beside others goes by its labels. The
+        name of a column of X where y names one too.
+    missing : {"raise", "drop"}
+        "drop" leaves out rows with NaN or null in X, y or the weights; `Moments.n_dropped` counts those of a group.
     precision, n_threads
         As for `Moments` and `Moments.update`.
 
@@ -47,16 +57,22 @@ def by_group(
     Raises
     ------
     TypeError, ValueError
-        As for `Moments.update`; rows in errors count within the group, which a note names.
+        As for `Moments.update`; a note names the group.
     """
+    one_of(missing, "missing", MISSING)
+    targets = None
+    if isinstance(groups, str):
+        named = taken_apart(X, y, {"sample_weight": sample_weight, "groups": groups})
+        X, y, (sample_weight, groups), targets = named.X, named.y, named.others, named.target_names
     data = table(X, y, sample_weight)
+    data.target_names = targets or data.target_names
     workers = threads(n_threads)
-    groups = np.asarray(groups)
+    groups = np.asarray(along(groups, "groups", data.labels))
     if groups.shape != (data.n_rows,):
         raise ValueError(f"groups must have shape ({data.n_rows},), one group for each row of X; got {groups.shape}")
-    shift = (
-        products.leading_mean(data) if data.w is None or np.any(data.w) else np.zeros(data.n_features + data.n_targets)
-    )
+    shift = _shift(data)
+    if missing == "drop" and not np.isfinite(shift).all():
+        shift = _shift(complete(data))
     if not np.isfinite(shift).all():
         raise ValueError(first_fault(data) or "the sum of the leading rows leaves the range of float64: scale them")
     try:
@@ -66,7 +82,7 @@ def by_group(
     values, first, counts = np.unique(groups[order], return_index=True, return_counts=True)
     names = None if data.names is None else tuple(data.names)
     w = None if data.w is None else data.w[order]
-    data = table(data.X[order], data.Y[order], w)
+    data = data.taken(order)
     most = SMALL_BYTES // (8 * (data.n_features + data.n_targets + 1))
     if precision == "auto" and data.order and counts.max(initial=0) <= most:
         M, n_rows, sound = _sums(data, shift, first, counts)
@@ -84,12 +100,18 @@ def by_group(
         else:
             rows = slice(first[i], first[i] + counts[i])
             try:
-                part.update(data.X[rows], data.Y[rows], None if w is None else data.w[rows], n_threads=workers)  # type: ignore[index]
+                of_complete_rows(partial(part.add, n_threads=workers), data.taken(rows), missing, empty=True)
             except ValueError as error:
-                error.add_note(f"rows are counted within group {value!r}")
+                error.add_note(f"the row is in group {value!r}")
                 raise
         found[value] = part
     return found
+
+
+def _shift(data: Table) -> Vector:
+    """The mean of the leading rows, 0 where no row is there."""
+    there = data.n_rows and (data.w is None or np.any(data.w))
+    return products.leading_mean(data) if there else np.zeros(data.n_features + data.n_targets)
 
 
 def _sums(data: Table, shift: Vector, first: Any, counts: Any) -> tuple[Matrix, Any, Any]:

@@ -12,9 +12,10 @@ import numpy as np
 from linreg_fast.algebra import paired
 from linreg_fast.algebra.pairs import add, multiply, pairs
 from linreg_fast.algebra.precision import Matrix, Vector
-from linreg_fast.inputs.checks import chosen_features, chosen_targets, number, vector
+from linreg_fast.inputs.checks import chosen_features, chosen_targets, number, one_of, vector
+from linreg_fast.inputs.missing import of_complete_rows
 from linreg_fast.inputs.table import Table, first_fault, table, without_rows
-from linreg_fast.options import FitOptions
+from linreg_fast.options import MISSING, FitOptions
 from linreg_fast.passes import levels, products, table_sums
 from linreg_fast.passes.threads import threads
 from linreg_fast.plan_costs import PlanArguments
@@ -51,6 +52,8 @@ class Moments:
     n_features, n_targets : int
     n_samples : int
         Rows of non-zero weight.
+    n_dropped : int
+        Rows with missing values that ``missing="drop"`` has left out; not kept by `to_bytes`.
     precision : str
         That of the sums; "auto" once a state of that precision was merged.
     feature_names : tuple of str or None
@@ -73,6 +76,7 @@ class Moments:
         "_shift",
         "_unit",
         "feature_names",
+        "n_dropped",
         "n_features",
         "n_samples",
         "n_targets",
@@ -96,7 +100,7 @@ class Moments:
             )
             precision = "auto"
         self.n_features, self.n_targets, self.precision = int(n_features), int(n_targets), precision
-        self.n_samples = 0
+        self.n_samples = self.n_dropped = 0
         self.feature_names: tuple[str, ...] | None = None
         width = self.n_features + self.n_targets
         self._shift: Vector | None = None if shift is None else vector(shift, "shift", width).copy()
@@ -136,7 +140,9 @@ class Moments:
         """The sums, rounded to float64: cross products of [X - k, 1, y - ky], symmetric, 0 off the diagonal of y'y."""
         return self._M[..., 0].copy()
 
-    def update(self, X: Any, y: Any, sample_weight: Any = None, *, n_threads: int | None = None) -> Moments:
+    def update(
+        self, X: Any, y: Any, sample_weight: Any = None, *, missing: str = "raise", n_threads: int | None = None
+    ) -> Moments:
         """Add the rows of a batch; a batch without rows, or with weights of 0 alone, changes nothing.
 
         Parameters
@@ -145,6 +151,8 @@ class Moments:
         y : array_like of shape (n,) or (n, n_targets)
         sample_weight : array_like of shape (n,), optional
             Finite and not negative; a row of weight 0 is not there, whatever it holds.
+        missing : {"raise", "drop"}
+            "drop" leaves out rows with NaN or null; `n_dropped` counts them.
         n_threads : int, optional
 
         Returns
@@ -160,7 +168,12 @@ class Moments:
             Shapes or column names that do not fit; NaN, infinity or a negative weight, with the first row and
             column; squares that leave the range of float64. The state is then what it was before.
         """
+        one_of(missing, "missing", MISSING)
         data = table(X, y, sample_weight, empty=True)
+        return of_complete_rows(lambda rows: self.add(rows, n_threads), data, missing, empty=True)
+
+    def add(self, data: Table, n_threads: int | None) -> Moments:
+        """`update` with a table that was checked."""
         names = None if data.names is None else tuple(data.names)
         if data.n_rows == 0 and data.one_feature:
             return self  # [] has no columns to check
@@ -172,6 +185,7 @@ class Moments:
         self._check_names(names)
         n_rows = data.n_rows if data.w is None else int(np.count_nonzero(data.w))
         if n_rows == 0:
+            self.n_dropped += data.n_dropped
             return self
         shift = products.leading_mean(data) if self._shift is None else self._shift
         workers = threads(n_threads)
@@ -180,6 +194,7 @@ class Moments:
         if near is not None:
             batch = self._of_batch(data, n_rows, near, workers)
             shift = near if self._shift is None else shift
+        batch.n_dropped = data.n_dropped
         self._take(batch, 1.0, shift)
         if names is not None:
             self.feature_names = names
@@ -260,6 +275,7 @@ class Moments:
             self._unit = max(self._unit, other._unit)
             self.precision = "auto" if "auto" in (self.precision, other.precision) else self.precision
         self._M, self._noise, self._shift, self.n_samples = total, noise, shift, n_samples
+        self.n_dropped += int(sign) * other.n_dropped
         if self.feature_names is None:
             self.feature_names = other.feature_names
 
@@ -409,7 +425,9 @@ class Moments:
         names = None if self.feature_names is None else [self.feature_names[j] for j in features]
         weighted = self.sum_weight != self.n_samples
         asked = PlanArguments(self.n_samples, len(features), n_targets, l2=options.l2, weighted=weighted)
-        return Problem(without_rows(len(features), n_targets, names, one_target), options, asked)
+        rows = without_rows(len(features), n_targets, names, one_target)
+        rows.n_dropped = self.n_dropped
+        return Problem(rows, options, asked)
 
     def _part(self, features: Any, targets: Any) -> tuple[Matrix, Vector, float, Vector]:
         """Sums, their errors and rounding, and the shift, of some columns of X and y."""

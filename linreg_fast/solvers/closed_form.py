@@ -108,7 +108,7 @@ def solve(problem: Problem, path: tuple[str, ...] = ()) -> Solution:
     path = (*path, "svd")
     if rank == p:
         return _finish(problem, _by_singular_values(C, R, svd, rank), path, reason)
-    collinear = collinear_columns(problem, C.live, Vt[:rank])
+    collinear = collinear_columns(problem, C.live, Vt[:rank], problem.sums.n_rows)
     if problem.options.on_collinear == "drop":
         some = problem.of_columns(independent(Vt[:rank]))
         solution = solve(some)

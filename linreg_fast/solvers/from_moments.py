@@ -101,7 +101,7 @@ def _solve(problem: Problem, E: Equations) -> tuple[Solution, Equations]:
     # at most 1/2, so that one direction is left where nothing at all is sure
     cut = min(0.5, max(RANK_TOLERANCE * math.sqrt(p), math.sqrt(RANK_MARGIN * p * E.noise)))
     rank = int(np.count_nonzero(sigma > cut * sigma[0]))
-    collinear = collinear_columns(problem, E.live, Vt[:rank]) if rank < p else ()
+    collinear = collinear_columns(problem, E.live, Vt[:rank], problem.asked.n_rows) if rank < p else ()
     if rank < p and problem.options.on_collinear == "drop":
         solution, kept = _solve(problem, keep(E, independent(Vt[:rank])))
         solution.path = (*path, *solution.path)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from dataclasses import dataclass
 
@@ -13,19 +12,8 @@ from numpy.typing import NDArray
 from linreg_fast.algebra.factors import Factor
 from linreg_fast.algebra.minimum_norm import PART, independent
 from linreg_fast.algebra.precision import Matrix, Vector
+from linreg_fast.inputs.callers import caller_level as caller_level
 from linreg_fast.solvers.problem import Problem
-
-
-def caller_level() -> int:
-    """The stacklevel that makes a warning point at the line that called the library, however deep it is raised."""
-    level, frame = 1, sys._getframe(1)
-    # through decorators of NumPy too
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in (
-        "linreg_fast",
-        "numpy",
-    ):
-        level, frame = level + 1, frame.f_back
-    return level
 
 
 class RankWarning(UserWarning):
@@ -66,18 +54,20 @@ class Solution:
     history: Vector | None = None
 
 
-def collinear_columns(
-    problem: Problem, live: NDArray[np.intp], V: Matrix, n_rows: int | None = None
-) -> tuple[int, ...]:
+def collinear_columns(problem: Problem, live: NDArray[np.intp], V: Matrix, n_rows: int) -> tuple[int, ...]:
     """The columns that take part in a dependency, and the warning or the error that says so.
 
-    V, (rank, p), has orthonormal rows that span what the equilibrated columns do.
+    V, (rank, p), has orthonormal rows that span what the equilibrated columns do; n_rows are of positive weight.
     """
     null = np.sqrt(np.maximum(1.0 - np.einsum("ij,ij->j", V, V), 0.0))  # length of unit vectors in the null space
     columns = live[null > PART]
     rank, p = V.shape
     named = problem.named(columns)
-    which = f"{n_rows} rows cannot determine {p} columns" if n_rows else f"the columns {named} depend on each other"
+    which = f"the columns {named} depend on each other"
+    if n_rows - problem.options.fit_intercept < p:
+        weight = " of positive weight" if problem.rows.weighted else ""
+        which = f"{n_rows} row{'s' * (n_rows != 1)}{weight} cannot determine {p} columns"
+        which += " that vary" if p < problem.rows.n_features else ""
     if problem.options.on_collinear == "raise":
         raise np.linalg.LinAlgError(f"rank {rank} of {p}: {which}")
     outcome = "the solution of minimum norm was taken"

@@ -37,6 +37,14 @@ class Stream:
     dropped: int = 0
     holes: list[int] = field(default_factory=list)
 
+    @property
+    def left_out(self) -> dict[str, str]:
+        return self.source.left_out
+
+    @property
+    def n_dropped(self) -> int:
+        return self.dropped
+
     def tables(self, blocks: Iterable[Block] | None = None) -> Generator[tuple[int, Block, Table], None, None]:
         """Number, block and table of some blocks, by default of all from the first one on."""
         for i, block in enumerate(self.source.blocks(self.options.workers > 1) if blocks is None else blocks):

@@ -213,15 +213,20 @@ def test_none_among_objects_is_missing():
         linreg_fast.fit(X, np.arange(5.0))
 
 
-def test_masked_values_are_an_error_and_a_mask_of_nothing_is_not():
+@pytest.mark.parametrize("dtype", ["float64", "int64", "bool", "object"])
+def test_masked_values_are_missing_and_a_mask_of_nothing_is_not(dtype):
     X, y, _, _ = problem(50, 2)
+    X = (4 * X).round().astype("int64").astype(dtype)
     masked = np.ma.array(X, mask=False)
     assert_same_coefficients(linreg_fast.fit(masked, y), linreg_fast.fit(X, y))
     masked[7, 1] = np.ma.masked
-    with pytest.raises(ValueError, match=r"X has a masked value at \(7, 1\)"):
+    with pytest.raises(ValueError, match="X has NaN at row 7, column 1"):
         linreg_fast.fit(masked, y)
-    with pytest.raises(ValueError, match=r"y has a masked value at \(3,\)"):
+    with pytest.raises(ValueError, match="y has NaN at row 3"):
         linreg_fast.fit(X, np.ma.array(y, mask=np.arange(50) == 3))
+    kept = np.arange(50) != 7
+    assert_same_coefficients(linreg_fast.fit(masked, y, missing="drop"), linreg_fast.fit(X[kept], y[kept]))
+    assert np.isnan(linreg_fast.fit(X, y).predict(masked)[7])
 
 
 # shapes

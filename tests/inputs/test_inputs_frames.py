@@ -176,7 +176,7 @@ def test_columns_that_hold_no_numbers(column, message):
 
 @pytest.mark.parametrize("y", [pd.Series(pd.Categorical([3, 1, 2])), pl.Series(["a", "b", "a"], dtype=pl.Categorical)])
 def test_categories_are_no_numbers_in_a_series_either(y):
-    with pytest.raises(TypeError, match="y has dtype Categorical"):
+    with pytest.raises(TypeError, match=r"y has dtype (category|Categorical), which is not a number"):
         linreg_fast.fit(np.arange(3.0), y)
 
 

@@ -44,6 +44,23 @@ def test_groups_of_a_frame():
         by_group(X, y, groups[:5])
 
 
+def test_groups_that_are_a_column_of_the_frame():
+    pd = pytest.importorskip("pandas")
+    X, y, _, _ = problem(90, 2)
+    groups = np.array(["b", "a", "c"])[np.arange(90) % 3]
+    frame = pd.DataFrame(X, columns=["u", "v"]).assign(g=pd.Categorical(groups), y=y, w=1.0)
+    found, expected = by_group(frame, "y", "g", sample_weight="w"), by_group(X, y, groups)
+    assert list(found) == list(expected)
+    for name, part in found.items():
+        assert part.feature_names == ("u", "v")
+        np.testing.assert_allclose(part.solve().coef, expected[name].solve().coef, rtol=1e-12)
+    with pytest.raises(TypeError, match="groups names a column: y must name one too"):
+        by_group(X, y, "g")
+    frame.loc[4, "y"] = np.nan
+    with pytest.raises(ValueError, match=r"y has NaN at row 4 \('y'\)"):
+        by_group(frame, "y", "g")
+
+
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("weighted", [False, True])
@@ -82,9 +99,10 @@ def test_groups_that_need_a_second_look(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("place", "value", "text"), [("X", np.nan, "NaN at row 53, column 1"), ("X", np.inf, "inf"), ("w", -1.0, "row 53")]
+    ("place", "value", "text"),
+    [("X", np.nan, "NaN at row 535, column 1"), ("X", np.inf, "inf"), ("w", -1.0, "row 535")],
 )
-def test_faults_are_named_within_their_group(place, value, text):
+def test_faults_are_named_with_their_group(place, value, text):
     X, y, *_ = problem(1000, P)
     w, labels = np.ones(1000), np.arange(1000) % 10
     if place == "X":
@@ -93,7 +111,7 @@ def test_faults_are_named_within_their_group(place, value, text):
         w[535] = value
     with pytest.raises(ValueError, match=text) as caught:
         by_group(X, y, labels, sample_weight=w)
-    assert caught.value.__notes__ == ["rows are counted within group 5"]
+    assert caught.value.__notes__ == ["the row is in group 5"]
 
 
 @pytest.mark.parametrize(("n_threads", "error"), [(0, ValueError), (1.5, TypeError)])

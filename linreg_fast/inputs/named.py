@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Targets and weights that are columns of X, by their names; the features are the other columns of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from linreg_fast.inputs.arrays import column_at, column_names, dtypes_of, frame_of
+from linreg_fast.inputs.kinds import is_object, no_number, no_number_among, warn_left_out
+
+
+@dataclass(slots=True)
+class Named:
+    """A data frame taken apart: features, targets, weights and whatever else was asked for by name."""
+
+    X: Any
+    y: Any
+    others: list[Any]  # for each of the others asked for, a column, or what was given in place of a name
+    target_names: list[str] | None
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+def names_columns(X: Any, y: Any) -> bool:
+    """Whether y names columns of X: one, or a list of them where X is a data frame."""
+    if isinstance(y, str):
+        return True
+    text = type(y) is list and bool(y) and all(isinstance(name, str) for name in y)
+    return text and not isinstance(X, (np.ndarray, list, tuple))
+
+
+def taken_apart(X: Any, y: Any, others: dict[str, Any]) -> Named:
+    """The columns of X that y names, and those that one of `others` does, and all the rest as features.
+
+    Raises
+    ------
+    TypeError
+        X is no data frame.
+    ValueError
+        A column that is not there, or asked for twice; none is left.
+    """
+    by_name = [name for name in others.values() if isinstance(name, str)]
+    if not names_columns(X, y):
+        argument = next(argument for argument, name in others.items() if isinstance(name, str))
+        raise TypeError(f"{argument} names a column: y must name one too")
+    frame = frame_of(X, "X")
+    names = None if frame is None else column_names(frame)
+    if names is None:
+        raise TypeError(f"y names a column: X must be a data frame then, not a {type(X).__name__}")
+    targets = [y] if isinstance(y, str) else list(y)
+    asked = [*targets, *by_name]
+    check_asked(names, asked)
+    rest = {j: name for j, name in enumerate(names) if name not in asked}
+    types = dtypes_of(frame)
+    left_out = {}
+    for j, name in rest.items():
+        why = no_number_among(column_at(frame, j)) if is_object(types[j]) else no_number(types[j])
+        if why is not None:
+            left_out[name] = why
+    kept = [j for j, name in rest.items() if name not in left_out]
+    check_some(kept, asked, left_out)
+    warn_left_out(left_out)
+    at = [names.index(name) for name in targets]
+    return Named(
+        _columns(frame, kept),
+        column_at(frame, at[0]) if isinstance(y, str) else _columns(frame, at),
+        [column_at(frame, names.index(value)) if isinstance(value, str) else value for value in others.values()],
+        targets,
+        left_out,
+    )
+
+
+def check_asked(names: Sequence[str], asked: Sequence[str]) -> None:
+    """Raise ValueError for a column that is not there, that is there twice or that is asked for twice."""
+    for name in asked:
+        if name not in names:
+            raise ValueError(f"X has no column {name!r}; its columns are {', '.join(names)}")
+        if asked.count(name) > 1:
+            raise ValueError(f"column {name!r} is asked for twice")
+    if len(set(names)) < len(names):
+        raise ValueError(f"columns of X share a name: {list(names)}")
+
+
+def check_some(kept: Sequence[Any], asked: Sequence[str], left_out: dict[str, str]) -> None:
+    """Raise ValueError where no feature is left."""
+    if not kept:
+        others = "".join(f"; {name!r} is left out ({why})" for name, why in left_out.items())
+        raise ValueError(f"X has no column of numbers beside {', '.join(asked)}{others}")
+
+
+def _columns(frame: Any, at: list[int]) -> Any:
+    """Some columns of a data frame, a view of them where they are side by side."""
+    if not hasattr(frame, "iloc"):
+        names = column_names(frame) or []
+        return frame.select([names[j] for j in at])
+    together = at == list(range(at[0], at[-1] + 1))
+    return frame.iloc[:, slice(at[0], at[-1] + 1) if together else at]
