@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from linreg_fast.planning import plan_arguments
 from linreg_fast.result import LinearFit
 from linreg_fast.solvers import closed_form, descent, refinement, small, spread, wide
 from linreg_fast.solvers.problem import Problem
-from linreg_fast.solvers.small import SmallFit
+from linreg_fast.solvers.small import SmallFit, weight_exponent
 from linreg_fast.solvers.solution import Solution, constant_columns
 
 # of the fits that a call may ask for without any check
@@ -213,8 +214,25 @@ def fit_table(
         if isinstance(found, SmallFit):
             return LinearFit.of_small(found, options, asked, data.n_present()[0], data)
         first = found
-    problem = Problem(data, options, asked, report, first)
+    exponent = 0 if data.w is None else weight_exponent(data.w)
+    problem = Problem(data, options, asked, report, None if exponent else first)
+    if exponent:
+        return LinearFit.of_solution(problem, _solved_with_weights(problem, exponent))
     return LinearFit.of_solution(problem, _solved(problem))
+
+
+def _solved_with_weights(problem: Problem, exponent: int) -> Solution:
+    """The solution with weights times 2^exponent, an even power, taken back to what they were."""
+    data, options = problem.rows, problem.options
+    assert isinstance(data, Table)
+    w = np.ldexp(np.asarray(data.w, dtype=np.float64), exponent)
+    scaled = replace(options, l2=float(np.ldexp(options.l2, exponent)))
+    solution = _solved(Problem(replace(data, w=w), scaled, problem.asked, problem.report))
+    back = np.ldexp(1.0, -exponent // 2)
+    solution.y_unit = solution.y_unit * back  # the sums of squares are held in units of its square
+    solution.spread = None if solution.spread is None else solution.spread / back
+    solution.n_samples, solution.sum_weight = data.n_present()
+    return solution
 
 
 def fit_sums(rows: Rows, M: Sums, options: FitOptions) -> LinearFit:

@@ -7,6 +7,7 @@ Where it declines, the cross products that it has summed up go on with the probl
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +28,7 @@ from linreg_fast.solvers.refinement import AUTO_DIGITS, CANCELLED, far_off
 SINGLE = np.dtype(np.float32)
 SMALL_SIZE = 1 << 16  # numbers of X up to which a fit is one kernel call, on this thread
 SMALL_WORK = max(levels.kernels.small_work_size(p, 1, SMALL_SIZE) for p in range(SMALL_COLUMNS + 1))
+WEIGHT_RANGE = (2.0**-200, 2.0**200)  # of the largest weight: far from where products of sums leave float64
 LEAN = ("auto", "fast")  # precisions that the kernel may reach
 _kernels = levels.kernels
 _small = _kernels.small
@@ -64,7 +66,21 @@ def of_arrays(X: Any, y: Any, w: Any, options: FitOptions) -> SmallFit | FirstPa
         return None
     if w is not None and not (type(w) is np.ndarray and w.dtype is Float and w.shape == (n,)):
         return None
-    return _by_kernel(X, y, w, options)
+    found = _by_kernel(X, y, w, options)
+    return found if w is None or _in_weight_range(found) else None
+
+
+def _in_weight_range(found: SmallFit | FirstPass | None) -> bool:
+    """Whether the weights are far from where sums over them leave the range of float64."""
+    return not isinstance(found, SmallFit) or WEIGHT_RANGE[0] <= found.sum_weight <= WEIGHT_RANGE[1]
+
+
+def weight_exponent(w: NDArray[Any]) -> int:
+    """The even power of two that brings the largest weight near 1, where sums would not keep all digits of weights."""
+    largest = float(np.max(w))
+    if WEIGHT_RANGE[0] <= largest <= WEIGHT_RANGE[1] or not 0 < largest < math.inf:
+        return 0
+    return -2 * (math.frexp(largest)[1] // 2)
 
 
 def of_table(data: Table, options: FitOptions, report: Report | None) -> SmallFit | FirstPass | None:
@@ -77,8 +93,11 @@ def of_table(data: Table, options: FitOptions, report: Report | None) -> SmallFi
     if not data.order and n * (p + k - 1) <= SMALL_SIZE:
         X, Y, w = data.converted(slice(None))
     elif seconds >= rates.THREADED_SECONDS or not data.order:
-        return _by_pass(data, options, report) if data.order or data.apart else None
+        found = _by_pass(data, options, report) if data.order or data.apart else None
+        return found if w is None or _in_weight_range(found) else None
     found = _by_kernel(X, Y[:, 0] if data.one_target else Y, w, options)
+    if w is not None and not _in_weight_range(found):
+        return None
     if report is not None and isinstance(found, SmallFit):
         report(n, n)
     return found

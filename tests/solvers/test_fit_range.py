@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import intercepts, problem, solvers
+from conftest import exact_fit, intercepts, problem, solvers, whole_problem, worst_lre
 
 import linreg_fast
 from linreg_fast import RankWarning
@@ -180,3 +180,30 @@ def test_whatever_numpy_is_told_about_rounding(solver, shape, scale, l2):
             fit = linreg_fast.fit(X * scale, y, solver=solver, l2=l2)
     assert (fit.coef == expected.coef).all()
     assert np.isfinite(fit.coef).all()
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, *({"precision": p} for p in ("fast", "extended")), {"solver": "qr"}, {"solver": "svd"}]
+)
+@pytest.mark.parametrize("scale", [5e-324, 1e-310, 1e-200, 1e100, 1e200, 1e300])
+def test_only_the_ratios_of_weights_count(scale, settings):
+    """Whatever their scale, and without a word of NumPy's."""
+    X, y = whole_problem(30, 3)[:2]
+    w = 1.0 + np.arange(30) % 7
+    expected = linreg_fast.fit(X, y, sample_weight=w, **settings)
+    with np.errstate(all="raise"):
+        fit = linreg_fast.fit(X, y, sample_weight=scale * w, **settings)
+        found = fit.r2, *fit.stderr, fit.intercept_stderr
+    exact = exact_fit(X, y, True, scale * w)
+    assert worst_lre([*fit.coef, fit.intercept], exact) >= fit.digits - 1.5
+    assert fit.digits > 12
+    np.testing.assert_allclose(found, [expected.r2, *expected.stderr, expected.intercept_stderr], rtol=1e-10)
+    assert fit.sum_weight == pytest.approx((scale * w).sum())
+    assert fit.n_samples == 30
+
+
+def test_an_exact_fit_with_huge_weights():
+    x = np.arange(6.0)
+    with np.errstate(all="raise"):
+        fit = linreg_fast.fit(x, 2 * x + 1, sample_weight=np.full(6, 1e200), precision="extended")
+        assert (fit.slope, fit.intercept, fit.r2, fit.stderr[0]) == (2.0, 1.0, 1.0, 0.0)
