@@ -364,6 +364,8 @@ def first_fault(data: Table) -> str | None:
     if names:
         where += f" ({names[column]!r})"
     shown = data.argument if name == "X" else name
+    if np.isnan(value) and data.argument == "X":
+        return f'{shown} has NaN at {where}; missing="drop" leaves out rows with missing values'
     return f"{shown} has {'NaN' if np.isnan(value) else value} at {where}; drop or fill such rows first"
 
 
