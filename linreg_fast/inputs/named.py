@@ -28,7 +28,7 @@ def names_columns(X: Any, y: Any) -> bool:
     """Whether y names columns of X: one, or a list of them where X is a data frame."""
     if isinstance(y, str):
         return True
-    text = type(y) is list and bool(y) and all(isinstance(name, str) for name in y)
+    text = isinstance(y, (list, tuple)) and bool(y) and all(isinstance(name, str) for name in y)
     return text and not isinstance(X, (np.ndarray, list, tuple))
 
 

@@ -250,7 +250,7 @@ def tables():
 
 
 @pytest.mark.parametrize("holder", list(tables()))
-@pytest.mark.parametrize("y", ["y", ["y", "y2"]])
+@pytest.mark.parametrize("y", ["y", ["y", "y2"], ("y", "y2")])
 @pytest.mark.parametrize("weight", [None, "w"])
 def test_fit_by_name(holder, y, weight):
     others = [name for name in ("y2", "w") if name != weight and name not in y]
