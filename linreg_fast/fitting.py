@@ -194,14 +194,19 @@ def fit(
     data = table(X, y, sample_weight, feature_names)
     if options.weights == "frequency":
         data.count_weights()
+    if not progress:
+        return _fit_rows(data, options, None, first)
+    with reporting(progress) as report:
+        return _fit_rows(data, options, report, first)
 
-    def solved(rows: Table, report: Report | None = None) -> LinearFit:
+
+def _fit_rows(data: Table, options: FitOptions, report: Report | None, first: FirstPass | None) -> LinearFit:
+    """`fit_table`, without the rows that have missing values where they are to be dropped."""
+
+    def solved(rows: Table) -> LinearFit:
         return fit_table(rows, options, report, first if rows is data else None)
 
-    if not progress:
-        return of_complete_rows(solved, data, options.missing)
-    with reporting(progress) as report:
-        return of_complete_rows(lambda rows: solved(rows, report), data, options.missing)
+    return of_complete_rows(solved, data, options.missing)
 
 
 def fit_table(

@@ -20,6 +20,7 @@ from linreg_fast.algebra.paired import Equations
 from linreg_fast.algebra.pairs import add, cholesky, divide, multiply, pairs, product, solve_transposed, total, two_sum
 from linreg_fast.algebra.precision import DD_UNIT, EPS, Matrix, Vector, any_range
 from linreg_fast.inputs.checks import integer
+from linreg_fast.inputs.missing import complete
 from linreg_fast.inputs.table import Table, first_fault, table, without_rows
 from linreg_fast.options import FitOptions
 from linreg_fast.passes import products
@@ -40,6 +41,7 @@ def fit_polynomial(
     *,
     sample_weight: Any = None,
     precision: str = "auto",
+    missing: str = "raise",
     n_threads: int | None = None,
 ) -> LinearFit:
     """Fit y = intercept + coef[0] x + coef[1] x^2 + .. + coef[degree - 1] x^degree by least squares.
@@ -56,6 +58,8 @@ def fit_polynomial(
     precision : {"auto", "fast", "extended"}
         "fast" sums up in float64, the others in double-double: the coefficients are then those of the exact
         powers of x, rounded. Both keep 2 `degree` columns of n_samples float64 while they run.
+    missing : {"raise", "drop"}
+        As in `fit`.
     n_threads : int, optional
 
     Returns
@@ -85,8 +89,8 @@ def fit_polynomial(
     degree = integer(degree, "degree", 1)
     if degree > DEGREE:
         raise ValueError(f"degree must be from 1 to {DEGREE}, got {degree}")
-    options = FitOptions(precision=precision, n_threads=n_threads)
-    data = _table(x, y, sample_weight)
+    options = FitOptions(precision=precision, missing=missing, n_threads=n_threads)
+    data = _table(x, y, sample_weight, options)
     u, v, w = _present(data, degree)
     basis = _basis(float(u.min()), float(u.max()), degree)
     T = _chebyshev(_mapped(u, basis.c, basis.unit), degree)
@@ -107,6 +111,7 @@ def fit_polynomial(
     if precision != "fast":
         solution.reason += ", sums in double-double"
     shape = without_rows(degree, 1, None, True)
+    shape.n_dropped = data.n_dropped
     return LinearFit.of_solution(Problem(shape, options, PlanArguments(data.n_rows, degree)), solution)
 
 
@@ -119,13 +124,15 @@ class _Basis:
     P: Matrix  # pairs P[k, j], the coefficient of x^j in T_k
 
 
-def _table(x: Any, y: Any, sample_weight: Any) -> Table:
+def _table(x: Any, y: Any, sample_weight: Any, options: FitOptions) -> Table:
     """One column of each, without a fault."""
     data = table(x, y, sample_weight, argument="x")
     if not data.one_feature:
         raise ValueError(f"x must have one dimension, got shape {data.X.shape}")
     if not data.one_target:
         raise ValueError(f"y must have one dimension, got shape {data.Y.shape}: fit the targets one by one")
+    if options.missing == "drop":
+        data = complete(data)
     fault = first_fault(data)
     if fault is not None:
         raise ValueError(fault)

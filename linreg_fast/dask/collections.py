@@ -23,7 +23,7 @@ def chunks_of(X: Any, y: Any, sample_weight: Any, missing: str = "raise") -> Chu
     """Chunks of a table whose columns y and weights are, by name, or of collections beside each other."""
     if not (_is_frame(X) or _is_array(X)):
         raise TypeError(f"X must be a dask array or data frame, not {type(X).__name__}; linreg_fast.fit takes others")
-    targets = [y] if isinstance(y, str) else y if isinstance(y, list) else None
+    targets = [y] if isinstance(y, str) else list(y) if isinstance(y, (list, tuple)) else None
     weight = sample_weight if isinstance(sample_weight, str) else None
     left_out: dict[str, str] = {}
     features = list(X.columns) if _is_frame(X) and X.ndim == 2 else None
@@ -48,7 +48,13 @@ def chunks_of(X: Any, y: Any, sample_weight: Any, missing: str = "raise") -> Chu
             raise ValueError(f"X must have one or two dimensions, got shape {X.shape}")
         n_features = 1 if X.ndim == 1 else int(X.shape[1])
     blocks, sizes = _side_by_side(X, y if targets is None else None, sample_weight if weight is None else None)
-    read = functools.partial(_table, features=features, targets=y if targets else None, weight=weight, missing=missing)
+    read = functools.partial(
+        _table,
+        features=features,
+        targets=targets and (y if isinstance(y, str) else targets),
+        weight=weight,
+        missing=missing,
+    )
     names = None if features is None else [str(name) for name in features]
     warn_left_out(left_out)
     return Chunks(blocks, sizes, read, n_features, n_targets, one_target, names, sample_weight is not None, left_out)

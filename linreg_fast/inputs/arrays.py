@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from linreg_fast.inputs.columns import Columns, readable
 from linreg_fast.inputs.kinds import check_number
-from linreg_fast.inputs.rounding import Rounded, find_rounded, find_rounded_object
+from linreg_fast.inputs.rounding import WIDER, Rounded, find_rounded, find_rounded_object
 
 IN_PLACE = (np.dtype(np.float64), np.dtype(np.float32))  # in native byte order
 APART_BYTES = 4 << 20  # of a data frame: putting columns together costs more than what else a fit of columns apart does
@@ -164,7 +164,10 @@ def _from_frame(value: Any, name: str, apart: bool) -> Given | None:
     if _one_float_dtype(frame):
         found = _columns_of(frame) if apart else None
         return Given(frame.to_numpy() if found is None else found, names, labels)  # for pandas a view of its one block
-    for label, dtype in zip(names, dtypes_of(frame), strict=True):
+    dtypes = dtypes_of(frame)
+    if labels is not None and all(isinstance(dtype, np.dtype) and dtype.kind in "fiub" for dtype in dtypes):
+        return Given(frame.to_numpy(dtype=np.float64), names, labels, _first_rounded(frame, dtypes))
+    for label, dtype in zip(names, dtypes, strict=True):
         check_number(dtype, f"column {label!r} of {name}")
     arrays, rounded = [], None
     for j, label in enumerate(names):
@@ -180,6 +183,15 @@ def _from_frame(value: Any, name: str, apart: bool) -> Given | None:
     for j, array in enumerate(arrays):
         out[:, j] = array
     return Given(out, names, labels, rounded)
+
+
+def _first_rounded(frame: Any, dtypes: list[Any]) -> Rounded | None:
+    """The first number of a frame of pandas, of dtypes of NumPy, that float64 does not hold."""
+    for j, dtype in enumerate(dtypes):
+        found = find_rounded(column_at(frame, j).to_numpy()) if dtype.char in WIDER else None
+        if found is not None:
+            return found._replace(column=j)
+    return None
 
 
 def column_names(frame: Any) -> list[str] | None:

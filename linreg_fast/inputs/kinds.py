@@ -13,6 +13,8 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from linreg_fast.inputs.callers import caller_level
 
 NOTHING = "no value in any row"
@@ -36,11 +38,13 @@ class LeftOutWarning(UserWarning):
 
 def is_object(dtype: Any) -> bool:
     """Whether only the values of a column tell what it is."""
-    return str(dtype).lower() == "object"
+    return dtype.kind == "O" if isinstance(dtype, np.dtype) else str(dtype) == "Object"
 
 
 def no_number(dtype: Any) -> str | None:
     """Why a column of a type of NumPy, pandas, Polars or Arrow is not of numbers, in a word; None where it is."""
+    if isinstance(dtype, np.dtype) and dtype.kind in "fiub":  # the common case
+        return None
     kind = str(dtype).lower().removesuffix("[pyarrow]")
     if NUMBERS.fullmatch(kind):
         return None

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from linreg_fast.inputs.table import Table
 
@@ -47,8 +48,7 @@ def complete(data: Table, *, empty: bool = False) -> Table:
         parts = [np.asarray(data.X[rows]), np.asarray(data.Y[rows])]
         w = None if data.w is None else np.asarray(data.w[rows])[:, None]
         for part, first in zip([*parts, w], (0, data.n_features, len(counts) - 1), strict=True):
-            # a sum is cheaper than a look at each number
-            if part is None or part.dtype.kind != "f" or not np.isnan(np.add.reduce(part, axis=None)):
+            if part is None or part.dtype.kind != "f" or not _may_miss(part):
                 continue
             holes = np.isnan(part)
             if w is not None:
@@ -67,3 +67,9 @@ def complete(data: Table, *, empty: bool = False) -> Table:
     kept = data.taken(np.flatnonzero(~missing))
     kept.n_dropped += dropped
     return kept
+
+
+def _may_miss(part: NDArray[Any]) -> bool:
+    """Whether NaN may be among some numbers: their sum is cheaper than a look at each of them."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isnan(np.add.reduce(part, axis=None)))

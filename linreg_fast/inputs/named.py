@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from linreg_fast.inputs.arrays import column_at, column_names, dtypes_of, frame_of
+from linreg_fast.inputs.arrays import APART_BYTES, column_at, column_names, dtypes_of, frame_of
 from linreg_fast.inputs.kinds import is_object, no_number, no_number_among, warn_left_out
 
 
@@ -28,7 +28,7 @@ def names_columns(X: Any, y: Any) -> bool:
     """Whether y names columns of X: one, or a list of them where X is a data frame."""
     if isinstance(y, str):
         return True
-    text = type(y) is list and bool(y) and all(isinstance(name, str) for name in y)
+    text = isinstance(y, (list, tuple)) and bool(y) and all(isinstance(name, str) for name in y)
     return text and not isinstance(X, (np.ndarray, list, tuple))
 
 
@@ -92,9 +92,12 @@ def check_some(kept: Sequence[Any], asked: Sequence[str], left_out: dict[str, st
 
 
 def _columns(frame: Any, at: list[int]) -> Any:
-    """Some columns of a data frame, a view of them where they are side by side."""
+    """Some columns of a data frame, without a copy where they are side by side or large."""
     if not hasattr(frame, "iloc"):
         names = column_names(frame) or []
         return frame.select([names[j] for j in at])
-    together = at == list(range(at[0], at[-1] + 1))
-    return frame.iloc[:, slice(at[0], at[-1] + 1) if together else at]
+    if at == list(range(at[0], at[-1] + 1)):
+        return frame.iloc[:, at[0] : at[-1] + 1]
+    if 8 * len(frame) * len(at) < APART_BYTES:
+        return frame.iloc[:, at]
+    return type(frame)({frame.columns[j]: frame.iloc[:, j] for j in at}, copy=False)

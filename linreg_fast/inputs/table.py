@@ -372,7 +372,9 @@ def first_fault(data: Table) -> str | None:
     if names:
         where += f" ({names[column]!r})"
     shown = data.argument if name == "X" else name
-    return f"{shown} has {'NaN' if np.isnan(value) else value} at {where}; drop or fill such rows first"
+    if np.isnan(value):
+        return f'{shown} has NaN at {where}; missing="drop" leaves out rows with missing values'
+    return f"{shown} has {value} at {where}; drop or fill such rows first"
 
 
 def find_fault(data: Table) -> Fault | None:

@@ -20,7 +20,8 @@ import pytest
 import linreg_fast
 import linreg_fast.dask
 from linreg_fast import LeftOutWarning
-from linreg_fast.inputs import kinds
+from linreg_fast.inputs import arrays, kinds, named
+from linreg_fast.inputs.table import table
 
 N = 12
 Z = np.arange(N) ** 2 % 7 + 1.0  # whole and positive, 7 different
@@ -250,7 +251,7 @@ def tables():
 
 
 @pytest.mark.parametrize("holder", list(tables()))
-@pytest.mark.parametrize("y", ["y", ["y", "y2"]])
+@pytest.mark.parametrize("y", ["y", ["y", "y2"], ("y", "y2")])
 @pytest.mark.parametrize("weight", [None, "w"])
 def test_fit_by_name(holder, y, weight):
     others = [name for name in ("y2", "w") if name != weight and name not in y]
@@ -310,7 +311,22 @@ def test_a_bad_token_among_numbers_is_an_error_and_no_reason_to_leave_a_column_o
 
 def test_left_out_is_carried_with_the_table():
     with pytest.warns(LeftOutWarning):
-        data = linreg_fast.inputs.table.table(tables()["pandas"], "y", "w", list("xyz"))
+        data = table(tables()["pandas"], "y", "w", list("xyz"))
     assert data.left_out == {"word": "text"}
     assert data.names == ["x", "y", "z"]
     assert (data.target_names, data.weight_name) == (["y"], "w")
+
+
+@pytest.mark.parametrize("y", ["a", "b", "d"])
+def test_columns_taken_out_of_large_frames_are_read_where_they_are(monkeypatch, y):
+    monkeypatch.setattr(named, "APART_BYTES", 1)
+    monkeypatch.setattr(arrays, "APART_BYTES", 1)
+    columns = np.random.default_rng(0).standard_normal((4, 500))
+    frame = pd.DataFrame(columns.T, columns=list("abcd"), copy=False)
+    data = table(frame, y)
+    rest = [j for j in range(4) if "abcd"[j] != y]
+    assert not data.copies
+    assert all(np.shares_memory(data.X[:, i], columns[j]) for i, j in enumerate(rest))
+    found = linreg_fast.fit(frame, y)
+    expected = linreg_fast.fit(columns[rest].T, columns["abcd".index(y)])
+    np.testing.assert_allclose(found.coef, expected.coef, rtol=1e-12)

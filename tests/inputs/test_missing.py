@@ -73,6 +73,28 @@ def test_other_doors():
     assert (empty.n_samples, empty.n_dropped) == (0, 1)
 
 
+def test_polynomial():
+    x = np.arange(50.0)
+    y = 1 + x - x**2
+    x[3], y[7] = np.nan, np.nan
+    fit = linreg_fast.fit_polynomial(x, y, 2, missing="drop")
+    np.testing.assert_allclose(fit.coef, [1.0, -1.0], rtol=1e-13)
+    assert fit.n_samples == 48
+    x[9] = np.inf
+    with pytest.raises(ValueError, match="x has inf at row 9"):
+        linreg_fast.fit_polynomial(x, y, 2, missing="drop")
+    with pytest.raises(ValueError, match="x has NaN at row 3; missing="):
+        linreg_fast.fit_polynomial(x, y, 2)
+
+
+def test_infinities_of_both_signs_are_no_missing_values():
+    X, y, *_ = problem(100, P)
+    X[3, 1], X[4, 1], X[5, 1] = np.inf, -np.inf, np.nan
+    for given in (X, X.astype(np.float32)):
+        with np.errstate(all="raise"), pytest.raises(ValueError, match="X has inf at row 3, column 1"):
+            linreg_fast.fit(given, y, missing="drop")
+
+
 @pytest.mark.parametrize("n_groups", [7, 400])
 def test_by_group(n_groups):
     X, y, w, kept = holes()
