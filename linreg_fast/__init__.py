@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from linreg_fast.config import show_config
 from linreg_fast.fitting import fit
-from linreg_fast.inputs.checks import PrecisionWarning
+from linreg_fast.inputs.checks import LeftOutWarning, PrecisionWarning
 from linreg_fast.objective import cost, gradient
 from linreg_fast.passes.threads import set_num_threads
 from linreg_fast.planning import Plan, plan
@@ -28,6 +28,7 @@ __all__ = [
     "ConditionWarning",
     "ConvergenceWarning",
     "LearningRateError",
+    "LeftOutWarning",
     "LinearFit",
     "Moments",
     "Plan",

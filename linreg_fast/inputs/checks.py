@@ -22,6 +22,10 @@ class PrecisionWarning(UserWarning):
     """Numbers were rounded on their way to float64: integers beyond 2^53, or longdouble."""
 
 
+class LeftOutWarning(UserWarning):
+    """Columns of a table take no part in a fit, and nobody asked for that: text, an index, columns without a value."""
+
+
 def one_of(value: Any, name: str, choices: Sequence[Any]) -> None:
     """Raise ValueError, naming the choices, for a value that is none of them."""
     if type(value) is str and value in choices:

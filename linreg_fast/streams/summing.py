@@ -65,10 +65,14 @@ def _fit_in_memory(stream: Stream, block: Block, data: Table, report: Report | N
 
 
 def _noted(fit: LinearFit, stream: Stream) -> LinearFit:
+    """The fit with what was found on the way."""
     reason = fit.reason
     if stream.dropped:
         reason += f"; {stream.dropped} row{'s' * (stream.dropped > 1)} with missing values dropped"
-    return fit.__replace__(reason=reason, precision=stream.options.precision)
+    changes: dict[str, Any] = {"reason": reason, "precision": stream.options.precision}
+    noted = {"left_out": dict(stream.source.left_out), "n_dropped": stream.dropped}
+    changes |= noted if hasattr(fit, "n_dropped") else {}  # what a result has no place for stays in the stream
+    return fit.__replace__(**changes)
 
 
 class Step(NamedTuple):
