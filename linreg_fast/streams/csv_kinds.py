@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from linreg_fast.streams import arrow, csv_text, tokens
+from linreg_fast.streams.csv_options import CsvOptions
 from linreg_fast.streams.csv_text import Chunk, Text
 
 SAMPLE = 20_000  # rows of a column of text, of which it is seen whether they are numbers
@@ -18,6 +19,7 @@ def kinds(texts: Sequence[Text]) -> dict[str, Any]:
 
     A column that looks like numbers is one, though it may hold other tokens: whoever reads it tells of them.
     """
+    import pyarrow as pa
     from pyarrow import types
 
     found: dict[str, Any] = {}
@@ -34,22 +36,20 @@ def kinds(texts: Sequence[Text]) -> dict[str, Any]:
                 raise fault(text, chunk, {}, 0 if i == 0 else None, error) from None
             hexadecimal = b"0x" in bytes(chunk.text).lower()  # which the parser takes for whole numbers
             for name, kind in by_name(text.path, table.schema).items():
-                unsure = types.is_string(kind) or types.is_binary(kind) or (hexadecimal and types.is_integer(kind))
-                found[name] = _kind(text, chunk, name, kind) if unsure and name else kind
+                column = table.column(name) if name and types.is_string(kind) else None
+                if name and (types.is_binary(kind) or (hexadecimal and types.is_integer(kind))):
+                    column = csv_text.read(text, chunk, [name], {name: pa.binary()}).column(name)
+                found[name] = kind if column is None else _kind(column, text.options)
     return found
 
 
-def _kind(text: Text, chunk: Chunk, name: str, kind: Any) -> Any:
-    """The type of a column that the parser has taken for text, or one whose numbers are hexadecimal."""
+def _kind(column: Any, options: CsvOptions) -> Any:
+    """The type of a column of text: what most of its first fields are."""
     import pyarrow as pa
 
-    try:
-        column = csv_text.read(text, chunk, [name], {name: pa.string()}).column(name)
-    except ValueError:  # no UTF-8
-        return kind
-    sample = [token for token in column.slice(0, SAMPLE).to_pylist() if token is not None]
-    seen = tokens.kind(sample, text.options)
-    return {"number": pa.float64(), "bool": pa.bool_(), "text": pa.string()}[seen]
+    sample = [field for field in column.slice(0, SAMPLE).to_pylist() if field is not None]
+    fields = [field.decode(errors="replace") if isinstance(field, bytes) else field for field in sample]
+    return {"number": pa.float64(), "bool": pa.bool_(), "text": pa.string()}[tokens.kind(fields, options)]
 
 
 def types_to_read(kinds: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:

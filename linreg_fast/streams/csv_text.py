@@ -104,7 +104,7 @@ def _pieces(text: Text) -> Iterator[tuple[Any, float, bool]]:
     first = True
     with text.open() as stream:
         while True:
-            view = memoryview(buffer)
+            view = memoryview(buffer).cast("B")
             n = stream.readinto(view[kept:])
             done += n
             end = kept + n
@@ -131,7 +131,7 @@ def _pieces(text: Text) -> Iterator[tuple[Any, float, bool]]:
                     what = "a quote that is not closed" if cut.open >= 0 else "no line break"
                     raise ValueError(f"{text.path} has {what} in {kept >> 20} MB, from {start!r} on")
                 buffer = pa.allocate_buffer(2 * kept)
-                memoryview(buffer)[:kept] = view
+                memoryview(buffer).cast("B")[:kept] = view
 
 
 def _without_mark(text: Text, view: memoryview, end: int) -> int:
