@@ -81,7 +81,9 @@ def fault(text: Text, chunk: Chunk, types: Mapping[str, Any], row: int | None, e
     ragged = _ragged(text, chunk)
     if ragged is not None:
         place = "" if row is None else f" in row {row + ragged[0]}"
-        columns = f"{ragged[1]} field{'s' * (ragged[1] != 1)} for {len(chunk.names)} columns"
+        columns = (
+            f"{ragged[1]} field{'s' * (ragged[1] != 1)} for {len(chunk.names)} column{'s' * (len(chunk.names) != 1)}"
+        )
         hint = tokens.hint_of_head(start(text), text.delimiter)
         return ValueError(f"{where} has {columns}{place}: {ragged[2][:80]!r}{hint}")
     bad = [found for name, kind in types.items() if (found := _bad_token(text, chunk, name, kind)) is not None]
@@ -116,16 +118,21 @@ def _ragged(text: Text, chunk: Chunk) -> tuple[int, int, str] | None:
         found.append(row)
         return "skip"
 
+    whole = bytes(chunk.text)
+    try:
+        whole.decode()
+    except UnicodeDecodeError:  # pyarrow hands rows over as text
+        whole = whole.decode("latin-1").encode()
     parse = csv.ParseOptions(
         delimiter=text.delimiter,
         quote_char=text.options.quote or False,
         newlines_in_values=True,
         invalid_row_handler=skipped,
     )
-    read = csv.ReadOptions(use_threads=False, column_names=chunk.names, block_size=max(len(chunk.text), 1))
+    read = csv.ReadOptions(use_threads=False, column_names=chunk.names, block_size=max(len(whole), 1))
     try:
         only = dict.fromkeys(chunk.names, pa.binary())
-        csv.read_csv(pa.BufferReader(chunk.text), read_options=read, parse_options=parse,
+        csv.read_csv(pa.BufferReader(whole), read_options=read, parse_options=parse,
                      convert_options=csv.ConvertOptions(column_types=only))  # fmt: skip
     except ValueError:
         pass
