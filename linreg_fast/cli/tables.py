@@ -79,7 +79,7 @@ def write(predictions: NDArray[np.float64], carried: dict[str, Any], path: Path 
     The columns carried over come first. Without a path the table comes back as CSV.
     """
     import pyarrow as pa
-    from pyarrow import csv, parquet
+    from pyarrow import parquet
 
     if predictions.ndim == 1:
         columns = {"prediction": predictions}
@@ -96,9 +96,22 @@ def write(predictions: NDArray[np.float64], carried: dict[str, Any], path: Path 
     head = io.StringIO()
     text_csv.writer(head, lineterminator="\n").writerow(table.column_names)
     sink.write(head.getvalue().encode())
-    csv.write_csv(table, sink, csv.WriteOptions(include_header=False))
+    _write_rows(table, sink)
     text: bytes = sink.getvalue().to_pybytes()
     if path is None:
         return text
     path.write_bytes(text)
     return b""
+
+
+def _write_rows(table: Any, sink: Any) -> None:
+    """Rows as CSV, with quotes around text only where some of it needs them."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    plain = pa.BufferOutputStream()
+    try:
+        csv.write_csv(table, plain, csv.WriteOptions(include_header=False, quoting_style="none"))
+        sink.write(plain.getvalue())
+    except pa.ArrowInvalid:
+        csv.write_csv(table, sink, csv.WriteOptions(include_header=False))

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+MOST_FOLD = 1000  # that a compressed column may be larger than the file
 
 
 @contextmanager
@@ -33,10 +36,16 @@ def named(path: Path, row: int | None = None) -> Iterator[None]:
                 raise OSError(error.errno, error.strerror or str(error), str(path)) from error
             raise
         raise ValueError(f"{path} is damaged: {error}") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: {error}; csv={{'encoding': 'cp1252'}} may read it") from error
     except (pa.ArrowException, UnicodeError) as error:
+        if isinstance(error, MemoryError) and not _absurd(str(error), path):
+            raise
         raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def _absurd(message: str, path: Path) -> bool:
+    """Whether more memory was asked for than a file of its size can need."""
+    asked = re.search(r"size (\d+)", message)
+    return asked is not None and int(asked.group(1)) > MOST_FOLD * path.stat().st_size
 
 
 def map_npy(path: Path) -> Any:

@@ -233,4 +233,4 @@ def _columns(path: Path, form: str) -> Columns:
                 schema, footer = file.schema_arrow, file.metadata
         else:
             schema, footer = ipc(path).schema, None
-    return Columns(csv_kinds.by_name(path, schema), choice.indices(schema), footer)
+        return Columns(csv_kinds.by_name(path, schema), choice.indices(schema), footer)
