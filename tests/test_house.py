@@ -42,7 +42,7 @@ HALL = {
     "__init__": ("streams", None),
 }
 # their parameters are what a user names, one by one
-PUBLIC = {"fit", "fit_file", "fit_stream", "plan", "descent"}
+PUBLIC = {"fit", "fit_file", "fit_stream", "plan", "predict", "descent"}
 
 
 def modules():

@@ -20,14 +20,24 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
+
 import linreg_fast
+from linreg_fast.cli.arguments import command_line, names, text_options
 from linreg_fast.cli.terminal import BAR_SECONDS, console, finite, print_facts, print_json, print_table, warn
 
 if TYPE_CHECKING:
     from linreg_fast.streams.rows import Stream
 
 NEEDED = ("typer", "rich", "pyarrow")
-WARNINGS = (linreg_fast.ConditionWarning, linreg_fast.ConvergenceWarning, linreg_fast.RankWarning)
+WARNINGS = (
+    linreg_fast.ConditionWarning,
+    linreg_fast.ConvergenceWarning,
+    linreg_fast.LeftOutWarning,
+    linreg_fast.PrecisionWarning,
+    linreg_fast.RankWarning,
+)
+TABLE = "Table: Parquet, text (.csv, .tsv, .txt, packed or not), Arrow, .npy; a folder; - for standard input."
 
 
 def main() -> None:
@@ -77,43 +87,68 @@ def _reporting(function: Callable[..., None]) -> Callable[..., None]:
         with warnings.catch_warnings():
             for category in WARNINGS:
                 warnings.simplefilter("always", category)
-            warnings.showwarning = lambda message, *_, **__: warn(message)
+            warnings.showwarning = lambda message, *_, **__: warn(command_line(str(message)))
             try:
                 function(*args, **kwargs)
             except BrokenPipeError:  # the reader of our output has seen enough
                 raise
             except (ValueError, TypeError, OSError, NotImplementedError, MemoryError) as error:
-                typer.echo(f"error: {error}", err=True)
+                typer.echo(f"error: {command_line(str(error))}", err=True)
                 raise typer.Exit(1) from None
 
     return run
 
 
 def fit(
-    file: Annotated[Path, _argument("Table: .csv, .csv.gz, .tsv, .parquet, .arrow, .feather, .ipc; a folder.")],
-    target: Annotated[str, _option("Column to explain.")],
+    file: Annotated[Path, _argument(TABLE)],
+    target: Annotated[list[str], _option("Column to explain; several as a,b or one by one.")],
     features: Annotated[str, _option("Columns to explain it by, a,b,c; without it all columns of numbers.")] = "",
+    exclude: Annotated[str, _option("Columns that are no features, a,b,c.")] = "",
     weight: Annotated[str, _option("Column of weights.")] = "",
     solver: Annotated[str, _option("auto, cholesky, qr, svd or gd.")] = "auto",
     l2: Annotated[float, _option("Penalty on the squares of the coefficients.")] = 0.0,
     no_intercept: Annotated[bool, _option("Fit through the origin.", "--no-intercept")] = False,
     drop_missing: Annotated[bool, _option("Leave out rows with missing values.", "--drop-missing")] = False,
+    delimiter: Annotated[str, _option("Text: between fields, one character or 'tab'.")] = "",
+    decimal: Annotated[str, _option("Text: the decimal point.")] = "",
+    thousands: Annotated[str, _option("Text: what groups digits in threes.")] = "",
+    null: Annotated[list[str] | None, _option("Text: a token for a missing value; may stand several times.")] = None,
+    encoding: Annotated[str, _option("Text: Python's name of the encoding.")] = "",
+    quote: Annotated[str | None, _option("Text: the quote around fields, '' for none.")] = None,
+    comment: Annotated[str, _option("Text: what lines to be passed over start with.")] = "",
+    skip_rows: Annotated[int, _option("Text: lines before the head.")] = 0,
+    no_header: Annotated[bool, _option("Text: columns are named 0, 1 ...", "--no-header")] = False,
     as_json: Annotated[bool, _option("Print one JSON object.", "--json")] = False,
     save: Annotated[Path | None, _option("File to keep the fit in, for predict.")] = None,
     checkpoint: Annotated[Path | None, _option("File to keep the state in and to resume from.")] = None,
     threads: Annotated[int | None, _option("At most so many threads of the fit, -1 for all.")] = None,
 ) -> None:
-    """Fit a column of a table, in one file or several, by its other columns."""
+    """Fit one or several columns of a table, in one file or several, by its other columns.
+
+    Names with commas stand in double quotes, as in --features '"price, net",area'.
+    """
     from rich.console import Console
 
     from linreg_fast.options import FitOptions
     from linreg_fast.passes.progress import reporting
     from linreg_fast.streams import fitting, sources
-    from linreg_fast.streams.rows import HINT
+    from linreg_fast.streams.choice import Roles, warn_left_out
+    from linreg_fast.streams.rows import Stream
+    from linreg_fast.streams.standard_input import readable
 
     importlib.import_module("scipy.linalg")  # its import is no part of the seconds below
     start = time.perf_counter()
-    read = functools.partial(sources.of_files, file, target, features.split(",") if features else None, weight or None)
+    targets = [name for one in target for name in names(one)]
+    roles = Roles(
+        targets if len(targets) > 1 else targets[0],
+        names(features) or None,
+        names(weight)[0] if weight else None,
+        names(exclude),
+    )
+    csv = text_options(
+        delimiter=delimiter, decimal=decimal, thousands=thousands, null_values=null, encoding=encoding,
+        quote=quote, comment=comment, skip_rows=skip_rows, header=not no_header,
+    )  # fmt: skip
     options = FitOptions(
         solver=solver,
         l2=l2,
@@ -122,41 +157,56 @@ def fit(
         n_threads=threads,
     )
     console = Console(stderr=True)
-    try:
-        with reporting(console.is_interactive, console, BAR_SECONDS) as bar:
-            result, stream = fitting.fit_source(read, options, checkpoint, bar or False)
-    except ValueError as error:
-        raise ValueError(str(error).replace(HINT, "--drop-missing leaves out rows with missing values")) from None
+    with readable(file) as path, reporting(console.is_interactive, console, BAR_SECONDS) as bar:
+        stream = Stream(sources.of_files(path, roles, csv), options)
+        result = fitting.fit_source(stream, checkpoint, bar or False)
+    warn_left_out(stream.source.left_out, stacklevel=1)
     seconds = time.perf_counter() - start
     if save is not None:
         result.save(save)
     if as_json:
-        print_json(_fit_state(result, stream, target) | {"seconds": seconds})
+        print_json(_fit_state(result, stream, targets) | {"seconds": seconds})
     else:
-        _print_fit(result, stream, target, seconds)
+        _print_fit(result, stream, targets, seconds)
 
 
 def predict(
-    file: Annotated[Path, _argument("Table with the columns of the fit.")],
+    file: Annotated[Path, _argument(TABLE)],
     model: Annotated[Path, _option("What fit --save wrote.")],
     output: Annotated[Path | None, _option("Where to write: .csv or .parquet; else CSV is printed.")] = None,
+    id: Annotated[str, _option("Columns to carry over into the predictions, a,b.")] = "",
+    delimiter: Annotated[str, _option("Text: between fields, one character or 'tab'.")] = "",
+    decimal: Annotated[str, _option("Text: the decimal point.")] = "",
+    thousands: Annotated[str, _option("Text: what groups digits in threes.")] = "",
+    null: Annotated[list[str] | None, _option("Text: a token for a missing value; may stand several times.")] = None,
+    encoding: Annotated[str, _option("Text: Python's name of the encoding.")] = "",
+    quote: Annotated[str | None, _option("Text: the quote around fields, '' for none.")] = None,
+    comment: Annotated[str, _option("Text: what lines to be passed over start with.")] = "",
+    skip_rows: Annotated[int, _option("Text: lines before the head.")] = 0,
+    no_header: Annotated[bool, _option("Text: columns are named 0, 1 ...", "--no-header")] = False,
 ) -> None:
     """Predict by a saved fit: one row for each row of the table, nan where a value is missing."""
     import typer
 
     from linreg_fast.cli import tables
+    from linreg_fast.streams.standard_input import readable
 
     if output is not None:
         tables.check_output(output)
+    csv = text_options(
+        delimiter=delimiter, decimal=decimal, thousands=thousands, null_values=null, encoding=encoding,
+        quote=quote, comment=comment, skip_rows=skip_rows, header=not no_header,
+    )  # fmt: skip
     saved = linreg_fast.LinearFit.load(model)
     if saved.feature_names is None:
         raise ValueError(f"{model} holds no column names: fit with feature_names, or from a table that has some")
-    X = tables.read_features(file, saved.feature_names)
+    with readable(file) as path:
+        X, carried = tables.read_rows(Path(path), saved.feature_names, names(id), csv)
     predictions = saved.predict(X)
-    missing = int((predictions != predictions).reshape(len(X), -1).any(axis=1).sum())
+    missing = int(np.isnan(predictions if predictions.ndim == 1 else predictions.sum(axis=1)).sum())
     if missing:
         warn(f"{missing} of {len(X)} rows have missing values: nan is predicted for them")
-    text = tables.write(predictions, output)
+    text = tables.write(predictions, carried, output)
     if output is None:
         typer.echo(text, nl=False)
 
@@ -239,25 +289,31 @@ def bench(
         console().print(text)
 
 
-def _fit_state(result: linreg_fast.LinearFit, stream: Stream, target: str) -> dict[str, Any]:
+def _fit_state(result: linreg_fast.LinearFit, stream: Stream, targets: list[str]) -> dict[str, Any]:
     return result.to_dict() | {
         "r2": result.r2,
         "residual_std": result.residual_std,
-        "target": target,
-        "left_out": list(stream.source.left_out),
+        "target": targets if len(targets) > 1 else targets[0],
+        "left_out": stream.source.left_out,
         "dropped_rows": stream.dropped,
         "plan": {name: getattr(result.plan, name) for name in ("solver", "reason", "seconds")},
     }
 
 
-def _print_fit(result: linreg_fast.LinearFit, stream: Stream, target: str, seconds: float) -> None:
-    coefficients = [("intercept", f"{result.intercept:.10g}")] if result.fit_intercept else []
-    coefficients += [(name, f"{b:.10g}") for name, b in zip(result.feature_names or (), result.coef, strict=True)]
-    print_table(["column", f"coefficient for {target}"], coefficients, right=(1,))
+def _print_fit(result: linreg_fast.LinearFit, stream: Stream, targets: list[str], seconds: float) -> None:
+    coef = np.atleast_2d(result.coef)
+    rows = [np.atleast_1d(result.intercept)] if result.fit_intercept else []
+    labels = ["intercept"] if result.fit_intercept else []
+    table = [
+        (name, *(f"{b:.10g}" for b in row))
+        for name, row in zip([*labels, *(result.feature_names or ())], [*rows, *coef.T], strict=True)
+    ]
+    heads = [f"coefficient for {target}" for target in targets]
+    print_table(["column", *heads], table, right=tuple(range(1, len(heads) + 1)))
     dropped = f", {stream.dropped} with missing values dropped" if stream.dropped else ""
     facts = {
-        "R2": f"{result.r2:.6g}",
-        "residual standard deviation": f"{result.residual_std:.6g}",
+        "R2": _each(result.r2),
+        "residual standard deviation": _each(result.residual_std),
         "rows": f"{result.n_samples}{dropped}",
         "solver": " -> ".join(result.solver_path),
         "why": result.reason,
@@ -269,5 +325,10 @@ def _print_fit(result: linreg_fast.LinearFit, stream: Stream, target: str, secon
     if result.solver == "gd":
         facts["steps"] = f"{result.n_iter}, {'converged' if result.converged else 'not converged'}"
     if stream.source.left_out:
-        facts["left out"] = ", ".join(f"{name} ({kind})" for name, kind in stream.source.left_out.items())
+        facts["left out"] = ", ".join(f"{name or repr(name)} ({why})" for name, why in stream.source.left_out.items())
     print_facts(facts)
+
+
+def _each(values: Any) -> str:
+    """A number of each target."""
+    return ", ".join(f"{value:.6g}" for value in np.atleast_1d(values))

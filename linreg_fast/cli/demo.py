@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from linreg_fast.fitting import fit
 from linreg_fast.result import LinearFit
 from linreg_fast.streams import sources
+from linreg_fast.streams.choice import Roles
 
 TREES = Path(__file__).with_name("demo.csv")
 COLUMNS = 10
@@ -29,7 +30,7 @@ CURVE = (60, 8)  # columns and lines of a curve in text
 
 def trees(console: Any, picture: Path) -> None:
     """Fit the trees by closed form and by gradient descent, and draw the descent."""
-    source = sources.of_files(TREES, "Volume", None, None)
+    source = sources.of_files(TREES, Roles("Volume"))
     X, y, *_ = next(source.blocks())
     closed = fit(X, y, feature_names=source.names)
     descent = fit(X, y, feature_names=source.names, solver="gd")

@@ -3,51 +3,68 @@
 
 from __future__ import annotations
 
+import csv as text_csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast.streams import csv_text
-from linreg_fast.streams.files import check_names, find, kinds_of
-from linreg_fast.streams.readers import Files, TypesDifferError, batches, parts
+from linreg_fast.streams import files, readers
+from linreg_fast.streams.choice import Choice, check_names
+from linreg_fast.streams.csv_options import CsvOptions
 
 OUTPUTS = (".csv", ".parquet")
 
 
-def read_features(path: Path, features: Sequence[str]) -> NDArray[Any]:
-    """The columns of a table to predict from, in F order, NaN where a value is missing.
+class Rows(NamedTuple):
+    """Rows to predict from: features in F order, NaN where a value is missing, and columns that are carried over."""
+
+    X: NDArray[Any]
+    carried: dict[str, Any]
+
+
+def read_rows(path: Path, features: Sequence[str], ids: Sequence[str] = (), csv: CsvOptions | None = None) -> Rows:
+    """The columns of a table to predict from, and others that go into the predictions as they are.
 
     Raises
     ------
     OSError, TypeError, ValueError
         No such file, columns that are not there or not of numbers.
     """
-    try:
-        return _read_features(path, features, False)
-    except TypesDifferError:
-        return _read_features(path, features, True)
+    import pyarrow as pa
 
-
-def _read_features(path: Path, features: Sequence[str], exact: bool) -> NDArray[Any]:
-    paths, form, keys = find(path)
-    found = [kinds_of(one, form, exact) for one in paths]
-    kinds = found[0][0]
-    check_names(path, [*kinds, *(keys[0] if keys else ())], features)
-    files = Files(paths, form, list(features), list(features), {}, keys, footers=[footer for _, footer in found])
-    if form == "csv":
-        files.types = csv_text.text_types(kinds, features)
-    pieces = [piece for part in parts(files) for piece in part]
-    blocks = [arrays for _, _, arrays in batches(files, pieces)]
+    found = files.find(path)
+    if csv is not None and found.form != "csv":
+        raise TypeError(f"options of text are not for {path}")
+    columns = files.columns_of(found, csv or CsvOptions())
+    check_names(path, [*columns[0].kinds, *(found.keys[0] if found.keys else ())], features)
+    check_names(path, list(columns[0].kinds), ids)
+    chosen = Choice(list(features), list(features), {})
+    table = files.table_of(found, columns, chosen, csv or CsvOptions())
+    if found.form == "npy":
+        blocks = [[array[:, int(name)] for name in features] for _, array in readers.npy_arrays(table)]
+    else:
+        pieces = [piece for part in readers.parts(table) for piece in part]
+        blocks = [arrays for _, _, arrays in readers.batches(table, pieces)]
     X = np.empty((sum(len(block[0]) for block in blocks), len(features)), order="F")
     at = 0
     for part in blocks:
         for j, column in enumerate(part):
             X[at : at + len(column), j] = column
         at += len(part[0])
-    return X
+    if not ids:
+        return Rows(X, {})
+    if found.form == "npy":
+        return Rows(X, {n: np.concatenate([a[:, int(n)] for _, a in readers.npy_arrays(table)]) for n in ids})
+    table.columns, table.types = list(ids), dict.fromkeys(ids, pa.string())  # of text the text, 007 too
+    pieces = [piece for part in readers.parts(table) for piece in part]
+    batches = [batch for _, _, batch in readers.record_batches(table, pieces)]
+    kinds = {name: pa.string() if found.form == "csv" else columns[0].kinds[name] for name in ids}
+    carried = {n: pa.chunked_array([batch.column(n) for batch in batches], None if batches else kinds[n]) for n in ids}
+    return Rows(X, carried)
 
 
 def check_output(path: Path) -> None:
@@ -56,27 +73,45 @@ def check_output(path: Path) -> None:
         raise ValueError(f"predictions are written to {' or '.join(OUTPUTS)}; got {path}")
 
 
-def write(predictions: NDArray[np.float64], path: Path | None) -> bytes:
+def write(predictions: NDArray[np.float64], carried: dict[str, Any], path: Path | None) -> bytes:
     """Predictions as a table with the column `prediction`, one for each target where there are more.
 
-    Without a path the table comes back as CSV.
+    The columns carried over come first. Without a path the table comes back as CSV.
     """
     import pyarrow as pa
-    from pyarrow import csv, parquet
+    from pyarrow import parquet
 
     if predictions.ndim == 1:
         columns = {"prediction": predictions}
     else:
         columns = {f"prediction_{t}": np.ascontiguousarray(predictions[:, t]) for t in range(predictions.shape[1])}
-    table = pa.table(columns)
+    twice = [name for name in carried if name in columns]
+    if twice:
+        raise ValueError(f"column {twice[0]!r} cannot be carried over: the predictions have that name")
+    table = pa.table(carried | columns)
     if path is not None and path.name.lower().endswith(".parquet"):
         parquet.write_table(table, path)
         return b""
     sink = pa.BufferOutputStream()
-    sink.write((",".join(columns) + "\n").encode())
-    csv.write_csv(table, sink, csv.WriteOptions(include_header=False))
+    head = io.StringIO()
+    text_csv.writer(head, lineterminator="\n").writerow(table.column_names)
+    sink.write(head.getvalue().encode())
+    _write_rows(table, sink)
     text: bytes = sink.getvalue().to_pybytes()
     if path is None:
         return text
     path.write_bytes(text)
     return b""
+
+
+def _write_rows(table: Any, sink: Any) -> None:
+    """Rows as CSV, with quotes around text only where some of it needs them."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    plain = pa.BufferOutputStream()
+    try:
+        csv.write_csv(table, plain, csv.WriteOptions(include_header=False, quoting_style="none"))
+        sink.write(plain.getvalue())
+    except pa.ArrowInvalid:
+        csv.write_csv(table, sink, csv.WriteOptions(include_header=False))

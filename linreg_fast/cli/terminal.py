@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 BAR_SECONDS = 1.0  # a fit that is over sooner shows no progress bar
 PIPE_WIDTH = 1000  # columns of a table where no terminal limits them
 
@@ -55,6 +57,8 @@ def print_json(value: Any) -> None:
 
 def finite(value: Any) -> Any:
     """The same with None for each NaN and infinity."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
     if isinstance(value, dict):
         return {name: finite(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):

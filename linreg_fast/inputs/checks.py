@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast.inputs.arrays import array_of
-from linreg_fast.inputs.kinds import LeftOutWarning as LeftOutWarning
 from linreg_fast.inputs.rounding import PrecisionWarning as PrecisionWarning
 
 Float = np.dtype(np.float64)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Tables in files -> Arrow record batches, and predictions back, by way of pyarrow.
+"""Tables in files: which files, which columns, of which types.
 
 Only the columns that a fit uses are read, a few megabytes at a time, so that memory does not grow with the
 file. Row numbers count the rows of a file from 0.
@@ -9,154 +9,165 @@ from __future__ import annotations
 
 import glob
 import os
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import numpy as np
 
-from linreg_fast.streams import arrow, csv_text
+from linreg_fast.streams import choice, csv_kinds, csv_text, readers, tokens
+from linreg_fast.streams.choice import Roles
+from linreg_fast.streams.csv_options import CsvOptions
+from linreg_fast.streams.csv_text import Text
+from linreg_fast.streams.damage import map_npy, named
 from linreg_fast.streams.readers import Files, check_kinds, ipc
 
 FORMATS = {
-    ".csv": "csv",
-    ".csv.gz": "csv",
-    ".tsv": "csv",
+    **{suffix + packed: "csv" for suffix in csv_text.SUFFIXES for packed in ("", *csv_text.PACKED)},
     ".parquet": "parquet",
     ".arrow": "ipc",
     ".feather": "ipc",
     ".ipc": "ipc",
     ".npy": "npy",
 }
+KNOWN = (
+    f"{', '.join(csv_text.SUFFIXES)}, each of them plain or with {', '.join(csv_text.PACKED)}, "
+    f"{', '.join(suffix for suffix, form in FORMATS.items() if form != 'csv')}"
+)
 
 
-def open_table(
-    path: str | os.PathLike[str],
-    target: Sequence[str],
-    features: Sequence[str] | None = None,
-    weight: str | None = None,
-    exact: bool = False,
-) -> Files:
-    """Find the files and the columns; without `features` every other column of numbers is one.
+class Found(NamedTuple):
+    """The files that a path stands for, in the order of their names, and the columns that stand in their paths."""
 
-    Types of a text file are those of its first megabytes, of all its rows with `exact`.
+    paths: list[Path]
+    form: str
+    keys: list[dict[str, float]]
+
+
+class Columns(NamedTuple):
+    """The columns of a file with their Arrow types, None for numbers of a .npy file.
+
+    `indices` are those that were the index of a data frame, `footer` is what a Parquet file says of its row groups,
+    `n_rows` is known of .npy files.
+    """
+
+    kinds: dict[str, Any]
+    indices: list[str]
+    footer: Any = None
+    n_rows: int = 0
+
+
+def open_table(path: str | os.PathLike[str], roles: Roles, csv: CsvOptions | None = None) -> Files:
+    """Find the files and the columns; without features every other column of numbers is one.
 
     Raises
     ------
     OSError
         No such file.
     TypeError
-        A column asked for by name that is not of numbers.
+        A column asked for by name that is not of numbers; options of text for other files.
     ValueError
         Another kind of file, an unknown column, no feature, files that do not have the same columns.
     """
-    paths, form, keys = find(path)
-    kinds, footer = kinds_of(paths[0], form, exact)
-    if form == "csv" and exact:
-        for other in paths[1:]:
-            others, _ = kinds_of(other, form, True)
-            kinds = {name: csv_text.unified(kind, others.get(name, kind)) for name, kind in kinds.items()}
-    names = [*kinds, *(keys[0] if keys else {})]
-    chosen, left_out = choose(path, names, kinds, target, features, weight)
-    columns = [*chosen, *target, *([weight] if weight is not None else [])]
-    files = Files(paths, form, columns, chosen, left_out, keys)
-    files.footers.append(footer)
-    if form == "csv":
-        files.types = csv_text.text_types(kinds, columns)
-    for other in paths[1:]:
-        if form == "csv":
-            break  # known once it is read
-        kinds, footer = kinds_of(other, form, False)
-        check_kinds(other, kinds, [name for name in columns if not keys or name not in keys[0]], paths[0])
-        files.footers.append(footer)
-    if form == "parquet":
-        files.n_rows = sum(footer.num_rows for footer in files.footers)
+    found = find(path)
+    if csv is not None and found.form != "csv":
+        raise TypeError(f"csv is for files of text; {found.paths[0]} is none")
+    if found.form == "npy":
+        return _open_npy(path, found, roles)
+    if roles.target is None:
+        raise TypeError("target must name the column to explain")
+    columns = columns_of(found, csv or CsvOptions())
+    keys = found.keys[0] if found.keys else {}
+    kinds = columns[0].kinds | dict.fromkeys(keys)
+    if found.form == "csv" and (csv is None or csv.header is not False):
+        _check_head(found.paths[0], kinds, roles, csv or CsvOptions())
+    if csv is not None and csv.header is False:
+        roles = _by_position(roles, list(kinds))
+    chosen = choice.choose(path, kinds, roles, columns[0].indices)
+    return table_of(found, columns, chosen, csv or CsvOptions())
+
+
+def table_of(found: Found, columns: list[Columns], chosen: choice.Choice, csv: CsvOptions) -> Files:
+    """The files with some columns of them, which all must have."""
+    first, keys = columns[0], found.keys[0] if found.keys else {}
+    files = Files(found.paths, found.form, chosen.columns, chosen.features, chosen.left_out, found.keys, csv)
+    if found.form == "csv":
+        files.types = csv_kinds.types_to_read(first.kinds, chosen.columns)
+        return files
+    for other, one in zip(found.paths[1:], columns[1:], strict=True):
+        check_kinds(other, one.kinds, [name for name in chosen.columns if name not in keys], found.paths[0])
+    files.footers = [one.footer for one in columns]
+    if found.form == "parquet":
+        files.n_rows = sum(one.footer.num_rows for one in columns)
     return files
 
 
-def open_npy(
-    path: str | os.PathLike[str], target: Sequence[Any], features: Sequence[Any] | None, weight: Any = None
-) -> Files:
+def _check_head(path: Path, kinds: dict[str, Any], roles: Roles, csv: CsvOptions) -> None:
+    """Raise for a file whose first line is seen to have another delimiter, and no column that is asked for."""
+    text = Text(path, csv)
+    asked = [*roles.targets, *(roles.features or ())]
+    hint = "" if all(name in kinds for name in asked) else tokens.hint_of_head(csv_kinds.start(text), text.delimiter)
+    if hint:
+        lost = next(name for name in asked if name not in kinds)
+        raise ValueError(f"{path} has no column {lost!r}{hint}")
+
+
+def _by_position(roles: Roles, names: list[str]) -> Roles:
+    """The roles with the names of columns for their positions."""
+
+    def name(column: Any) -> Any:
+        position = -1 if column is None else column
+        if isinstance(position, bool) or not isinstance(position, (int, np.integer)):
+            return column
+        return str(position + len(names) if position < 0 else position)
+
+    target = [name(one) for one in roles.targets]
+    features = None if roles.features is None else [name(one) for one in roles.features]
+    weight = None if roles.weight is None else name(roles.weight)
+    return Roles(target if roles.several else target[0], features, weight, [name(one) for one in roles.exclude])
+
+
+def _open_npy(path: str | os.PathLike[str], found: Found, roles: Roles) -> Files:
     """`open_table` for .npy files, whose columns are named by their positions; a target of None is the last one."""
-    paths, form, _ = find(path)
-    kinds, rows = kinds_of(paths[0], form, False)
-    n_rows = rows
-
-    def name(column: Any) -> str:
-        column = -1 if column is None else column
-        if isinstance(column, bool) or not isinstance(column, (int, np.integer)):
-            raise TypeError(f"columns of .npy files are named by their positions, not by {column!r}")
-        return str(column + len(kinds) if column < 0 else column)
-
-    targets, weight = [name(one) for one in target], None if weight is None else name(weight)
-    _check_sequence(features)
-    wanted = None if features is None else [name(one) for one in features]
-    chosen, _ = choose(path, list(kinds), kinds, targets, wanted, weight)
-    files = Files(paths, form, [*chosen, *targets, *([] if weight is None else [weight])], chosen, {}, [])
-    for other in paths[1:]:
-        others, rows = kinds_of(other, form, False)
-        if len(others) != len(kinds):
-            raise ValueError(f"{other} has {len(others)} columns, {paths[0].name} has {len(kinds)}")
-        n_rows += rows
-    files.n_rows = n_rows
+    columns = columns_of(found, CsvOptions())
+    kinds = columns[0].kinds
+    roles = _by_position(roles, list(kinds))
+    for name in [
+        *roles.targets,
+        *(roles.features or ()),
+        *roles.exclude,
+        *([] if roles.weight is None else [roles.weight]),
+    ]:
+        if not (isinstance(name, str) and name.lstrip("-").isdigit()):
+            raise TypeError(f"columns of .npy files are named by their positions, not by {name!r}")
+    chosen = choice.choose(path, kinds, roles)
+    files = Files(found.paths, found.form, chosen.columns, chosen.features, chosen.left_out, [], CsvOptions())
+    for other, one in zip(found.paths[1:], columns[1:], strict=True):
+        if len(one.kinds) != len(kinds):
+            raise ValueError(f"{other} has {len(one.kinds)} columns, {found.paths[0].name} has {len(kinds)}")
+    files.n_rows = sum(one.n_rows for one in columns)
     return files
 
 
-def kind(path: str | os.PathLike[str]) -> str:
-    """What the files are that a path, a pattern or a folder stands for: "csv", "parquet", "ipc" or "npy".
+def find(path: str | os.PathLike[str]) -> Found:
+    """The files that a path, a pattern or a folder stands for.
 
     Raises
     ------
     OSError, ValueError
         No file, or files of other kinds or of several.
     """
-    return find(path)[1]
-
-
-def choose(
-    where: Any,
-    names: Sequence[str],
-    kinds: dict[str, Any],
-    target: Sequence[str],
-    features: Sequence[str] | None,
-    weight: str | None,
-) -> tuple[list[str], dict[str, str]]:
-    """The features among some columns, and the columns left out with their types.
-
-    `kinds` has the Arrow types of the columns; one that is not in it is of numbers.
-    """
-    _check_sequence(features)
-    asked = [*target, *([] if weight is None else [weight])]
-    check_names(where, names, [*asked, *(features or ())])
-    wanted = [name for name in names if name not in asked and arrow.is_number(kinds.get(name))]
-    wanted = wanted if features is None else list(features)
-    check_names(where, names, [*asked, *wanted])
-    for name in asked if features is None else [*asked, *wanted]:
-        if str(kinds.get(name)) == "null":
-            raise ValueError(f"column {name!r} of {where} has no value in any row")
-        if not arrow.is_number(kinds.get(name)):
-            raise TypeError(f"column {name!r} is not of numbers: its type is {kinds[name]}")
-    if not wanted:
-        raise ValueError(f"{where} has no column of numbers beside {', '.join(asked)}")
-    used = {*asked, *wanted}
-    return wanted, {} if features is not None else {name: str(kinds[name]) for name in names if name not in used}
-
-
-def find(path: str | os.PathLike[str]) -> tuple[list[Path], str, list[dict[str, float]]]:
-    """The files that a path, a pattern or a folder stands for, in the order of their names, and their keys."""
     name = os.fspath(path)
     base = Path(name)
     if base.is_dir():
         found = [p for p in base.rglob("*") if p.is_file() and not _hidden(p.relative_to(base))]
-        found = sorted(p for p in found if _suffix(p))
+        found = sorted(p for p in found if _suffix(p) and not _suffix(p).startswith(".txt"))  # notes, mostly
     elif not base.exists() and glob.has_magic(name):
         found = sorted(Path(p) for p in glob.glob(name, recursive=True) if Path(p).is_file())
     else:
         found = [base]
         if not _suffix(base):
-            raise ValueError(f"{path} is of no known kind: its name must end in one of {', '.join(FORMATS)}")
+            raise ValueError(f"{path} is of no known kind: its name must end in one of {KNOWN}")
         if not base.is_file():
             raise FileNotFoundError(f"there is no file {path}")
     if not found:
@@ -169,7 +180,7 @@ def find(path: str | os.PathLike[str]) -> tuple[list[Path], str, list[dict[str, 
         {key: unquote(value) for key, eq, value in (part.partition("=") for part in p.parent.parts) if eq}
         for p in found
     ]
-    return found, str(forms[found[0]]), _numbers(parts)
+    return Found(found, str(forms[found[0]]), _numbers(parts))
 
 
 def _hidden(path: Path) -> bool:
@@ -196,42 +207,30 @@ def _numbers(parts: list[dict[str, str]]) -> list[dict[str, float]]:
     return out if out[0] else []
 
 
-def kinds_of(path: Path, form: str, exact: bool) -> tuple[dict[str, Any], Any]:
-    """Arrow types of all columns of a file by name, None for a .npy file's; its number of rows, or its footer."""
+def columns_of(found: Found, csv: CsvOptions) -> list[Columns]:
+    """The columns of each file, of text those of the first; types that the first does not know are a later one's."""
     import pyarrow as pa
 
+    if found.form == "csv":
+        texts = [Text(path, csv) for path in found.paths]
+        with readers.text_errors(texts[0]):
+            return [Columns(csv_kinds.kinds(texts), [])]
+    columns = [_columns(path, found.form) for path in found.paths]
+    kinds = columns[0].kinds
+    for name in [name for name, kind in kinds.items() if kind is not None and pa.types.is_null(kind)]:
+        others = [one.kinds[name] for one in columns if name in one.kinds]
+        kinds[name] = next((kind for kind in others if not pa.types.is_null(kind)), kinds[name])
+    return columns
+
+
+def _columns(path: Path, form: str) -> Columns:
     if form == "npy":
-        try:
-            array = np.lib.format.open_memmap(path, mode="r")
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
-        if array.ndim != 2:
-            raise ValueError(f"{path} must hold a table of two dimensions, it has shape {array.shape}")
-        if array.dtype.kind not in "fiub":
-            raise TypeError(f"{path} has dtype {array.dtype}, which is not a number")
-        return {str(j): None for j in range(array.shape[1])}, array.shape[0]
-    try:
-        if form == "csv":
-            return csv_text.kinds(path, exact), None
+        array = map_npy(path)
+        return Columns({str(j): None for j in range(array.shape[1])}, [], n_rows=array.shape[0])
+    with named(path):
         if form == "parquet":
-            from pyarrow import parquet
-
-            with parquet.ParquetFile(path) as file:
-                return csv_text.by_name(path, file.schema_arrow), file.metadata
-        return csv_text.by_name(path, ipc(path).schema), None
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: {error}") from error
-
-
-def _check_sequence(features: Any) -> None:
-    if isinstance(features, (str, bytes)) or not (features is None or np.iterable(features)):
-        raise TypeError(f"features must be a sequence of columns, not {features!r} alone")
-
-
-def check_names(where: Any, known: Sequence[str], names: Sequence[str]) -> None:
-    asked = Counter(names)
-    for name in names:
-        if name not in known:
-            raise ValueError(f"{where} has no column {name!r}; its columns are {', '.join(known)}")
-        if asked[name] > 1:
-            raise ValueError(f"column {name!r} is asked for twice: among target, weight and features it may stand once")
+            with readers.parquet_file(path) as file:
+                schema, footer = file.schema_arrow, file.metadata
+        else:
+            schema, footer = ipc(path).schema, None
+        return Columns(csv_kinds.by_name(path, schema), choice.indices(schema), footer)

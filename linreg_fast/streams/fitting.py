@@ -7,18 +7,19 @@ refinement, each of them another reading. Rows that come once are solved from th
 
 from __future__ import annotations
 
-import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from linreg_fast.options import FitOptions
 from linreg_fast.passes.progress import Report, reporting
 from linreg_fast.result import LinearFit
-from linreg_fast.streams import readers, sources
+from linreg_fast.streams import sources
+from linreg_fast.streams.choice import Roles, warn_left_out
+from linreg_fast.streams.csv_options import CsvOptions, csv_options
 from linreg_fast.streams.rows import Stream
-from linreg_fast.streams.sources import Source
+from linreg_fast.streams.standard_input import readable
 from linreg_fast.streams.summing import fit_rows
 
 
@@ -27,6 +28,7 @@ def fit_stream(
     *,
     target: str | Sequence[str] | None = None,
     features: Sequence[str] | None = None,
+    exclude: Sequence[str] = (),
     sample_weight: str | None = None,
     fit_intercept: bool = True,
     l2: float = 0.0,
@@ -45,6 +47,7 @@ def fit_stream(
           ``[(X, y)]``;
         - an iterable of data frames or Arrow record batches, a `pyarrow.RecordBatchReader`, a data frame, or anything
           else that hands itself over as an Arrow stream, such as DuckDB's ``con.sql(query)``;
+        - a `polars.LazyFrame`, whose batches are collected one by one;
         - a DB-API cursor that has executed a query;
         - a callable that returns one of these iterables, anew at each call;
         - a path: what `fit_file` takes, a folder of .npy files among others.
@@ -57,7 +60,11 @@ def fit_stream(
         Column to explain, for data frames; several give a fit with several targets. For .npy files the position of
         the column, by default the last.
     features : sequence of str, optional
-        Columns to explain it by; without it all other columns of numbers of the first batch.
+        Columns to explain it by; without it all other columns of numbers of the first batch that are neither an index
+        nor row numbers without a name. A column without a value in the first batch is one of numbers if a later batch
+        says so; of rows that come once it is taken for one.
+    exclude : sequence of str, optional
+        Columns that are no features, where `features` is not given.
     sample_weight : str, optional
         Column of weights.
     fit_intercept : bool
@@ -91,6 +98,8 @@ def fit_stream(
 
     Warns
     -----
+    LeftOutWarning
+        Columns that nobody excluded take no part.
     RankWarning, ConditionWarning
         As in `fit`.
 
@@ -103,11 +112,16 @@ def fit_stream(
     (2.0, 1.0, 8)
     """
     options = FitOptions(precision=precision, l2=l2, fit_intercept=fit_intercept, missing=missing, n_threads=n_threads)
+    roles = Roles(target, features, sample_weight, exclude)
     if isinstance(batches, (str, os.PathLike)):
-        read = functools.partial(sources.of_files, batches, target, features, sample_weight)
+        with readable(batches) as path:
+            stream = Stream(sources.of_files(path, roles), options)
+            fit = fit_source(stream, checkpoint, progress)
     else:
-        read = functools.partial(sources.of_batches, batches, target, features, sample_weight)
-    return fit_source(read, options, checkpoint, progress)[0]
+        stream = Stream(sources.of_batches(batches, roles), options)
+        fit = fit_source(stream, checkpoint, progress)
+    warn_left_out(stream.source.left_out, stacklevel=2)
+    return fit
 
 
 def fit_file(
@@ -115,7 +129,9 @@ def fit_file(
     *,
     target: Any = None,
     features: Sequence[Any] | None = None,
+    exclude: Sequence[Any] = (),
     sample_weight: Any = None,
+    csv: Mapping[str, Any] | None = None,
     fit_intercept: bool = True,
     solver: str = "auto",
     l2: float = 0.0,
@@ -134,14 +150,24 @@ def fit_file(
     ----------
     path : str or path
         A file, a pattern such as "data/*.parquet", or a folder with all the files under it, in the order of their
-        names: Parquet, CSV (.csv, .csv.gz, .tsv), Arrow and Feather, .npy. Folders named key=value give a column
-        `key` where all its values are numbers.
+        names: Parquet, text (.csv, .tsv, and .txt, which a folder may have for notes and is read by its own name or a
+        pattern; each of them plain or as .gz, .zst, .bz2 or .lz4), Arrow and Feather, .npy. Folders named key=value
+        give a column `key` where all its values are numbers. "-" is standard input.
     target : str or sequence of str
         Column to explain, or columns; for .npy files its position, by default the last.
     features : sequence of str, optional
-        Columns to explain it by, for .npy files positions; without it all other columns of numbers.
+        Columns to explain it by, for .npy files positions; without it all other columns of numbers that are neither the
+        index of a data frame (which Parquet and Feather files of pandas hold as columns) nor row numbers without a
+        name (as R and pandas write them to CSV). A column of text in which most fields are numbers is one of numbers.
+    exclude : sequence of str, optional
+        Columns that are no features, where `features` is not given.
     sample_weight : str, optional
         Column of weights.
+    csv : dict, optional
+        How text is written, as far as that differs from the usual: "delimiter" (a comma; a tab in .tsv), "decimal",
+        "thousands", "null_values" (tokens that stand for a missing value, beside an empty field, NA, NaN, null ...),
+        "encoding", "quote" ("" for none), "comment" (what a line to be passed over starts with), "skip_rows" (lines
+        before the head), "header" (True; False for columns that are named by their positions; or the names).
     solver : {"auto", "cholesky", "qr", "svd", "gd"}
         As in `fit`; gradient descent iterates on the moments.
     fit_intercept, l2, precision, missing, checkpoint, progress, n_threads
@@ -155,35 +181,34 @@ def fit_file(
     ------
     TypeError, ValueError
         As in `fit_stream`, with the file, the row in it and the column; files of several kinds, or whose columns
-        differ; a damaged file.
+        differ; a damaged file; a field of a column of numbers that is no number; an option of `csv` that is not known.
     OSError
         No such file; one that cannot be read; a checkpoint that cannot be written.
 
     Warns
     -----
+    LeftOutWarning
+        Columns that nobody excluded take no part.
     RankWarning, ConditionWarning, ConvergenceWarning
         As in `fit`.
     """
     options = FitOptions(
         solver=solver, precision=precision, l2=l2, fit_intercept=fit_intercept, missing=missing, n_threads=n_threads
     )
-    read = functools.partial(sources.of_files, path, target, features, sample_weight)
-    return fit_source(read, options, checkpoint, progress)[0]
+    with readable(path) as copy:
+        source = sources.of_files(copy, Roles(target, features, sample_weight, exclude), of_csv(csv))
+        stream = Stream(source, options)
+        fit = fit_source(stream, checkpoint, progress)
+    warn_left_out(stream.source.left_out, stacklevel=2)
+    return fit
 
 
-def fit_source(
-    read: Callable[..., Source], options: FitOptions, checkpoint: str | os.PathLike[str] | None, progress: bool | Report
-) -> tuple[LinearFit, Stream]:
-    """The fit of the source that `read()` opens, and what was found on the way.
+def of_csv(given: Mapping[str, Any] | None) -> CsvOptions | None:
+    """Options of text, None where nobody gave some."""
+    return None if given is None else csv_options(given)
 
-    Where the first lines of a text file are not as the others, `read(exact=True)` opens it once more.
-    """
-    save = None if checkpoint is None else Path(checkpoint)
+
+def fit_source(stream: Stream, checkpoint: str | os.PathLike[str] | None, progress: bool | Report) -> LinearFit:
+    """The fit of a source; `stream` has what was found on the way."""
     with reporting(progress) as report:
-        try:
-            stream = Stream(read(), options)
-            fit = fit_rows(stream, save, report)
-        except readers.TypesDifferError:
-            stream = Stream(read(exact=True), options)
-            fit = fit_rows(stream, save, report)
-    return fit, stream
+        return fit_rows(stream, None if checkpoint is None else Path(checkpoint), report)

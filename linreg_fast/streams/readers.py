@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast.streams import arrow, csv_text
+from linreg_fast.streams import arrow, csv_kinds, csv_text
+from linreg_fast.streams.csv_options import CsvOptions
+from linreg_fast.streams.csv_text import Text
+from linreg_fast.streams.damage import map_npy, named
 
 BATCH_BYTES = 8 << 20  # of the columns in use of one record batch of a Parquet file, decoded: a share of the caches
 PART_BYTES = 16 << 20  # of the columns in use of a part of Parquet files, at least
@@ -21,16 +25,12 @@ GROUP_ROWS = 1 << 15  # of a row group that is decoded whole, at least: each col
 GROUP_BYTES = 32 << 20  # of its columns in use, at most
 
 
-class TypesDifferError(ValueError):
-    """Later rows of a text file are of another type than the first ones."""
-
-
 @dataclass(slots=True)
 class Files:
     """One table in one or several files, and the columns of it that a fit uses.
 
-    `columns` are the features, then the targets, then the weight; `left_out` maps each column that is not of
-    numbers to its type; `keys` holds for each file the columns that stand in its path as key=value.
+    `columns` are the features, then the targets, then the weight; `left_out` maps each column that takes no part to
+    the reason; `keys` holds for each file the columns that stand in its path as key=value.
     """
 
     paths: list[Path]
@@ -39,6 +39,7 @@ class Files:
     features: list[str]
     left_out: dict[str, str]
     keys: list[dict[str, float]]
+    csv: CsvOptions = field(default_factory=CsvOptions)
     types: dict[str, Any] = field(default_factory=dict)  # to parse text as
     n_rows: int | None = None  # an estimate for text
     footers: list[Any] = field(default_factory=list)  # of Parquet files: their row groups, read once
@@ -46,7 +47,7 @@ class Files:
     def identity(self) -> str:
         """What tells these files from others, and from themselves once they were written again."""
         parts = [f"{path}:{path.stat().st_size}:{path.stat().st_mtime_ns}" for path in self.paths]
-        return "|".join([*parts, *self.columns])
+        return "|".join([*parts, *self.columns, *([repr(self.csv)] if self.form == "csv" else [])])
 
 
 class Piece(NamedTuple):
@@ -93,33 +94,37 @@ def batches(
 
     Raises
     ------
-    TypesDifferError
-        Text whose types were not those of its first rows.
     TypeError, ValueError, OSError
-        A file that is damaged or changed, named.
+        A file that is damaged or changed, named; fields of text that are no numbers, by column and row.
     """
+    for path, row, batch in record_batches(files, pieces, threads):
+        arrays = arrow.arrays(batch, files.columns, path.name)
+        del batch
+        yield path.name, row, arrays
+
+
+def record_batches(
+    files: Files, pieces: Sequence[Piece], threads: bool = True
+) -> Generator[tuple[Path, int, Any], None, None]:
+    """Yield (file, row of the file, the columns in use of some rows from there on as an Arrow record batch)."""
     import pyarrow as pa
 
     for i, groups, row in pieces:
         path, keys = files.paths[i], files.keys[i] if files.keys else {}
         columns = [name for name in files.columns if name not in keys]
-        try:
+        with named(path):
             if groups is not None:
                 found = _parquet_batches(path, columns, groups, files.footers[i], threads)
             else:
                 found = {"csv": _csv_batches, "ipc": _ipc_batches}[files.form](path, columns, files)
-            for batch in found:
+            while (batch := next(found, None)) is not None:
                 for name, value in keys.items():
                     if name in files.columns:
                         batch = batch.append_column(name, pa.array(np.full(batch.num_rows, value)))
-                n, arrays = batch.num_rows, arrow.arrays(batch, files.columns, path.name)
+                n = batch.num_rows
+                yield path, row, batch
                 del batch
-                yield path.name, row, arrays
                 row += n
-        except pa.ArrowInvalid as error:
-            raise ValueError(f"{path}: {error}") from error
-        except OSError as error:
-            raise OSError(f"{path}: {error}") from error
 
 
 def batch_rows(width: int) -> int:
@@ -130,7 +135,7 @@ def batch_rows(width: int) -> int:
 def npy_arrays(files: Files) -> Iterator[tuple[str, NDArray[Any]]]:
     """Yield (file, its rows) of .npy files, mapped into memory."""
     for path in files.paths:
-        yield path.name, np.load(path, mmap_mode="r")
+        yield path.name, map_npy(path)
 
 
 def check_kinds(path: Path, kinds: dict[str, Any], columns: Sequence[str], first: Path) -> None:
@@ -142,36 +147,50 @@ def check_kinds(path: Path, kinds: dict[str, Any], columns: Sequence[str], first
             raise TypeError(f"column {name!r} is of numbers in {first.name}, in {path} its type is {kinds[name]}")
 
 
-def _csv_batches(path: Path, columns: list[str], files: Files) -> Iterator[Any]:
-    import pyarrow as pa
+@contextmanager
+def text_errors(text: Text, row: Sequence[int] = ()) -> Iterator[None]:
+    """Errors of a file of text with its name, and the row after which it could not be read any more."""
+    try:
+        with named(text.path):
+            yield
+    except ValueError as error:
+        if not row or not isinstance(error.__cause__, (OSError, UnicodeError)):
+            raise
+        raise ValueError(f"{error}, after row {row[0] - 1}" if row[0] else str(error)) from error.__cause__
 
-    names: list[str] | None = None
-    rows = 0
-    for text, part in csv_text.chunks(path):
-        if names and csv_text.is_blank(text):
-            continue
-        if names is None:
-            found = csv_text.read(path, csv_text.head(text), None).column_names
-            check_kinds(path, dict.fromkeys(found), columns, files.paths[0])
-        types = {name: files.types[name] for name in columns}
-        try:
-            table = csv_text.read(path, text, names, include_columns=columns, column_types=types)
-        except pa.ArrowInvalid as error:
-            raise TypesDifferError(f"{path}: {error}") from error
-        names = found
-        rows += table.num_rows
-        if part and len(files.paths) == 1:
-            files.n_rows = math.ceil(rows / part)
-        yield from table.to_batches()
+
+def _csv_batches(path: Path, columns: list[str], files: Files) -> Iterator[Any]:
+    text = Text(path, files.csv)
+    types = {name: files.types[name] for name in columns}
+    row = [0]
+    with text_errors(text, row):
+        for chunk in csv_text.chunks(text):
+            if not row[0]:
+                check_kinds(path, dict.fromkeys(chunk.names), columns, files.paths[0])
+            try:
+                table = csv_text.read(text, chunk, columns, types)
+            except ValueError as error:
+                raise csv_kinds.fault(text, chunk, types, row[0], error) from None
+            row[0] += table.num_rows
+            if chunk.part and len(files.paths) == 1:
+                files.n_rows = math.ceil(row[0] / chunk.part)
+            yield from table.to_batches()
+
+
+def parquet_file(path: Path, **settings: Any) -> Any:
+    """A Parquet file whose footer cannot ask for more than the file holds."""
+    from pyarrow import parquet
+
+    size = max(1, path.stat().st_size)
+    limits = {"thrift_string_size_limit": size, "thrift_container_size_limit": size}
+    return parquet.ParquetFile(path, **limits, **settings)
 
 
 def _parquet_batches(path: Path, columns: list[str], groups: list[int], footer: Any, threads: bool) -> Iterator[Any]:
-    from pyarrow import parquet
-
     most = GROUP_BYTES // (8 * len(columns))
     whole = all(GROUP_ROWS <= footer.row_group(group).num_rows <= most for group in groups)
     # pyarrow's default, whole row groups read and decoded ahead, touches several times the memory for the first time
-    with parquet.ParquetFile(path, metadata=footer, pre_buffer=False, buffer_size=READ_BYTES) as file:
+    with parquet_file(path, metadata=footer, pre_buffer=False, buffer_size=READ_BYTES) as file:
         if not whole:
             yield from file.iter_batches(batch_rows(len(columns)), groups, columns, use_threads=threads)
             return
@@ -203,7 +222,8 @@ def ipc(path: Path, fields: list[int] | None = None) -> Any:
     import pyarrow as pa
 
     options = pa.ipc.IpcReadOptions(included_fields=fields)
-    source = pa.OSFile(str(path))
+    # mapped: what a damaged file says of its lengths is not allocated before it is read
+    source = pa.memory_map(str(path)) if path.stat().st_size else pa.BufferReader(b"")
     try:
         return pa.ipc.open_file(source, options=options)
     except pa.ArrowInvalid:

@@ -11,19 +11,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast.inputs.table import Table, find_fault, table
+from linreg_fast.inputs.table import Fault, Table, find_fault, table
 from linreg_fast.options import FitOptions
 from linreg_fast.streams.blocks import Block
 from linreg_fast.streams.sources import Source
 
 HINT = 'missing="drop" leaves out rows with missing values'
 
+GONE = 1000  # blocks of which it is noted where the first missing value is
+
 
 @dataclass(slots=True)
 class Stream:
     """The rows of a source as one table that is read block by block: as much of `inputs.Table` as solvers ask for.
 
-    `holes` are the blocks in which rows with missing values were found and left out, `dropped` such rows.
+    `holes` are the blocks in which rows with missing values were found and left out, `dropped` such rows, `gone` the
+    first missing values of some of them.
     """
 
     source: Source
@@ -36,6 +39,7 @@ class Stream:
     names: list[str] | None = None
     dropped: int = 0
     holes: list[int] = field(default_factory=list)
+    gone: list[tuple[str, int, str]] = field(default_factory=list)
 
     @property
     def left_out(self) -> dict[str, str]:
@@ -90,24 +94,30 @@ class Stream:
         bad = find_fault(data)
         dropped = 0
         if bad is not None and np.isnan(bad.value) and self.options.missing == "drop":
+            if len(self.gone) < GONE:
+                self.gone.append((*block.place(bad.row), self.label(bad)))
             data, kept = present_rows(data)
             dropped = len(block.X) - len(kept)
             bad = find_fault(data)
             bad = bad and bad._replace(row=int(kept[bad.row]))
         if bad is None:
             return data, dropped
-        where, row = block.place(bad.row)
-        place = f"row {row}" if where == self.source.only else f"row {row} of {where}"
-        if self.source.columns:
-            first = {"X": 0, "y": self.n_features, "sample_weight": self.n_features + self.n_targets}[bad.name]
-            label = f"column {self.source.columns[first + bad.column]!r}"
-        elif bad.name == "X":
-            label = f"column {bad.column if self.names is None else repr(self.names[bad.column])} of X"
-        else:
-            label = bad.name if self.n_targets == 1 or bad.name != "y" else f"column {bad.column} of y"
+        place, label = self._place(*block.place(bad.row)), self.label(bad)
         if np.isnan(bad.value):
             raise ValueError(f"{label} has a missing value at {place}; {HINT}")
         raise ValueError(f"{label} has {bad.value} at {place}")
+
+    def _place(self, where: str, row: int) -> str:
+        return f"row {row}" if where == self.source.only else f"row {row} of {where}"
+
+    def label(self, bad: Fault) -> str:
+        """What the column of a value is called."""
+        if self.source.columns:
+            first = {"X": 0, "y": self.n_features, "sample_weight": self.n_features + self.n_targets}[bad.name]
+            return f"column {self.source.columns[first + bad.column]!r}"
+        if bad.name == "X":
+            return f"column {bad.column if self.names is None else repr(self.names[bad.column])} of X"
+        return bad.name if self.n_targets == 1 or bad.name != "y" else f"column {bad.column} of y"
 
     def count(self, block: int, n_rows: int, dropped: int) -> None:
         """Count the rows of a block that were used, and those that were left out."""
@@ -119,7 +129,9 @@ class Stream:
     def nothing_left(self) -> ValueError:
         """The error for a source without a row to fit."""
         if self.dropped:
-            return ValueError(f"every row of {self.source.only or 'the source'} has a missing value in a column in use")
+            where, row, label = min(self.gone, default=("", 0, ""))
+            first = f": {label} has the first, at {self._place(where, row)}" if label else ""
+            return ValueError(f"every row of {self.source.only or 'the source'} has a missing value{first}")
         return ValueError("there are no rows to fit, or none of positive weight")
 
 

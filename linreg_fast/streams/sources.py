@@ -8,11 +8,10 @@ that is used again and again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.util import find_spec
 from itertools import chain
 from typing import Any
 
@@ -20,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast.passes import pool
-from linreg_fast.streams import arrow, files, readers
+from linreg_fast.streams import arrow, files, frames, readers
 from linreg_fast.streams.blocks import Block, block_rows, fill, slices, tuple_blocks
+from linreg_fast.streams.choice import Roles, choose
+from linreg_fast.streams.csv_options import CsvOptions
 
-SCHEMA_ROWS = 1000
-FETCH_ROWS = 10_000  # asked of a cursor at a time
 END: Any = object()
 
 
@@ -51,7 +50,7 @@ class Source:
         return chain.from_iterable(part(ahead) for part in self.parts)
 
 
-def of_batches(batches: Any, target: Any, features: Sequence[Any] | None, sample_weight: Any) -> Source:
+def of_batches(batches: Any, roles: Roles) -> Source:
     """The source that an argument of `fit_stream` stands for.
 
     Raises
@@ -74,47 +73,68 @@ def of_batches(batches: Any, target: Any, features: Sequence[Any] | None, sample
         return ((f"batch {i}", item) for i, item in enumerate(items))
 
     if isinstance(first, (tuple, list)):
-        if target is not None or features is not None or sample_weight is not None:
-            raise TypeError("target, features and sample_weight name columns of data frames; the batches are tuples")
+        if roles != Roles():
+            raise TypeError(
+                "target, features, exclude and sample_weight name columns of data frames; the batches are tuples"
+            )
         return Source([lambda ahead: tuple_blocks(batch_by_batch())], again)
-    if target is None:
+    if roles.target is None:
         raise TypeError("target must name the column to explain: the batches are data frames")
-    if not np.iterable(target):
-        raise TypeError(f"target must be a column's name, or a list of names, not {target!r}")
-    schema = _schema(first, "batch 0")
-    kinds = dict(zip(schema.names, schema.types, strict=True))
-    targets = [target] if isinstance(target, str) else list(target)
-    names, left_out = files.choose("batch 0", schema.names, kinds, targets, features, sample_weight)
-    columns = [*names, *targets, *([] if sample_weight is None else [sample_weight])]
+    if not np.iterable(roles.target):
+        raise TypeError(f"target must be a column's name, or a list of names, not {roles.target!r}")
+    kinds, indices = frames.columns(first, "batch 0")
+    if again:
+        _look_on(kinds, open_)
+    else:  # whose rows are read once: without values so far, and missing ones of numbers
+        kinds = {name: None if str(kind) == "null" else kind for name, kind in kinds.items()}
+    chosen = choose("batch 0", kinds, roles, indices)
+    columns = chosen.columns
 
     def pieces() -> Iterator[tuple[str, int, list[NDArray[Any]]]]:
         for where, item in batch_by_batch():
-            if not _is_frame(item):
+            if not frames.is_frame(item):
                 raise TypeError(f"{where} must be a data frame, as the first is; it is {type(item).__name__}")
             row = 0
-            for batch in _batches(item):
+            for batch in frames.batches(item, where, columns):
                 yield where, row, arrow.arrays(batch, columns, where)
                 row += batch.num_rows
 
-    shape = len(names), len(targets), sample_weight is not None, isinstance(target, str)
+    shape = len(chosen.features), len(roles.targets), roles.weight is not None, not roles.several
     return Source(
         [lambda ahead: fill(pieces(), *shape, [])],
         again,
-        names,
+        chosen.features,
         columns,
-        left_out,
+        chosen.left_out,
         identity="|".join(columns),
     )
+
+
+def _look_on(kinds: dict[str, Any], open_: Callable[[], Iterator[Any]]) -> None:
+    """Find the types of columns that have no value in the first batch, in later ones."""
+    unknown = [name for name, kind in kinds.items() if str(kind) == "null"]
+    if not unknown:
+        return
+    for i, item in enumerate(open_()):
+        if not frames.is_frame(item):
+            return  # told when it is read
+        found, _ = frames.columns(item, f"batch {i}", unknown)
+        kinds |= {name: found[name] for name in unknown if name in found}
+        unknown = [name for name in unknown if str(kinds[name]) == "null"]
+        if not unknown:
+            return
 
 
 def _opening(batches: Any) -> tuple[Callable[[], Iterator[Any]], bool]:
     """What gives the batches from the first one on, and whether it does so more than once."""
     if hasattr(batches, "to_batches") and hasattr(batches, "scanner"):  # an Arrow dataset
         return lambda: iter(batches.to_batches()), True
-    if _is_frame(batches):
-        return lambda: iter(_batches(batches)), True
+    if frames.is_lazy(batches):
+        return lambda: iter(frames.collected(batches)), True
+    if frames.is_frame(batches):
+        return lambda: iter(frames.whole(batches)), True
     if hasattr(batches, "fetchmany"):
-        return lambda: _fetched(batches), False
+        return lambda: frames.fetched(batches), False
     if callable(batches):
         return lambda: iter(batches()), True
     try:
@@ -124,7 +144,7 @@ def _opening(batches: Any) -> tuple[Callable[[], Iterator[Any]], bool]:
     return lambda: iter(batches), not (own or hasattr(batches, "read_next_batch"))
 
 
-def of_files(path: Any, target: Any, features: Sequence[Any] | None, sample_weight: Any, exact: bool = False) -> Source:
+def of_files(path: Any, roles: Roles, csv: CsvOptions | None = None) -> Source:
     """The rows of a file, of the files that a pattern stands for, or of a folder.
 
     Raises
@@ -132,19 +152,12 @@ def of_files(path: Any, target: Any, features: Sequence[Any] | None, sample_weig
     OSError, TypeError, ValueError
         As in `files.open_table`.
     """
-    several = isinstance(target, (list, tuple))
-    targets = list(target) if several else [target]
-    if files.kind(path) == "npy":
-        table = files.open_npy(path, targets, features, sample_weight)
-    else:
-        if target is None:
-            raise TypeError("target must name the column to explain")
-        table = files.open_table(path, targets, features, sample_weight, exact)
-    weighted = sample_weight is not None
+    table = files.open_table(path, roles, csv)
+    weighted = roles.weight is not None
     p, k = len(table.features), len(table.columns) - len(table.features) - weighted
 
     parts = readers.parts(table)
-    shape = p, k, weighted, not several
+    shape = p, k, weighted, not roles.several
     spare: list[NDArray[np.float64]] = []
 
     def blocks(part: list[readers.Piece], ahead: bool) -> Iterator[Block]:
@@ -183,58 +196,3 @@ def _ahead(items: Iterator[Any]) -> Generator[Any, None, None]:
         if not pending.cancel():
             pending.exception()  # wait for it: an iterator that runs cannot be closed
         items.close()  # type: ignore[attr-defined]
-
-
-def _is_frame(value: Any) -> bool:
-    if isinstance(value, (list, tuple, np.ndarray)) or hasattr(value, "read_next_batch") or hasattr(value, "fetchmany"):
-        return False
-    return any(hasattr(value, name) for name in ("__arrow_c_stream__", "__arrow_c_array__", "__dataframe__"))
-
-
-def _schema(value: Any, where: str) -> Any:
-    """Names and Arrow types of the columns of a data frame."""
-    if find_spec("pyarrow") is None:
-        raise TypeError('data frames and files need pyarrow: pip install "linreg_fast[stream]"')
-    if not _is_frame(value):
-        raise TypeError(f"{where} must be (X, y), (X, y, sample_weight) or a data frame; it is {type(value).__name__}")
-    if hasattr(value, "schema") and type(value).__module__.startswith("pyarrow"):
-        return value.schema
-    if type(value).__module__.partition(".")[0] in ("pandas", "polars"):
-        value = value.head(SCHEMA_ROWS)  # types of the others are checked batch by batch
-    batches = _batches(value)
-    return batches[0].schema if isinstance(batches, list) else batches.schema
-
-
-def _batches(value: Any) -> Any:
-    """A data frame, a table, or anything else that hands itself over as Arrow, in record batches."""
-    import pyarrow as pa
-
-    if isinstance(value, pa.RecordBatch):
-        return [value]
-    if type(value).__module__.partition(".")[0] == "pandas":
-        value = pa.Table.from_pandas(value, preserve_index=False)
-    elif hasattr(value, "__arrow_c_array__") and not hasattr(value, "__arrow_c_stream__"):
-        return [pa.record_batch(value)]
-    elif not hasattr(value, "__arrow_c_stream__"):
-        import pyarrow.interchange
-
-        value = pyarrow.interchange.from_dataframe(value)
-    return pa.RecordBatchReader.from_stream(value)
-
-
-def _fetched(cursor: Any) -> Iterator[Any]:
-    """The rows of a cursor that has executed, as Arrow batches."""
-    import pyarrow as pa
-
-    if cursor.description is None:
-        raise ValueError("the cursor has no rows: execute a query first")
-    names = [str(column[0]) for column in cursor.description]
-    empty = True
-    while rows := cursor.fetchmany(FETCH_ROWS):
-        empty = False
-        try:
-            yield pa.record_batch([pa.array(column) for column in zip(*rows, strict=True)], names=names)
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise TypeError(f"a column of the query holds values of several types: {error}") from None
-    if empty:
-        raise ValueError("the query has no rows")

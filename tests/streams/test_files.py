@@ -22,6 +22,7 @@ import linreg_fast
 from linreg_fast.options import PRECISIONS
 from linreg_fast.streams import arrow, blocks, csv_text, files, readers, summing
 from linreg_fast.streams.blocks import block_rows
+from linreg_fast.streams.choice import Roles
 
 ROOT = Path(__file__).resolve().parents[2]
 N = 20_000
@@ -120,7 +121,8 @@ def test_partitioned_folder(table, tmp_path, pieces):
     features = ["a", "year", "b"]
     fit = linreg_fast.fit_file(tmp_path, target="y", features=features, sample_weight="w")
     assert_close(fit, in_memory(table, features), 1e-12)
-    everything = linreg_fast.fit_file(tmp_path, target="y")
+    with pytest.warns(linreg_fast.LeftOutWarning, match=r"'text' \(text\)"):
+        everything = linreg_fast.fit_file(tmp_path, target="y")
     assert everything.feature_names == ("a", "b", "c", "w", "year")
 
 
@@ -163,7 +165,7 @@ def test_missing_values_are_named_by_file_and_row(table, tmp_path, pieces):
 def test_parts_are_read_on_several_threads_with_the_same_bits(table, tmp_path, pieces, monkeypatch):
     for i, (start, rows) in enumerate([(0, 9000), (9000, 10), (9010, 20), (9030, N - 9030)]):
         write(table.slice(start, rows), tmp_path / f"part-{i}.parquet")
-    opened = files.open_table(tmp_path, ["y"], ["a", "b", "c"], "w")
+    opened = files.open_table(tmp_path, Roles("y", ["a", "b", "c"], "w"))
     parts = readers.parts(opened)
     rows = [(piece.file, group, piece.row) for part in parts for piece in part for group in piece.groups]
     assert [one[:2] for one in rows] == [(0, 0), (0, 1), (0, 2), (1, 0), (2, 0), *((3, g) for g in range(4))]
@@ -255,12 +257,14 @@ def test_types_of_text_may_change_further_down(tmp_path, pieces):
         file.write("x,z,code,y\n")
         file.writelines(f"{i},{i % 7},{i},{2 * i + i % 7}\n" for i in range(rows))
         file.write("0.5,1.25,A7,2.25\n")
-    fit = linreg_fast.fit_file(tmp_path / "t.csv", target="y")
+    with pytest.raises(ValueError, match=rf"t\.csv: column 'code' has 'A7' at row {rows}, which is not a number"):
+        linreg_fast.fit_file(tmp_path / "t.csv", target="y")
+    fit = linreg_fast.fit_file(tmp_path / "t.csv", target="y", exclude=["code"])
     assert fit.feature_names == ("x", "z")
     assert fit.n_samples == rows + 1
     assert np.allclose([*fit.coef, fit.intercept], [2.0, 1.0, 0.0], atol=1e-9)
-    with pytest.raises(TypeError, match="'code' is not of numbers: its type is string"):
-        linreg_fast.fit_file(tmp_path / "t.csv", target="y", features=["x", "code"])
+    with pytest.raises(ValueError, match=rf"t\.csv: column 'code' has 'A7' at row {rows}"):
+        linreg_fast.fit_file(tmp_path / "t.csv", target="y", features=["x", "code"], missing="drop")
 
 
 def test_text_lies_in_memory_of_arrow(tmp_path):
@@ -268,18 +272,19 @@ def test_text_lies_in_memory_of_arrow(tmp_path):
     (tmp_path / "t.csv").write_text("x,y\n1,2\n3,4\n5,7")
     before = pa.total_allocated_bytes()
     found = []
-    for text, _ in csv_text.chunks(tmp_path / "t.csv"):
+    for chunk in csv_text.chunks(csv_text.Text(tmp_path / "t.csv")):
         assert pa.total_allocated_bytes() - before >= csv_text.CSV_BYTES
-        assert isinstance(text, pa.Buffer)
-        found.append(bytes(text))
-    assert found == [b"x,y\n1,2\n3,4\n", b"5,7"]
+        assert isinstance(chunk.text, pa.Buffer)
+        assert chunk.names == ["x", "y"]
+        found.append(bytes(chunk.text))
+    assert found == [b"1,2\n3,4\n", b"5,7"]
 
 
 @pytest.mark.parametrize(
     ("name", "content", "text"),
     [
         ("t.csv", b"x,y\n", "column 'y' of .*t.csv has no value in any row"),
-        ("t.csv", b"\xe4,y\n1,2\n", "t.csv: 'utf-8' codec"),
+        ("t.csv", b"\xe4,y\n1,2\n", "t.csv is not of UTF-8: it has byte 0xe4"),
         ("t.npy", b"x,y\n1,2\n", "t.npy: .*magic string"),
     ],
 )
@@ -293,7 +298,8 @@ def test_lines_longer_than_a_piece_of_text(tmp_path, monkeypatch):
     monkeypatch.setattr(csv_text, "CSV_BYTES", 16)
     text = "x,y\n" + "".join(f"{i},{' ' * (i * 37 % 300)}{2 * i}\n" for i in range(50))
     (tmp_path / "t.csv").write_text(text)
-    assert "".join(bytes(part).decode() for part, _ in csv_text.chunks(tmp_path / "t.csv")) == text
+    parts = csv_text.chunks(csv_text.Text(tmp_path / "t.csv"))
+    assert "".join(bytes(part.text).decode() for part in parts) == text.removeprefix("x,y\n")
     assert linreg_fast.fit_file(tmp_path / "t.csv", target="y").slope == pytest.approx(2.0, rel=1e-14)
 
 
