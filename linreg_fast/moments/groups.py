@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from linreg_fast.algebra.paired import PairedSums
 from linreg_fast.algebra.pairs import pairs
-from linreg_fast.algebra.precision import Matrix, Vector
+from linreg_fast.algebra.precision import EPS, Matrix, Vector
 from linreg_fast.inputs.table import Table, first_fault, table
 from linreg_fast.moments.moments import Moments
 from linreg_fast.passes import levels, products, table_sums
@@ -74,14 +75,15 @@ def by_group(
         M, n_rows, sound = np.zeros((0, 0, 0, 2)), counts, np.zeros(len(counts), dtype=bool)
     found = {}
     for i, value in enumerate(values.tolist()):
-        part = Moments(data.n_features, data.n_targets, precision=precision)
-        part.feature_names, part._shift = names, shift
         if sound[i]:
-            part._M, part.n_samples = M[i], int(n_rows[i])
-            part._noise = part._unit * np.diagonal(M[i, ..., 0])
+            noise = EPS * np.diagonal(M[i, ..., 0])
             if w is None:
-                part._noise[data.n_features] = 0.0  # counts are exact
+                noise[data.n_features] = 0.0  # counts are exact
+            sums = PairedSums(M[i], noise, EPS, shift, int(n_rows[i]), data.n_features)
+            part = Moments.of_sums(sums, precision, names)
         else:
+            part = Moments(data.n_features, data.n_targets, shift=shift, precision=precision)
+            part.feature_names = names
             rows = slice(first[i], first[i] + counts[i])
             try:
                 part.update(data.X[rows], data.Y[rows], None if w is None else data.w[rows], n_threads=workers)  # type: ignore[index]

@@ -66,7 +66,7 @@ def test_any_order_of_merging(seed, n_chunks):
         i, j = rng.choice(len(others), 2, replace=False)
         both = others[i] + others[j]
         others = [part for at, part in enumerate(others) if at not in (i, j)] + [both]
-    np.testing.assert_allclose(others[0]._M[..., 0], forward._M[..., 0], rtol=1e-15, atol=1e-300)
+    np.testing.assert_allclose(others[0]._sums.M[..., 0], forward._sums.M[..., 0], rtol=1e-15, atol=1e-300)
     a, b = forward.solve(), others[0].solve()
     np.testing.assert_allclose(a.coef, b.coef, rtol=4e-16)
     assert a.n_samples == b.n_samples == 40
@@ -97,10 +97,10 @@ def test_sums_of_integers_are_exact_whatever_was_done(seed):
     whole = Moments(2, shift=np.zeros(3)).update(X, y)
     parts = [Moments(2, shift=rng.integers(-50, 50, 3)).update(X[i : i + 10], y[i : i + 10]) for i in (0, 10, 20)]
     M = Moments(2, shift=np.zeros(3)).merge(parts[1]).merge(parts[2]).merge(parts[0])
-    assert np.array_equal(M._M, whole._M)
+    assert np.array_equal(M._sums.M, whole._sums.M)
     M -= parts[1]
     kept = np.r_[0:10, 20:30]
-    assert np.array_equal(M._M, Moments(2, shift=np.zeros(3)).update(X[kept], y[kept])._M)
+    assert np.array_equal(M._sums.M, Moments(2, shift=np.zeros(3)).update(X[kept], y[kept])._sums.M)
     assert M.n_samples == 20
 
 
@@ -152,7 +152,7 @@ def test_rolling_window_stays_exact():
         M += batches[i]
         M -= batches[i - 20]
     fresh = sum(batches[280:])
-    np.testing.assert_allclose(M._M[..., 0], fresh._M[..., 0], rtol=1e-15, atol=1e-20)
+    np.testing.assert_allclose(M._sums.M[..., 0], fresh._sums.M[..., 0], rtol=1e-15, atol=1e-20)
     assert M.solve().digits > fresh.solve().digits - 2
 
 
