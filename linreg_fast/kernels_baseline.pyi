@@ -22,6 +22,7 @@ def _fused(kernel: Callable[_Args, _Result]) -> _Fused[_Args, _Result]: ...
 lanes: int
 small_columns: int
 solve_constants: dict[str, float | tuple[float, float]]
+paired_constants: dict[str, float]
 
 def moments_sizes(p: int, n_targets: int, n_rows: int) -> tuple[int, int]: ...
 @_fused
@@ -72,6 +73,18 @@ def small(
     y: NDArray[Any],
     w: NDArray[Any] | None,
     shift_rows: int,
+    fit_intercept: bool,
+    l2: float,
+    work: _Double,
+    res: _Double,
+) -> _Scalars | None: ...
+def paired_sizes(p: int, n_targets: int) -> tuple[int, int]: ...
+def paired_solve(
+    M: _Double,
+    noise: _Double,
+    unit: float,
+    shift: _Double,
+    p: int,
     fit_intercept: bool,
     l2: float,
     work: _Double,

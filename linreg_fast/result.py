@@ -191,8 +191,13 @@ class LinearFit(_Base):
         asked: tuple[Any, ...],
         n_samples: int,
         names: Sequence[str] | None = None,
+        reason: str = TALL_REASON,
+        ess: Any = None,
     ) -> LinearFit:
-        """The result of the lane of small fits, where microseconds count; `asked` are leading `PlanArguments`."""
+        """The result of the lane of small fits, where microseconds count; `asked` are leading `PlanArguments`.
+
+        `ess` is tss - rss where it is known better than their difference.
+        """
         coef, intercept, rss, tss, digits, rcond, sum_weight, spread = small
         p, k = asked[1], asked[2]
         return cls(
@@ -200,7 +205,7 @@ class LinearFit(_Base):
             intercept,
             "cholesky",
             ("cholesky",),
-            TALL_REASON,
+            reason,
             asked,
             options.precision,
             digits,
@@ -210,7 +215,7 @@ class LinearFit(_Base):
             0,
             None,
             rss,
-            tss - rss,
+            tss - rss if ess is None else ess,
             tss,
             sum_weight,
             n_samples,

@@ -24,5 +24,6 @@ include "dd_moments.pxi"
 include "shift.pxi"
 include "solve.pxi"
 include "small.pxi"
+include "paired.pxi"
 
 lanes = LANES

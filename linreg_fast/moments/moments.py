@@ -26,6 +26,8 @@ from linreg_fast.solvers import from_moments
 from linreg_fast.solvers.problem import Problem
 from linreg_fast.solvers.solution import ConditionWarning
 
+# of a fit with nothing but defaults: making one takes as long as a small fit
+PLAIN = {precision: FitOptions(precision=precision, n_threads=1) for precision in UNITS}
 LEAST_WEIGHT = 2.0**-500  # that rows may decay to, far from where sums of squares vanish
 
 
@@ -356,15 +358,32 @@ class Moments:
         ConditionWarning
             Fewer than three digits may be right, or a column is lost in the rounding of sums far from it.
         """
-        options = FitOptions(
-            l2=l2, fit_intercept=fit_intercept, on_collinear=on_collinear, precision=self.precision, n_threads=1
+        sums, p, k = self._sums, self.n_features, self.n_targets
+        one = k == 1 if targets is None else np.ndim(targets) == 0
+        if type(l2) is float and l2 == 0.0 and fit_intercept is True and on_collinear == "min_norm":
+            options = PLAIN[self.precision]
+        else:
+            options = FitOptions(
+                l2=l2, fit_intercept=fit_intercept, on_collinear=on_collinear, precision=self.precision, n_threads=1
+            )
+        names, positions, chosen = self.feature_names, None, None
+        if features is not None or targets is not None:
+            positions = chosen_features(features, p, names)
+            chosen = chosen_targets(targets, k)
+            sums, p, k = self.part(positions, chosen), len(positions), len(chosen)
+            names = None if names is None else tuple(names[j] for j in positions)
+        found = from_moments.of_few_columns(sums, options, one)
+        if found is not None:
+            small, n = found.small, sums.n_samples
+            asked = (n, p, k, "auto", options.l2, 8, "C", small.sum_weight != n)
+            return LinearFit.of_small(small, options, asked, n, names, from_moments.REASON, found.ess)
+        if positions is None or chosen is None:
+            positions, chosen = chosen_features(None, p, None), chosen_targets(None, k)
+            sums = self.part(positions, chosen)
+        problem = self.problem(options, positions, k, one)
+        return LinearFit.of_solution(
+            problem, from_moments.solve(problem, paired.equations(sums, options.fit_intercept, options.l2))
         )
-        positions = chosen_features(features, self.n_features, self.feature_names)
-        chosen = chosen_targets(targets, self.n_targets)
-        one = self.n_targets == 1 if targets is None else np.ndim(targets) == 0
-        problem = self.problem(options, positions, len(chosen), one)
-        E = paired.equations(self.part(positions, chosen), options.fit_intercept, options.l2)
-        return LinearFit.of_solution(problem, from_moments.solve(problem, E))
 
     def part(self, features: Any, targets: Any) -> PairedSums:
         """The sums of some columns of X and y, by position: what is solved."""

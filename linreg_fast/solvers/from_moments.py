@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,12 +29,16 @@ from linreg_fast.algebra.centred import Centred, in_user_units
 from linreg_fast.algebra.digits import FULL_DIGITS, digits_of
 from linreg_fast.algebra.factors import Factor
 from linreg_fast.algebra.minimum_norm import independent, minimum_norm
-from linreg_fast.algebra.paired import Equations, keep
+from linreg_fast.algebra.paired import Equations, PairedSums, keep
 from linreg_fast.algebra.pairs import add, divide, multiply, pairs, product
 from linreg_fast.algebra.precision import EPS, Matrix, Vector, any_range
+from linreg_fast.options import FitOptions
+from linreg_fast.passes import levels
+from linreg_fast.plan_costs import SMALL_COLUMNS
 from linreg_fast.solvers import closed_form, spread
 from linreg_fast.solvers.closed_form import RANK_TOLERANCE
 from linreg_fast.solvers.problem import Problem
+from linreg_fast.solvers.small import SmallFit
 from linreg_fast.solvers.solution import ConditionWarning, Solution, caller_level, collinear_columns, constant_columns
 
 REASON = "moments: p^2 numbers, solved without the rows"
@@ -44,6 +48,44 @@ POOR = 1e-3  # relative error of the coefficients that is worth a ConditionWarni
 MAX_STEPS = 8  # of refinement
 LAST_PLACE = 2.0**-60  # corrections of this size, of the largest coefficient, end it
 SURE_CONTRACTION = 1e-6  # predicted by the condition number; a larger one has to be seen
+
+
+_kernels = levels.kernels
+
+
+class FewColumns(NamedTuple):
+    """A fit of few columns by the kernel, and the part of tss that it explains, known better than tss - rss."""
+
+    small: SmallFit
+    ess: Any
+
+
+def of_few_columns(part: PairedSums, options: FitOptions, one_target: bool) -> FewColumns | None:
+    """The closed form in one kernel, without LAPACK, with the digits that `solve` would claim or fewer.
+
+    None where `solve` has to look: beside many columns those that are constant, lost or too ill-conditioned, sums that
+    know more than float64 holds, and all that asks for a warning.
+    """
+    p, shift = part.p, part.known_shift
+    if not 0 < p <= SMALL_COLUMNS or part.unit < EPS:
+        return None
+    k = len(shift) - p
+    work_size, size = _kernels.paired_sizes(p, k)
+    res = np.empty(size)
+    found = _kernels.paired_solve(
+        part.M, part.noise, part.unit, shift, p, options.fit_intercept, options.l2, np.empty(work_size), res
+    )
+    if found is None:
+        return None
+    intercept, rss, tss, digits, rcond, sum_weight = found
+    if one_target:
+        deviations = res[p + 6 : -1]
+        return FewColumns(SmallFit(res[:p], intercept, rss, tss, digits, rcond, sum_weight, deviations), float(res[-1]))
+    b0, squares, total = res[k * p : k * (p + 3)].reshape(3, k)
+    deviations = res[k * (p + 3) + 3 : -k]
+    return FewColumns(
+        SmallFit(res[: k * p].reshape(k, p), b0, squares, total, digits, rcond, sum_weight, deviations), res[-k:]
+    )
 
 
 @any_range
