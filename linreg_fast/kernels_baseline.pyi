@@ -89,4 +89,22 @@ def paired_solve(
     l2: float,
     work: _Double,
     res: _Double,
-) -> _Scalars | None: ...
+) -> tuple[float, float, float, float, float, float, float] | None: ...
+def counted_order(keys: NDArray[np.int64], least: int, after: NDArray[np.intp], order: NDArray[np.intp]) -> None: ...
+def groups_work_size(p: int, n_targets: int, most: int) -> int: ...
+@_fused
+def moments_of_groups(
+    X: _Floating,
+    Y: _Double,
+    w: _Double | None,
+    order: NDArray[np.intp],
+    bounds: NDArray[np.intp],
+    lo: int,
+    hi: int,
+    most: int,
+    shift: _Double,
+    work: _Double,
+    M: _Double,
+    noise: _Double,
+    n_rows: NDArray[np.intp],
+) -> None: ...

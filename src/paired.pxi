@@ -189,6 +189,7 @@ cdef int _solve_paired(
     """Coefficients and what is known of them; 1 if declined."""
     cdef paired s
     cdef Py_ssize_t width, ld = _groups(p) * LANES, i, j
+    cdef int exponent = 0
     cdef double* R = work                       # upper triangle, rows of ld numbers
     cdef double* X = R + p * ld
     cdef double* e = X + p * ld
@@ -223,7 +224,8 @@ cdef int _solve_paired(
         square = s.hi[i * width + i] + l2
         if not (square > 0.0):
             return 1
-        e[i] = ldexp(1.0, -<int> rint(0.5 * log2(square)))
+        frexp(square, &exponent)
+        e[i] = ldexp(1.0, -(exponent >> 1))
         x_most = fmax(x_most, s.x[i] / sqrt(square))
         z_most = fmax(z_most, fabs(s.d[i]) / sqrt(square))
         lever += fabs(s.m_hi[i]) * e[i]
@@ -382,12 +384,14 @@ def paired_solve(
     shift   [k, ky]
     work    as long as `paired_sizes` says
     res     as in `_solve_small`, rss being NaN where the errors leave nothing of it, and after that for each target the
-            part of tss that the fit explains; (b_0, rss, tss, digits, rcond, sum w) are returned, the first three of
-            the first target
+            part of tss that the fit explains; (b_0, rss, tss, digits, rcond, sum w) and that are returned, the first
+            three and the last of the first target
     """
     cdef Py_buffer[5] a                         # M, noise, shift, work, res
     cdef Py_ssize_t n_targets = 0, i, held = 0
     cdef int status = 1
+    cdef const double* out
+    cdef const double* tail
     try:
         for array in (M, noise, shift, work, res):
             PyObject_GetBuffer(array, &a[held], PyBUF_SIMPLE)
@@ -399,7 +403,14 @@ def paired_solve(
                     <const double*> a[0].buf, <const double*> a[1].buf, unit, <const double*> a[2].buf, p, n_targets,
                     fit_intercept, l2, <double*> a[3].buf, <double*> a[4].buf,
                 )
-        return None if status else _scalars(<const double*> a[4].buf, p, n_targets)
+        if status:
+            return None
+        out = <const double*> a[4].buf
+        tail = out + n_targets * (p + 3)
+        return (
+            out[n_targets * p], out[n_targets * (p + 1)], out[n_targets * (p + 2)], tail[0], tail[1], tail[2],
+            tail[4 + p],
+        )
     finally:
         for i in range(held):
             PyBuffer_Release(&a[i])

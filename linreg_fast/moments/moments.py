@@ -374,9 +374,9 @@ class Moments:
             names = None if names is None else tuple(names[j] for j in positions)
         found = from_moments.of_few_columns(sums, options, one)
         if found is not None:
-            small, n = found.small, sums.n_samples
+            (small, ess), n = found, sums.n_samples
             asked = (n, p, k, "auto", options.l2, 8, "C", small.sum_weight != n)
-            return LinearFit.of_small(small, options, asked, n, names, from_moments.REASON, found.ess)
+            return LinearFit.of_small(small, options, asked, n, names, from_moments.REASON, ess)
         if positions is None or chosen is None:
             positions, chosen = chosen_features(None, p, None), chosen_targets(None, k)
             sums = self.part(positions, chosen)

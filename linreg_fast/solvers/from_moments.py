@@ -53,15 +53,12 @@ SURE_CONTRACTION = 1e-6  # predicted by the condition number; a larger one has t
 _kernels = levels.kernels
 
 
-class FewColumns(NamedTuple):
-    """A fit of few columns by the kernel, and the part of tss that it explains, known better than tss - rss."""
-
-    small: SmallFit
-    ess: Any
+_new = tuple.__new__  # half the time of calling SmallFit
+_spare: list[Vector] = []  # workspaces, as many as threads were here at once; append and pop are atomic
 
 
-def of_few_columns(part: PairedSums, options: FitOptions, one_target: bool) -> FewColumns | None:
-    """The closed form in one kernel, without LAPACK, with the digits that `solve` would claim or fewer.
+def of_few_columns(part: PairedSums, options: FitOptions, one_target: bool) -> tuple[SmallFit, Any] | None:
+    """The closed form in one kernel, without LAPACK, and the part of tss that it explains, known better than tss - rss.
 
     None where `solve` has to look: beside many columns those that are constant, lost or too ill-conditioned, sums that
     know more than float64 holds, and all that asks for a warning.
@@ -71,21 +68,23 @@ def of_few_columns(part: PairedSums, options: FitOptions, one_target: bool) -> F
         return None
     k = len(shift) - p
     work_size, size = _kernels.paired_sizes(p, k)
+    try:
+        work = _spare.pop()
+    except IndexError:
+        work = np.empty(work_size)
+    if len(work) < work_size:
+        work = np.empty(work_size)
     res = np.empty(size)
-    found = _kernels.paired_solve(
-        part.M, part.noise, part.unit, shift, p, options.fit_intercept, options.l2, np.empty(work_size), res
-    )
+    found = _kernels.paired_solve(part.M, part.noise, part.unit, shift, p, options.fit_intercept, options.l2, work, res)
+    _spare.append(work)
     if found is None:
         return None
-    intercept, rss, tss, digits, rcond, sum_weight = found
     if one_target:
-        deviations = res[p + 6 : -1]
-        return FewColumns(SmallFit(res[:p], intercept, rss, tss, digits, rcond, sum_weight, deviations), float(res[-1]))
+        return _new(SmallFit, (res[:p], *found[:6], res[p + 6 : -1])), found[6]
     b0, squares, total = res[k * p : k * (p + 3)].reshape(3, k)
     deviations = res[k * (p + 3) + 3 : -k]
-    return FewColumns(
-        SmallFit(res[: k * p].reshape(k, p), b0, squares, total, digits, rcond, sum_weight, deviations), res[-k:]
-    )
+    digits, rcond, sum_weight = found[3:6]
+    return SmallFit(res[: k * p].reshape(k, p), b0, squares, total, digits, rcond, sum_weight, deviations), res[-k:]
 
 
 @any_range
