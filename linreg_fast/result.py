@@ -105,7 +105,8 @@ class LinearFit(_Base):
         J before each step and after the last one.
     rss, ess, tss : float or ndarray of shape (n_targets,)
         Weighted sums of squares: of the residuals, of y about its mean (about 0 without an intercept) less
-        that of the residuals, and of y about its mean. 0 or infinity where float64 cannot hold the square.
+        that of the residuals, and of y about its mean. 0 or infinity where float64 cannot hold the square; NaN where
+        they come from `Moments` whose rounding leaves nothing of them.
     sum_weight : float
         Sum of the weights; the number of rows without any.
     n_samples, n_features, n_targets : int
@@ -285,9 +286,11 @@ class LinearFit(_Base):
 
     @property
     def r2(self) -> Any:
-        """Coefficient of determination, ess / tss; where y does not vary 1 if rss is 0 too, else 0."""
+        """Coefficient of determination, ess / tss; where y does not vary 1 if rss is 0 too, else 0; NaN where the sums
+        of squares are not known."""
         rss, ess, tss = (np.asarray(self._values[place]) for place in (RSS, ESS, TSS))
-        r2 = np.where(tss > 0, ess / np.where(tss > 0, tss, 1.0), np.where(rss > 0, 0.0, 1.0))
+        without = np.where(rss == 0, 1.0, np.where(rss > 0, 0.0, math.nan))
+        r2 = np.where(tss > 0, ess / np.where(tss > 0, tss, 1.0), without)
         return float(r2) if r2.ndim == 0 else r2
 
     @property
@@ -456,7 +459,7 @@ class LinearFit(_Base):
         for name, value in zip(_Fields._fields, self._values, strict=True):
             if name == "plan_arguments":
                 continue
-            if name == "spread" and value is not None:
+            if name in ("spread", "rss", "ess", "tss") and isinstance(value, np.ndarray):
                 value = [None if math.isnan(v) else v for v in value.tolist()]
             if isinstance(value, (np.ndarray, np.generic)):
                 value = value.tolist()

@@ -127,6 +127,21 @@ class About(NamedTuple):
     mean: Matrix  # as pairs, of [X, 1, y]
 
 
+class Doubt(NamedTuple):
+    """What the noise of the sums is worth once they are centred, for columns of X and y."""
+
+    x: Vector  # square roots of the errors of the sums of squares
+    z: Vector  # how far from the shift the columns are
+    root: float  # sqrt(unit N): the error of a sum is that times x
+    weight: float  # error of N, the sum of the weights
+
+    def of_squares(self, b: Vector, live: NDArray[np.intp], y: int) -> float:
+        """Error of the sum of squares of y - X b, y being that column and X the live ones."""
+        size = np.abs(b)
+        x, z = self.x[y] + size @ self.x[live], self.z[y] + size @ self.z[live]
+        return float(x * (x + 2 * self.root * z) + z * z * self.weight)
+
+
 @dataclass(slots=True)
 class Equations:
     """A beta = c in pairs: columns centred about their means, or as they are without an intercept.
@@ -148,6 +163,8 @@ class Equations:
     l2: float
     sum_weight: Matrix  # (2,)
     lost: NDArray[np.intp]  # columns that vary, but by less than the sums can tell
+    doubt: Doubt  # of [X, 1, y]
+    constant_y: NDArray[np.bool_]  # targets of which the algebra has left no more than its own rounding
 
 
 def moved(M: Matrix, noise: Vector, unit: float, p: int, delta: Matrix) -> tuple[Matrix, Vector]:
@@ -228,6 +245,7 @@ def equations(part: PairedSums, fit_intercept: bool, l2: float) -> Equations:
     if not fit_intercept:
         mean, noise_mean = np.zeros_like(mean), np.zeros_like(noise_mean)
     S_yy = centred[np.arange(p + 1, len(M)), np.arange(p + 1, len(M))]
+    own = N[0] * DD_UNIT * (shift[p:] ** 2 + mean[p + 1 :, 0] ** 2)
     return Equations(
         live=live,
         A=A,
@@ -243,6 +261,8 @@ def equations(part: PairedSums, fit_intercept: bool, l2: float) -> Equations:
         l2=l2,
         sum_weight=N,
         lost=lost,
+        doubt=Doubt(x, size, root, N_hi * (N_noise + DD_UNIT)),
+        constant_y=S_yy[:, 0] <= own,
     )
 
 

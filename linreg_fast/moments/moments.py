@@ -341,7 +341,9 @@ class Moments:
         Returns
         -------
         LinearFit
-            `rss` is known to about 1e-16 of `tss`, as the residuals themselves cannot be summed.
+            `rss` is known to about 1e-15 of `tss`, as the residuals themselves cannot be summed, and to less where
+            larger numbers have gone through the sums; it is NaN, and with it `stderr`, where nothing of it is known: as
+            where the fit is exact. So are `r2` and `tss` where nothing is known of them.
 
         Raises
         ------
@@ -356,7 +358,8 @@ class Moments:
             Columns depend on each other as far as moments can tell, that is with singular values under some
             1e-7 of the largest (1e-11 with precision="extended"): the minimum-norm solution.
         ConditionWarning
-            Fewer than three digits may be right, or a column is lost in the rounding of sums far from it.
+            Fewer than three digits may be right, or none of `r2`, or a column is lost in the rounding of sums far from
+            it.
         """
         sums, p, k = self._sums, self.n_features, self.n_targets
         one = k == 1 if targets is None else np.ndim(targets) == 0

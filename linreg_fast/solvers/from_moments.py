@@ -45,6 +45,8 @@ REASON = "moments: p^2 numbers, solved without the rows"
 RANK_MARGIN = 8.0  # times p and the noise: eigenvalues below may be 0
 CHOLESKY_MARGIN = 10.0  # times p and the noise: a condition number beyond asks for the eigenvalues
 POOR = 1e-3  # relative error of the coefficients that is worth a ConditionWarning
+UNKNOWN = 8.0  # times the error of a sum of squares: one that is not larger is not known
+LOST = 0.1  # of the sum of squares of y: where as much of it is not known, r2 has no digit
 MAX_STEPS = 8  # of refinement
 LAST_PLACE = 2.0**-60  # corrections of this size, of the largest coefficient, end it
 SURE_CONTRACTION = 1e-6  # predicted by the condition number; a larger one has to be seen
@@ -101,7 +103,8 @@ def solve(problem: Problem, E: Equations) -> Solution:
     RankWarning
         Columns are dependent as far as the moments can tell.
     ConditionWarning
-        Fewer than three digits of the coefficients may be right, or a column is lost in the rounding of its sums.
+        Fewer than three digits of the coefficients may be right, or none of the sum of squares of y; or a column is
+        lost in the rounding of its sums.
     """
     constant = constant_columns(problem, E.live)
     solution, kept = _solve(problem, E)
@@ -116,6 +119,13 @@ def solve(problem: Problem, E: Equations) -> Solution:
             stacklevel=caller_level(),
         )
         solution.digits = 0.0
+    if solution.ess is not None and np.isnan(solution.ess).any():
+        warnings.warn(
+            "the sum of squares of y is lost in the rounding of all that has gone through it: rss, r2 and the standard "
+            "errors are NaN; sum up the rows that are left once more",
+            ConditionWarning,
+            stacklevel=caller_level(),
+        )
     solution.spread = _spread(problem, kept, solution)
     return solution
 
@@ -278,7 +288,7 @@ def _finish(problem: Problem, E: Equations, scaled: Scaled) -> Solution:
         left_sides, right_sides = [*left_sides, b * E.l2], [*right_sides, b]
     terms = multiply(np.concatenate(left_sides), np.concatenate(right_sides))
     p = len(beta)
-    intercept, rss, ess = np.empty(n_targets), np.empty(n_targets), np.empty(n_targets)
+    intercept, rss, ess, tss = np.empty(n_targets), np.empty(n_targets), np.empty(n_targets), E.S_yy[:, 0].copy()
     for t in range(n_targets):
         intercept[t] = _sum(E.m_y[t], -terms[:p, t])
         # b'S b + l2 b'b = b'c, and the penalty is no part of the residuals: S_yy - 2 b'c + b'S b
@@ -293,11 +303,20 @@ def _finish(problem: Problem, E: Equations, scaled: Scaled) -> Solution:
         error += delta * most * float(np.abs(E.m[:, 0] * scale[:, 0, 0]).sum())
         slopes = digits_of(size, np.full(p, delta * most))
         digits = min(digits, slopes, digits_of(np.abs(intercept[t : t + 1]), np.array([error])))
+        if E.constant_y[t]:
+            continue
+        doubt = E.doubt.of_squares(b[:, t, 0], E.live, len(E.doubt.x) - n_targets + t)
+        doubt += p * delta * most * (E.noise * most + float(E.noise_c[t]))
+        if not rss[t] > UNKNOWN * doubt and doubt > 0:
+            rss[t] = math.nan
+        if not LOST * tss[t] >= UNKNOWN * doubt:
+            rss[t] = ess[t] = math.nan
+            tss[t] = tss[t] if tss[t] > UNKNOWN * doubt else math.nan
     return Solution(
         coef=coef,
         intercept=intercept,
         rss=rss,
-        tss=E.S_yy[:, 0],
+        tss=tss,
         y_unit=np.ones(n_targets),
         ess=ess,
         rank=scaled.rank,
