@@ -19,7 +19,7 @@ from linreg_fast.passes.progress import Report, reporting
 from linreg_fast.passes.table_sums import FirstPass
 from linreg_fast.plan_costs import PlanArguments
 from linreg_fast.planning import plan_arguments
-from linreg_fast.result import LinearFit
+from linreg_fast.result import LinearFit, Noted
 from linreg_fast.solvers import closed_form, descent, refinement, small, spread, wide
 from linreg_fast.solvers.problem import Problem
 from linreg_fast.solvers.small import SmallFit, weight_exponent
@@ -27,6 +27,7 @@ from linreg_fast.solvers.solution import Solution, constant_columns
 
 # of the fits that a call may ask for without any check
 PLAIN = {precision: FitOptions(precision=precision) for precision in small.LEAN}
+UNIT_EXPONENT = 1000  # most powers of two of `y_unit`
 RAISE, ANALYTIC = MISSING[0], WEIGHTS[0]
 KEYWORDS = (
     "sample_weight",
@@ -217,7 +218,7 @@ def fit_table(
     if first is None and options.solver == "auto":
         found = small.of_table(data, options, report)
         if isinstance(found, SmallFit):
-            return LinearFit.of_small(found, options, asked, data.n_present()[0], data)
+            return LinearFit.of_small(found, options, asked, data.n_present()[0], Noted.of(data))
         first = found
     exponent = 0 if data.w is None else weight_exponent(data.w)
     problem = Problem(data, options, asked, report, None if exponent else first)
@@ -233,9 +234,16 @@ def _solved_with_weights(problem: Problem, exponent: int) -> Solution:
     w = np.ldexp(np.asarray(data.w, dtype=np.float64), exponent)
     scaled = replace(options, l2=float(np.ldexp(options.l2, exponent)))
     solution = _solved(Problem(replace(data, w=w), scaled, problem.asked, problem.report))
-    back = np.ldexp(1.0, -exponent // 2)
-    solution.y_unit = solution.y_unit * back  # the sums of squares are held in units of its square
-    solution.spread = None if solution.spread is None else solution.spread / back
+    # the sums of squares are held in units of y_unit^2, which takes what it can hold of the weights' scale
+    unit = np.frexp(solution.y_unit)[1] - 1 - exponent // 2
+    kept = np.clip(unit, -UNIT_EXPONENT, UNIT_EXPONENT)
+    solution.y_unit = np.ldexp(1.0, kept)
+    ess = solution.tss - solution.rss if solution.ess is None else solution.ess
+    solution.rss, solution.tss, solution.ess = (
+        np.ldexp(a, 2 * (unit - kept)) for a in (solution.rss, solution.tss, ess)
+    )
+    if solution.spread is not None:
+        solution.spread = np.ldexp(solution.spread, exponent // 2)
     solution.n_samples, solution.sum_weight = data.n_present()
     return solution
 

@@ -22,6 +22,7 @@ def _fused(kernel: Callable[_Args, _Result]) -> _Fused[_Args, _Result]: ...
 lanes: int
 small_columns: int
 solve_constants: dict[str, float | tuple[float, float]]
+paired_constants: dict[str, float]
 
 def moments_sizes(p: int, n_targets: int, n_rows: int) -> tuple[int, int]: ...
 @_fused
@@ -77,3 +78,33 @@ def small(
     work: _Double,
     res: _Double,
 ) -> _Scalars | None: ...
+def paired_sizes(p: int, n_targets: int) -> tuple[int, int]: ...
+def paired_solve(
+    M: _Double,
+    noise: _Double,
+    unit: float,
+    shift: _Double,
+    p: int,
+    fit_intercept: bool,
+    l2: float,
+    work: _Double,
+    res: _Double,
+) -> tuple[float, float, float, float, float, float, float] | None: ...
+def counted_order(keys: NDArray[np.int64], least: int, after: NDArray[np.intp], order: NDArray[np.intp]) -> None: ...
+def groups_work_size(p: int, n_targets: int, most: int) -> int: ...
+@_fused
+def moments_of_groups(
+    X: _Floating,
+    Y: _Double,
+    w: _Double | None,
+    order: NDArray[np.intp],
+    bounds: NDArray[np.intp],
+    lo: int,
+    hi: int,
+    most: int,
+    shift: _Double,
+    work: _Double,
+    M: _Double,
+    noise: _Double,
+    n_rows: NDArray[np.intp],
+) -> None: ...

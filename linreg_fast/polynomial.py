@@ -16,7 +16,7 @@ import numpy as np
 
 from linreg_fast.algebra import paired
 from linreg_fast.algebra.digits import FULL_DIGITS, digits_held
-from linreg_fast.algebra.paired import Equations
+from linreg_fast.algebra.paired import Equations, PairedSums
 from linreg_fast.algebra.pairs import add, cholesky, divide, multiply, pairs, product, solve_transposed, total, two_sum
 from linreg_fast.algebra.precision import DD_UNIT, EPS, Matrix, Vector, any_range
 from linreg_fast.inputs.checks import integer
@@ -99,7 +99,7 @@ def fit_polynomial(
     M, shift = _sums(T, v, w, precision, options.workers)
     rounding = EPS if precision == "fast" else DD_UNIT * degree**2
     noise = rounding * np.diagonal(M[..., 0])
-    E = paired.equations(M, noise, rounding, shift, degree, True, 0.0)
+    E = paired.equations(PairedSums(M, noise, rounding, shift, len(v), degree), True, 0.0)
     R = cholesky(E.A) if len(E.live) == degree else None
     if R is None:
         hint = 'float64; use precision="auto"' if precision == "fast" else "double-double"

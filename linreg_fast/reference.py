@@ -182,6 +182,29 @@ def small(X: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None, fit_intercep
     return np.concatenate([b, [m_y - m @ b, w @ (v - Z @ b) ** 2, w @ v**2]])
 
 
+def paired_solve(M: Array, shift: Array, p: int, fit_intercept: bool, l2: float, t: int = 0) -> list[Fraction]:
+    """[b_1 .. b_p, b_0, rss, tss] of target t in rational numbers, exactly, from pairs M of [X - k, 1, y - ky]."""
+    y = p + 1 + t
+    at = [*range(p), p, y]
+    G = [[Fraction(float(M[i, j, 0])) + Fraction(float(M[i, j, 1])) for j in at] for i in at]
+    N, k = G[p][p], [*(Fraction(float(v)) for v in shift[:p]), Fraction(-1), Fraction(float(shift[p + t]))]
+    s = [row[p] for row in G]
+    about = [s[i] / N if fit_intercept else -k[i] for i in range(p + 2)]
+    S = [
+        [G[i][j] - about[i] * s[j] - s[i] * about[j] + N * about[i] * about[j] for j in range(p + 2)]
+        for i in range(p + 2)
+    ]
+    A = [[S[i][j] + (Fraction(l2) if i == j else 0) for j in range(p)] + [S[i][p + 1]] for i in range(p)]
+    for i in range(p):
+        for row in (*A[:i], *A[i + 1 :]):
+            factor = row[i] / A[i][i]
+            row[i:] = [a - factor * b for a, b in zip(row[i:], A[i][i:], strict=True)]
+    b = [A[i][p] / A[i][i] for i in range(p)]
+    b0 = k[-1] + about[-1] - sum(b[i] * (k[i] + about[i]) for i in range(p))
+    fitted = sum(b[i] * S[i][p + 1] for i in range(p)) + Fraction(l2) * sum(v * v for v in b)
+    return [*b, b0, S[-1][-1] - fitted, S[-1][-1]]
+
+
 def normal_equations(X: NDArray[Any], y: NDArray[Any]) -> tuple[Array, float]:
     """Slopes and intercept by b = (A'A)^-1 A'y with A = [1 X]: the closed form as NumPy users write it."""
     A = np.column_stack([np.ones(len(X)), X])

@@ -68,6 +68,20 @@ class _Fields(NamedTuple):
     n_dropped: int = 0
 
 
+class Noted(NamedTuple):
+    """What a small fit does not know of its columns and rows."""
+
+    names: tuple[str, ...] | None
+    left_out: dict[str, str]
+    n_dropped: int
+
+    @classmethod
+    def of(cls, rows: Rows) -> Noted:
+        """What is noted of the rows of a fit."""
+        return cls(None if rows.names is None else tuple(rows.names), rows.left_out, rows.n_dropped)
+
+
+NOTHING_NOTED = Noted(None, {}, 0)
 RSS, ESS, TSS, LEFT_OUT = (_Fields._fields.index(name) for name in ("rss", "ess", "tss", "left_out"))
 # what the public attributes are made of: arguments of the constructor, attributes with an underscore
 INSIDE = ("plan_arguments", "spread", "chebyshev", "y_unit")
@@ -111,7 +125,8 @@ class LinearFit(_Base):
         J before each step and after the last one.
     rss, ess, tss : float or ndarray of shape (n_targets,)
         Weighted sums of squares: of the residuals, of y about its mean (about 0 without an intercept) less
-        that of the residuals, and of y about its mean. 0 or infinity where float64 cannot hold the square.
+        that of the residuals, and of y about its mean. 0 or infinity where float64 cannot hold the square; NaN where
+        they come from `Moments` whose rounding leaves nothing of them.
     sum_weight : float
         Sum of the weights; the number of rows without any.
     n_samples, n_features, n_targets : int
@@ -198,17 +213,23 @@ class LinearFit(_Base):
         options: FitOptions,
         asked: tuple[Any, ...],
         n_samples: int,
-        rows: Rows | None = None,
+        noted: Noted | None = None,
+        reason: str = TALL_REASON,
+        ess: Any = None,
     ) -> LinearFit:
-        """The result of the lane of small fits, where microseconds count; `asked` are leading `PlanArguments`."""
+        """The result of the lane of small fits, where microseconds count; `asked` are leading `PlanArguments`.
+
+        `ess` is tss - rss where it is known better than their difference.
+        """
         coef, intercept, rss, tss, digits, rcond, sum_weight, spread = small
+        noted = noted or NOTHING_NOTED
         p, k = asked[1], asked[2]
         return cls(
             coef,
             intercept,
             "cholesky",
             ("cholesky",),
-            TALL_REASON,
+            reason,
             asked,
             options.precision,
             digits,
@@ -218,13 +239,13 @@ class LinearFit(_Base):
             0,
             None,
             rss,
-            tss - rss,
+            tss - rss if ess is None else ess,
             tss,
             sum_weight,
             n_samples,
             p,
             k,
-            None if rows is None or rows.names is None else tuple(rows.names),
+            noted.names,
             options.fit_intercept,
             options.l2,
             None if options.l2 else spread,
@@ -232,8 +253,8 @@ class LinearFit(_Base):
             (),
             None,
             1.0 if coef.ndim == 1 else np.ones(k),
-            {} if rows is None else rows.left_out,
-            0 if rows is None else rows.n_dropped,
+            noted.left_out,
+            noted.n_dropped,
         )
 
     def __repr__(self) -> str:
@@ -301,7 +322,8 @@ class LinearFit(_Base):
 
     @property
     def r2(self) -> Any:
-        """Coefficient of determination, ess / tss; where y does not vary 1 if rss is 0 too, else 0."""
+        """Coefficient of determination, ess / tss; where y does not vary 1 if rss is 0 too, else 0; NaN where the sums
+        of squares are not known."""
         return significance.determination(*(self._values[place] for place in (RSS, ESS, TSS)))
 
     @property

@@ -7,7 +7,7 @@ linreg_fast.reference.  What else reads rows is in row_kernels.pxi, a unit of it
 side with this one.
 """
 
-from libc.math cimport INFINITY, NAN, fabs, fmax, fmin, isfinite, ldexp, log2, log10, rint, sqrt
+from libc.math cimport INFINITY, NAN, fabs, fmax, fmin, frexp, isfinite, ldexp, log2, log10, rint, sqrt
 
 # In the order of need: no part names what a later one defines.
 include "vec.pxi"
@@ -24,5 +24,7 @@ include "dd_moments.pxi"
 include "shift.pxi"
 include "solve.pxi"
 include "small.pxi"
+include "paired.pxi"
+include "groups.pxi"
 
 lanes = LANES

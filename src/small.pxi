@@ -1,7 +1,7 @@
 # The closed form of few columns without a call into Python or LAPACK: for those a microsecond counts.
 # Shift, moments and solve.pxi in one call.
 
-from cpython.buffer cimport Py_buffer, PyBUF_RECORDS_RO, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport Py_buffer, PyBUF_RECORDS_RO, PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 
 cdef enum:
     SMALL = 64                  # columns: p^3 work of 0.1 ms, less than the calls it saves

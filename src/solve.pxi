@@ -75,6 +75,76 @@ cdef double _inverse_norm(const double* R, Py_ssize_t p, Py_ssize_t ld, double* 
     return norm
 
 
+cdef double _factored(
+    double* R,                  # IN: A, its upper triangle in rows of ld numbers; OUT: R of A = R'R
+    Py_ssize_t p,
+    Py_ssize_t ld,
+    double* X,                  # OUT: R^-1
+    double* roots,              # OUT: what the rows of R were divided by
+    double* columns,            # workspace of p numbers
+) noexcept nogil:
+    """The reciprocal condition number of A in the 1-norm; 0 where A is not positive definite."""
+    cdef Py_ssize_t i, j
+    cdef double norm = 0.0, sum
+    for i in range(p):
+        sum = 0.0
+        for j in range(p):
+            sum += fabs(R[min(i, j) * ld + max(i, j)])
+        norm = fmax(norm, sum)
+    if not isfinite(norm):
+        return 0.0
+    for i in range(p):
+        if not (R[i * ld + i] > 0.0):
+            return 0.0
+        roots[i] = sqrt(R[i * ld + i])
+        for j in range(i, p):
+            R[i * ld + j] /= roots[i]
+        for j in range(i + 1, p):
+            _axpy(j, p, -R[i * ld + j], R + i * ld, R + j * ld)
+    return fmin(1.0, 1.0 / (norm * _inverse_norm(R, p, ld, X, columns)))
+
+
+cdef void _substituted(
+    const double* R, const double* roots, Py_ssize_t p, Py_ssize_t ld, double* beta
+) noexcept nogil:
+    """beta = (R'R)^-1 beta, in whole vectors that are 0 from p on."""
+    cdef Py_ssize_t i
+    for i in range(p):
+        beta[i] /= roots[i]
+        _axpy(i + 1, p, -beta[i], R + i * ld, beta)
+    for i in range(p - 1, -1, -1):
+        beta[i] = (beta[i] - _dot(i + 1, ld, R + i * ld, beta)) / R[i * ld + i]
+
+
+cdef void _deviations(
+    const double* X,
+    Py_ssize_t p,
+    Py_ssize_t ld,
+    const double* e,
+    const double* k,
+    const double* mu,
+    double N,
+    bint fit_intercept,
+    double* work,               # p numbers
+    double* h,                  # OUT
+) noexcept nogil:
+    """h_1 .. h_p, h_0: h_j^2 is the diagonal of S^-1 = e X X' e, h_0^2 = 1/N + m'S^-1 m with m = k + mu."""
+    cdef Py_ssize_t i, j
+    cdef double square
+    for j in range(p):
+        work[j] = 0.0
+    for i in range(p):
+        square = 0.0
+        for j in range(i, p):
+            square += X[i * ld + j] * X[i * ld + j]
+        h[i] = sqrt(square) * e[i]
+        _axpy(i, p, (k[i] + mu[i]) * e[i], X + i * ld, work)
+    square = 1.0 / N
+    for j in range(p):
+        square += work[j] * work[j]
+    h[p] = sqrt(square) if fit_intercept else NAN
+
+
 cdef int _solve_small(
     const double* M,
     Py_ssize_t p,
@@ -92,7 +162,7 @@ cdef int _solve_small(
             the residual standard deviation: h_j^2 is the diagonal of S^-1, h_0^2 = 1/N + m'S^-1 m
     """
     cdef Py_ssize_t ld = _groups(p) * LANES, n = p + 1 + n_targets, i, j
-    cdef double N = M[p * n + p], rho = 0.0, square, norm, rcond, pivot, worst = 0.0, lever = 0.0
+    cdef double N = M[p * n + p], rho = 0.0, square, rcond, pivot, worst = 0.0, lever = 0.0
     cdef double* R = work                       # upper triangle, rows of ld numbers
     cdef double* X = R + p * ld
     cdef double* e = X + p * ld
@@ -117,30 +187,13 @@ cdef int _solve_small(
             return 1
         rho = fmax(rho, M[p * n + i] * mu[i] / square)
         e[i] = ldexp(1.0, -<int> rint(0.5 * log2(square + l2)))
-    norm = 0.0
     for i in range(p * ld):
         R[i] = 0.0
     for i in range(p):
         for j in range(i, p):
             R[i * ld + j] = (M[i * n + j] - M[p * n + i] * mu[j]) * e[i] * e[j]
         R[i * ld + i] += l2 * e[i] * e[i]
-    for i in range(p):
-        pivot = 0.0
-        for j in range(p):
-            pivot += fabs(R[min(i, j) * ld + max(i, j)])
-        norm = fmax(norm, pivot)
-    if not isfinite(norm):
-        return 1
-    # R'R = A, row by row
-    for i in range(p):
-        if not (R[i * ld + i] > 0.0):
-            return 1
-        pivot = roots[i] = sqrt(R[i * ld + i])
-        for j in range(i, p):
-            R[i * ld + j] /= pivot
-        for j in range(i + 1, p):
-            _axpy(j, p, -R[i * ld + j], R + i * ld, R + j * ld)
-    rcond = fmin(1.0, 1.0 / (norm * _inverse_norm(R, p, ld, X, res)))
+    rcond = _factored(R, p, ld, X, roots, res)
     if not (rcond >= RCOND_CHOLESKY):
         return 1
     for i in range(p):
@@ -155,19 +208,7 @@ cdef int _solve_small(
     tail[0] = fmax(fmin(FULL_DIGITS, -log10(worst)), 0.0) if worst > 0.0 else FULL_DIGITS
     tail[1] = sqrt(rcond)
     tail[2] = N
-    # S^-1 = e X X' e
-    for j in range(p):
-        rhs[j] = 0.0
-    for i in range(p):
-        square = 0.0
-        for j in range(i, p):
-            square += X[i * ld + j] * X[i * ld + j]
-        tail[3 + i] = sqrt(square) * e[i]
-        _axpy(i, p, (k[i] + mu[i]) * e[i], X + i * ld, rhs)
-    square = 1.0 / N
-    for j in range(p):
-        square += rhs[j] * rhs[j]
-    tail[3 + p] = sqrt(square) if fit_intercept else NAN
+    _deviations(X, p, ld, e, k, mu, N, fit_intercept, rhs, tail + 3)
     return 0
 
 
@@ -207,11 +248,7 @@ cdef bint _solve_target(
         beta[i] = 0.0
     for i in range(p):
         beta[i] = rhs[i] = (M[i * n + y] - mu[i] * s) * e[i]
-    for i in range(p):
-        beta[i] /= roots[i]
-        _axpy(i + 1, p, -beta[i], R + i * ld, beta)
-    for i in range(p - 1, -1, -1):
-        beta[i] = (beta[i] - _dot(i + 1, ld, R + i * ld, beta)) / R[i * ld + i]
+    _substituted(R, roots, p, ld, beta)
     rss = tss
     error = fabs(m_y) + sqrt(fmax(tss, 0.0) / M[p * n + p])     # the mean of y rounds by its spread
     for i in range(p):

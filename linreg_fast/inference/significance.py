@@ -32,9 +32,10 @@ def mean_cost(rss: Any, sum_weight: float, unit: Any) -> Any:
 
 @quiet
 def determination(rss: Any, ess: Any, tss: Any) -> Any:
-    """ess / tss; where y does not vary 1 if rss is 0 too, else 0."""
+    """ess / tss; where y does not vary 1 if rss is 0 too, else 0; NaN where the sums of squares are not known."""
     rss, ess, tss = np.asarray(rss), np.asarray(ess), np.asarray(tss)
-    r2 = np.where(tss > 0, ess / np.where(tss > 0, tss, 1.0), np.where(rss > 0, 0.0, 1.0))
+    without = np.where(rss == 0, 1.0, np.where(rss > 0, 0.0, math.nan))
+    r2 = np.where(tss > 0, ess / np.where(tss > 0, tss, 1.0), without)
     return float(r2) if r2.ndim == 0 else r2
 
 
@@ -49,13 +50,15 @@ def residual_deviation(rss: Any, freedom: int, unit: Any) -> Any:
 def standard_errors(rss: Any, freedom: int, unit: Any, spread: NDArray[np.float64]) -> NDArray[np.float64]:
     """sqrt(rss / freedom) spread unit, those of each target in a row, rss being in units of unit^2.
 
-    The unit comes last: with small weights the residual deviation leaves the range downwards and the spread upwards.
+    With small weights the residual deviation leaves the range of float64 downwards and the spread upwards.
     """
     s = np.sqrt(np.divide(rss, max(freedom, 0) or math.nan))
-    errors = np.multiply.outer(s, spread)
+    (m_s, e_s), (m_spread, e_spread), (m_unit, e_unit) = (np.frexp(a) for a in (s, spread, unit))
+    errors = np.multiply.outer(m_s, m_spread)
     if np.isinf(spread).any():  # of columns near the end of the range; nothing times as much is nothing
         errors[np.isnan(errors) & np.equal.outer(s, np.zeros_like(spread)) & ~np.isnan(spread)] = 0.0
-    return np.asarray(errors * (unit if np.ndim(unit) == 0 else unit[:, None]))
+    exponents = np.add.outer(e_s + e_unit, e_spread)  # no factor nor product of two need be in range
+    return np.asarray(np.ldexp(errors * (m_unit if np.ndim(unit) == 0 else m_unit[:, None]), exponents))
 
 
 @quiet

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from linreg_fast.algebra import paired
-from linreg_fast.algebra.pairs import add, multiply, pairs
+from linreg_fast.algebra.paired import PairedSums
+from linreg_fast.algebra.pairs import pairs
 from linreg_fast.algebra.precision import Matrix, Vector
 from linreg_fast.inputs.checks import chosen_features, chosen_targets, number, one_of, vector
 from linreg_fast.inputs.missing import of_complete_rows
@@ -19,13 +20,15 @@ from linreg_fast.options import MISSING, FitOptions
 from linreg_fast.passes import levels, products, table_sums
 from linreg_fast.passes.threads import threads
 from linreg_fast.plan_costs import PlanArguments
-from linreg_fast.result import LinearFit
+from linreg_fast.result import LinearFit, Noted
 from linreg_fast.saved import moments as saved_moments
 from linreg_fast.saved.moments import UNITS
 from linreg_fast.solvers import from_moments
 from linreg_fast.solvers.problem import Problem
 from linreg_fast.solvers.solution import ConditionWarning
 
+# of a fit with nothing but defaults: making one takes as long as a small fit
+PLAIN = {precision: FitOptions(precision=precision, n_threads=1) for precision in UNITS}
 LEAST_WEIGHT = 2.0**-500  # that rows may decay to, far from where sums of squares vanish
 
 
@@ -70,18 +73,7 @@ class Moments:
     (2.0, 1.0, 6)
     """
 
-    __slots__ = (
-        "_M",
-        "_noise",
-        "_shift",
-        "_unit",
-        "feature_names",
-        "n_dropped",
-        "n_features",
-        "n_samples",
-        "n_targets",
-        "precision",
-    )
+    __slots__ = ("_sums", "feature_names", "n_dropped", "n_features", "n_targets", "precision")
 
     def __init__(self, n_features: int, n_targets: int = 1, *, shift: Any = None, precision: str = "auto") -> None:
         for name, value in (("n_features", n_features), ("n_targets", n_targets)):
@@ -100,13 +92,21 @@ class Moments:
             )
             precision = "auto"
         self.n_features, self.n_targets, self.precision = int(n_features), int(n_targets), precision
-        self.n_samples = self.n_dropped = 0
+        self.n_dropped = 0
         self.feature_names: tuple[str, ...] | None = None
         width = self.n_features + self.n_targets
-        self._shift: Vector | None = None if shift is None else vector(shift, "shift", width).copy()
-        self._M: Matrix = np.zeros((width + 1, width + 1, 2))  # pairs, symmetric; V'V is 0 off its diagonal
-        self._noise: Vector = np.zeros(width + 1)  # error of the sums of squares, by what went in and out
-        self._unit = UNITS[precision]  # the least relative error of the sums
+        near = None if shift is None else vector(shift, "shift", width).copy()
+        self._sums = PairedSums.empty(self.n_features, self.n_targets, UNITS[precision], near)
+
+    @classmethod
+    def of_sums(
+        cls, sums: PairedSums, precision: str = "auto", feature_names: tuple[str, ...] | None = None
+    ) -> Moments:
+        """The moments that hold sums which were taken already."""
+        self = cls.__new__(cls)
+        self.n_features, self.n_targets, self.precision = sums.p, len(sums.noise) - 1 - sums.p, precision
+        self._sums, self.feature_names, self.n_dropped = sums, feature_names, 0
+        return self
 
     def __repr__(self) -> str:
         return (
@@ -117,12 +117,18 @@ class Moments:
     @property
     def sum_weight(self) -> float:
         """Sum of the weights; the number of rows without any."""
-        return float(self._M[self.n_features, self.n_features, 0])
+        return self._sums.sum_weight
+
+    @property
+    def n_samples(self) -> int:
+        """Rows of non-zero weight."""
+        return self._sums.n_samples
 
     @property
     def shift(self) -> Vector | None:
         """The row that is subtracted from [X, y] before anything is squared; None before the first rows."""
-        return None if self._shift is None else self._shift.copy()
+        shift = self._sums.shift
+        return None if shift is None else shift.copy()
 
     @property
     def mean(self) -> Vector:
@@ -133,12 +139,12 @@ class Moments:
         ValueError
             No rows yet.
         """
-        shift = self._known_shift()
-        return np.asarray(shift + np.delete(self._M[self.n_features, :, 0], self.n_features) / self.sum_weight)
+        shift, p = self._sums.known_shift, self.n_features
+        return np.asarray(shift + np.delete(self._sums.M[p, :, 0], p) / self.sum_weight)
 
     def cross_products(self) -> Matrix:
         """The sums, rounded to float64: cross products of [X - k, 1, y - ky], symmetric, 0 off the diagonal of y'y."""
-        return self._M[..., 0].copy()
+        return self._sums.M[..., 0].copy()
 
     def update(
         self, X: Any, y: Any, sample_weight: Any = None, *, missing: str = "raise", n_threads: int | None = None
@@ -187,23 +193,23 @@ class Moments:
         if n_rows == 0:
             self.n_dropped += data.n_dropped
             return self
-        shift = products.leading_mean(data) if self._shift is None else self._shift
+        given = self._sums.shift
+        shift = products.leading_mean(data) if given is None else given
         workers = threads(n_threads)
         batch = self._of_batch(data, n_rows, shift, workers)
         near = self._nearer(batch, shift)
         if near is not None:
             batch = self._of_batch(data, n_rows, near, workers)
-            shift = near if self._shift is None else shift
-        batch.n_dropped = data.n_dropped
-        self._take(batch, 1.0, shift)
+            shift = near if given is None else shift
+        self._sums = self._sums + batch.moved_to(shift)
+        self.n_dropped += data.n_dropped
         if names is not None:
             self.feature_names = names
         return self
 
-    def _of_batch(self, data: Table, n_rows: int, shift: Vector, n_threads: int) -> Moments:
-        """The moments of one batch alone."""
-        p = self.n_features
-        batch = Moments(p, self.n_targets, precision=self.precision)
+    def _of_batch(self, data: Table, n_rows: int, shift: Vector, n_threads: int) -> PairedSums:
+        """The sums of one batch alone."""
+        p, unit = self.n_features, UNITS[self.precision]
         scale = np.ones(p + self.n_targets)
         if not np.isfinite(shift).all():
             M = np.full((1, 1, 2), np.nan)
@@ -216,20 +222,18 @@ class Moments:
             raise ValueError(
                 fault or "squares of the columns of X or y, or their weights, leave the range of float64: scale them"
             )
-        batch._M = M
-        batch._noise = batch._unit * np.diagonal(M[..., 0])
+        noise = unit * np.diagonal(M[..., 0])
         if data.w is None:
-            batch._noise[p] = 0.0  # counts are exact
-        batch._shift, batch.n_samples = shift, n_rows
-        return batch
+            noise[p] = 0.0  # counts are exact
+        return PairedSums(M, noise, unit, shift, n_rows, p)
 
-    def _nearer(self, batch: Moments, shift: Vector) -> Vector | None:
+    def _nearer(self, batch: PairedSums, shift: Vector) -> Vector | None:
         """A shift nearer to a batch whose mean swamps some of its sums in the whole: they are to be taken again."""
-        p, M = self.n_features, batch._M[..., 0]
+        p, M, seen = self.n_features, batch.M[..., 0], self._sums.M[..., 0]
         with np.errstate(over="ignore", invalid="ignore"):
-            total = self._M[p, :, 0] + M[p]
+            total = seen[p] + M[p]
             centre = total * (total / total[p])
-            squares = self._M[..., 0].diagonal() + M.diagonal()
+            squares = seen.diagonal() + M.diagonal()
             far = centre > table_sums.SHIFT_LIMIT * (squares - centre)
         far[p] = False
         if not far.any():
@@ -241,50 +245,6 @@ class Moments:
         if names is not None and self.feature_names is not None and tuple(names) != self.feature_names:
             raise ValueError(f"the columns of X are named {list(names)}, those before {list(self.feature_names)}")
 
-    def _known_shift(self) -> Vector:
-        if self._shift is None or self.n_samples == 0:
-            raise ValueError("there are no rows in these moments yet")
-        return self._shift
-
-    def _take(self, other: Moments, sign: float, shift: Vector) -> None:
-        """Add or subtract another state, brought to a shift; nothing is changed if that is impossible."""
-        M, noise, p = other._M, other._noise, self.n_features
-        if other._shift is not shift and (other._known_shift() != shift).any():
-            delta = paired.shift_between(shift, other._known_shift(), p)
-            M, noise = paired.moved(M, other._errors(), other._unit, p, delta)
-        n_samples = self.n_samples + int(sign) * other.n_samples
-        with np.errstate(over="ignore", invalid="ignore"):
-            total = add(self._M, sign * M)
-        noise = np.hypot(self._noise, noise)
-        if not np.isfinite(total).all():
-            raise ValueError("the sums of squares of the columns of X or y leave the range of float64: scale them")
-        if sign < 0:
-            squares, least = np.diagonal(total[..., 0]), np.maximum(noise, self._errors())
-            if n_samples == 0 and (np.abs(np.diagonal(total[..., 0])) <= 8 * least).all():
-                total, noise = np.zeros_like(total), np.zeros_like(noise)
-            elif n_samples <= 0 or squares[p] <= 0 or (squares < -8 * least).any():
-                raise ValueError(
-                    f"the rows to take out were not all added: {n_samples} rows with a sum of weights of "
-                    f"{squares[p]:g} and a least sum of squares of {squares.min():g} would be left"
-                )
-            at = np.arange(p + self.n_targets + 1)
-            total[at, at] = np.where(total[at, at, :1] > 0, total[at, at], 0.0)
-        if self.n_samples == 0:
-            self._unit, self.precision = other._unit, other.precision
-        else:
-            self._unit = max(self._unit, other._unit)
-            self.precision = "auto" if "auto" in (self.precision, other.precision) else self.precision
-        self._M, self._noise, self._shift, self.n_samples = total, noise, shift, n_samples
-        self.n_dropped += int(sign) * other.n_dropped
-        if self.feature_names is None:
-            self.feature_names = other.feature_names
-
-    def _errors(self) -> Vector:
-        """Error to expect of each sum of squares: what went through it, and at least rounding of what it is."""
-        least = self._unit * np.diagonal(self._M[..., 0])
-        least[self.n_features] = 0.0
-        return np.asarray(np.maximum(self._noise, least))
-
     def merge(self, other: Moments) -> Moments:
         """Add the rows of another state, in place; the shift stays that of this one.
 
@@ -295,9 +255,9 @@ class Moments:
         ValueError
             Other numbers or names of columns; nothing is changed.
         """
-        return self._merge(other, 1.0)
+        return self._merge(other)
 
-    def _merge(self, other: Moments, sign: float) -> Moments:
+    def _merge(self, other: Moments, out: bool = False) -> Moments:
         if not isinstance(other, Moments):
             raise TypeError(f"only Moments can be merged, not {type(other).__name__}")
         ours, theirs = (self.n_features, self.n_targets), (other.n_features, other.n_targets)
@@ -307,24 +267,33 @@ class Moments:
             )
         self._check_names(other.feature_names)
         if other.n_samples:
-            self._take(other, sign, other._known_shift() if self._shift is None else self._shift)
+            seen = self._sums
+            sums = other._sums if seen.shift is None else other._sums.moved_to(seen.shift)
+            self._sums = seen - sums if out else seen + sums
+            if seen.n_samples == 0:
+                self.precision = other.precision
+            elif "auto" in (self.precision, other.precision):
+                self.precision = "auto"
+            if self.feature_names is None:
+                self.feature_names = other.feature_names
+        self.n_dropped += -other.n_dropped if out else other.n_dropped
         return self
 
     def __add__(self, other: Any) -> Moments:
-        return self.copy()._merge(other, 1.0) if isinstance(other, Moments) else NotImplemented
+        return self.copy()._merge(other) if isinstance(other, Moments) else NotImplemented
 
     def __radd__(self, other: Any) -> Moments:
         # what sum() starts with
         return self.copy() if isinstance(other, int) and other == 0 else NotImplemented
 
     def __iadd__(self, other: Any) -> Moments:
-        return self._merge(other, 1.0) if isinstance(other, Moments) else NotImplemented
+        return self._merge(other) if isinstance(other, Moments) else NotImplemented
 
     def __sub__(self, other: Any) -> Moments:
-        return self.copy()._merge(other, -1.0) if isinstance(other, Moments) else NotImplemented
+        return self.copy()._merge(other, out=True) if isinstance(other, Moments) else NotImplemented
 
     def __isub__(self, other: Any) -> Moments:
-        return self._merge(other, -1.0) if isinstance(other, Moments) else NotImplemented
+        return self._merge(other, out=True) if isinstance(other, Moments) else NotImplemented
 
     def decay(self, factor: float) -> Moments:
         """Multiply the weights of all rows so far by a factor in (0, 1]: exponential forgetting.
@@ -341,16 +310,13 @@ class Moments:
             raise ValueError(f"factor must be at most 1, got {factor}")
         if self.n_samples and self.sum_weight * factor < LEAST_WEIGHT:
             raise ValueError(f"the rows would weigh {self.sum_weight * factor:g} in all: start with new moments")
-        self._M = multiply(self._M, pairs(np.array(factor)))
-        self._noise = self._noise * factor
+        self._sums = self._sums.scaled(factor)
         return self
 
     def copy(self) -> Moments:
         """An independent copy."""
-        other = Moments.__new__(Moments)
-        for name in Moments.__slots__:
-            value = getattr(self, name)
-            setattr(other, name, value.copy() if isinstance(value, np.ndarray) else value)
+        other = Moments.of_sums(self._sums, self.precision, self.feature_names)
+        other.n_dropped = self.n_dropped
         return other
 
     __copy__ = copy
@@ -393,7 +359,9 @@ class Moments:
         Returns
         -------
         LinearFit
-            `rss` is known to about 1e-16 of `tss`, as the residuals themselves cannot be summed.
+            `rss` is known to about 1e-15 of `tss`, as the residuals themselves cannot be summed, and to less where
+            larger numbers have gone through the sums; it is NaN, and with it `stderr`, where nothing of it is known: as
+            where the fit is exact. So are `r2` and `tss` where nothing is known of them.
 
         Raises
         ------
@@ -408,19 +376,42 @@ class Moments:
             Columns depend on each other as far as moments can tell, that is with singular values under some
             1e-7 of the largest (1e-11 with precision="extended"): the minimum-norm solution.
         ConditionWarning
-            Fewer than three digits may be right, or a column is lost in the rounding of sums far from it.
+            Fewer than three digits may be right, or none of `r2`, or a column is lost in the rounding of sums far from
+            it.
         """
-        options = FitOptions(
-            l2=l2, fit_intercept=fit_intercept, on_collinear=on_collinear, precision=self.precision, n_threads=1
+        sums, p, k = self._sums, self.n_features, self.n_targets
+        one = k == 1 if targets is None else np.ndim(targets) == 0
+        if type(l2) is float and l2 == 0.0 and fit_intercept is True and on_collinear == "min_norm":
+            options = PLAIN[self.precision]
+        else:
+            options = FitOptions(
+                l2=l2, fit_intercept=fit_intercept, on_collinear=on_collinear, precision=self.precision, n_threads=1
+            )
+        names, positions, chosen = self.feature_names, None, None
+        if features is not None or targets is not None:
+            positions = chosen_features(features, p, names)
+            chosen = chosen_targets(targets, k)
+            sums, p, k = self.part(positions, chosen), len(positions), len(chosen)
+            names = None if names is None else tuple(names[j] for j in positions)
+        found = from_moments.of_few_columns(sums, options, one)
+        if found is not None:
+            (small, ess), n = found, sums.n_samples
+            asked = (n, p, k, "auto", options.l2, 8, "C", small.sum_weight != n)
+            noted = Noted(names, {}, self.n_dropped)
+            return LinearFit.of_small(small, options, asked, n, noted, from_moments.REASON, ess)
+        if positions is None or chosen is None:
+            positions, chosen = chosen_features(None, p, None), chosen_targets(None, k)
+            sums = self.part(positions, chosen)
+        problem = self.problem(options, positions, k, one)
+        return LinearFit.of_solution(
+            problem, from_moments.solve(problem, paired.equations(sums, options.fit_intercept, options.l2))
         )
-        positions = chosen_features(features, self.n_features, self.feature_names)
-        chosen = chosen_targets(targets, self.n_targets)
-        one = self.n_targets == 1 if targets is None else np.ndim(targets) == 0
-        problem = self._problem(options, positions, len(chosen), one)
-        E = paired.equations(*self._part(positions, chosen), len(positions), options.fit_intercept, options.l2)
-        return LinearFit.of_solution(problem, from_moments.solve(problem, E))
 
-    def _problem(self, options: FitOptions, features: Any, n_targets: int, one_target: bool) -> Problem:
+    def part(self, features: Any, targets: Any) -> PairedSums:
+        """The sums of some columns of X and y, by position: what is solved."""
+        return self._sums.part(features, targets)
+
+    def problem(self, options: FitOptions, features: Any, n_targets: int, one_target: bool) -> Problem:
         """The problem of some columns, whose rows are not there any more."""
         names = None if self.feature_names is None else [self.feature_names[j] for j in features]
         weighted = self.sum_weight != self.n_samples
@@ -428,17 +419,6 @@ class Moments:
         rows = without_rows(len(features), n_targets, names, one_target)
         rows.n_dropped = self.n_dropped
         return Problem(rows, options, asked)
-
-    def _part(self, features: Any, targets: Any) -> tuple[Matrix, Vector, float, Vector]:
-        """Sums, their errors and rounding, and the shift, of some columns of X and y."""
-        shift = self._known_shift()
-        if len(features) == self.n_features and len(targets) == self.n_targets:
-            order = np.concatenate([features, self.n_features + targets])
-            if (order[1:] > order[:-1]).all():
-                return self._M, self._errors(), self._unit, shift
-        at = np.concatenate([features, [self.n_features], self.n_features + 1 + targets])
-        part = np.concatenate([features, self.n_features + targets])
-        return self._M[np.ix_(at, at)], self._errors()[at], self._unit, shift[part]
 
     def to_bytes(self) -> bytes:
         """The state as bytes, the same on every machine: a header, little-endian float64, names, a checksum."""
@@ -448,10 +428,10 @@ class Moments:
                 self.n_targets,
                 self.n_samples,
                 self.precision,
-                self._unit,
-                self._shift,
-                self._noise,
-                self._M,
+                self._sums.unit,
+                self._sums.shift,
+                self._sums.noise,
+                self._sums.M,
                 self.feature_names,
             )
         )
@@ -470,10 +450,8 @@ class Moments:
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError(f"data must be bytes, not {type(data).__name__}")
         state = saved_moments.unpack(bytes(data))
-        self = cls(state.n_features, state.n_targets, precision=state.precision)
-        self.n_samples, self.feature_names = state.n_samples, state.feature_names
-        self._unit, self._shift, self._noise, self._M = state.unit, state.shift, state.noise, state.M
-        return self
+        sums = PairedSums(state.M, state.noise, state.unit, state.shift, state.n_samples, state.n_features)
+        return cls.of_sums(sums, state.precision, state.feature_names)
 
 
 def check_moments(moments: Any) -> None:

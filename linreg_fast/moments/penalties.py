@@ -200,19 +200,19 @@ def _solve_all(
 ) -> tuple[Matrix, Matrix]:
     """coef (n_l2, n_targets, p) and intercept (n_l2, n_targets); of [X - k, y - ky] if `shifted`."""
     p = len(columns)
-    M, noise, unit, shift = moments._part(columns, targets)
-    E = paired.equations(M, noise, unit, shift, p, fit_intercept, 0.0)
+    part = moments.part(columns, targets)
+    E = paired.equations(part, fit_intercept, 0.0)
     coef = np.zeros((len(l2s), len(targets), p))
     rest = _by_eigenvalues(E, l2s, coef)
     for i in rest:
         options = FitOptions(l2=float(l2s[i]), fit_intercept=fit_intercept, precision=moments.precision, n_threads=1)
-        problem = moments._problem(options, columns, len(targets), False)
-        one = paired.equations(M, noise, unit, shift, p, fit_intercept, float(l2s[i]))
+        problem = moments.problem(options, columns, len(targets), False)
+        one = paired.equations(part, fit_intercept, float(l2s[i]))
         coef[i] = from_moments.solve(problem, one).coef
     if not fit_intercept:
         return coef, np.zeros(coef.shape[:2])
-    _, _, near, mean = paired.centre(M, noise, unit, shift, p, True)
-    m = near if shifted else mean[:, 0]
+    about = paired.centre(part, True)
+    m = about.near if shifted else about.mean[:, 0]
     return coef, m[p + 1 :] - coef @ m[:p]
 
 
@@ -250,14 +250,15 @@ def _rss(held_out: Moments, columns: Any, targets: Any, fit_intercept: bool, coe
     About the means of these rows: S_yy - 2 b'c + b'S b + N (mean y - intercept - mean b)^2.
     """
     p = len(columns)
-    M, noise, unit, shift = held_out._part(columns, targets)
-    centred, _, near, _ = paired.centre(M, noise, unit, shift, p, fit_intercept)
-    at = np.arange(p + 1, len(M))
+    part = held_out.part(columns, targets)
+    about = paired.centre(part, fit_intercept)
+    centred, near = about.M, about.near
+    at = np.arange(p + 1, len(centred))
     S, c, S_yy = centred[:p, :p], centred[:p, p + 1 :], centred[at, at]
     gap = near[p + 1 :] - intercept - coef @ near[:p] if fit_intercept else np.zeros_like(intercept)
     within = S_yy[:, 0] + np.einsum("ltp,ltp->lt", coef, coef @ S[..., 0] - 2 * c[..., 0].T)
-    cancelled = within <= (CANCELLED * S_yy[:, 0] if unit >= EPS else math.inf)
+    cancelled = within <= (CANCELLED * S_yy[:, 0] if part.unit >= EPS else math.inf)
     for i in np.flatnonzero(cancelled.any(axis=1)):
         b = pairs(coef[i].T)
         within[i] = add(S_yy, total(multiply(b, add(product(S, b), -2 * c))))[:, 0]
-    return np.asarray(np.maximum(within, 0.0) + M[p, p, 0] * gap * gap)
+    return np.asarray(np.maximum(within, 0.0) + part.sum_weight * gap * gap)

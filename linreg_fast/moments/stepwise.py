@@ -93,7 +93,7 @@ def stepwise(
     targets = chosen_targets(target, moments.n_targets)
     if len(targets) != 1:
         raise ValueError(f"target must be one column of y, got {target!r}")
-    E = paired.equations(*moments._part(columns, targets), len(columns), bool(fit_intercept), 0.0)
+    E = paired.equations(moments.part(columns, targets), bool(fit_intercept), 0.0)
     n, p, S_yy = moments.n_samples, len(E.live), float(E.S_yy[0, 0])
     least = max(FULLY_EXPLAINED * max(p, 1) * max(E.noise, EPS) * S_yy, 1e-300)
     cost = 2.0 if criterion == "aic" else math.log(n)

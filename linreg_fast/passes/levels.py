@@ -63,6 +63,7 @@ def _by_layout(name: str) -> dict[tuple[str, str], Any]:
 
 
 moments = _by_dtype("moments")
+moments_of_groups = _by_dtype("moments_of_groups")
 shift = _by_dtype("shift")
 refine = _by_dtype("refine")
 dd_moments = _by_dtype("dd_moments")

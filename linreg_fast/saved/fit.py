@@ -137,8 +137,8 @@ def checked(state: dict[str, Any]) -> dict[str, Any]:
     many = () if coef.ndim == 1 else (n_targets,)
     take("intercept", lambda v: np.shape(v) == many and _finite(v), _number_or_numbers)
     for name in ("rss", "tss"):
-        take(name, lambda v: np.shape(v) == many and (np.asarray(v) >= 0).all(), _number_or_numbers)
-    take("ess", lambda v: np.shape(v) == many and not np.isnan(v).any(), _number_or_numbers)
+        take(name, lambda v: np.shape(v) == many and not (np.asarray(v) < 0).any(), _known_or_not)
+    take("ess", lambda v: np.shape(v) == many and np.asarray(v).dtype == float, _known_or_not)
     take("y_unit", lambda v: np.shape(v) in ((), many) and (np.frexp(v)[0] == 0.5).all(), _number_or_numbers)
     length = values["n_iter"] + 1
     take("cost_history", lambda v: v is None or v.shape == (length,), _numbers)
@@ -190,6 +190,10 @@ def _numbers(value: Any) -> NDArray[np.float64] | None:
 
 def _number_or_numbers(value: Any) -> Any:
     return value if type(value) is float else _numbers(value)
+
+
+def _known_or_not(value: Any) -> Any:
+    return math.nan if value is None else _number_or_numbers(value)
 
 
 def _finite(value: Any) -> bool:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,21 +29,64 @@ from linreg_fast.algebra.centred import Centred, in_user_units
 from linreg_fast.algebra.digits import FULL_DIGITS, ROUNDING, digits_of
 from linreg_fast.algebra.factors import Factor
 from linreg_fast.algebra.minimum_norm import independent, minimum_norm
-from linreg_fast.algebra.paired import Equations, keep
+from linreg_fast.algebra.paired import Equations, PairedSums, keep
 from linreg_fast.algebra.pairs import add, multiply, pairs, product
 from linreg_fast.algebra.precision import EPS, Matrix, Vector, any_range
+from linreg_fast.options import FitOptions
+from linreg_fast.passes import levels
+from linreg_fast.plan_costs import SMALL_COLUMNS
 from linreg_fast.solvers import closed_form, spread
 from linreg_fast.solvers.closed_form import RANK_TOLERANCE
 from linreg_fast.solvers.problem import Problem
+from linreg_fast.solvers.small import SmallFit
 from linreg_fast.solvers.solution import ConditionWarning, Solution, caller_level, collinear_columns, constant_columns
 
 REASON = "moments: p^2 numbers, solved without the rows"
 RANK_MARGIN = 8.0  # times p and the noise: eigenvalues below may be 0
 CHOLESKY_MARGIN = 10.0  # times p and the noise: a condition number beyond asks for the eigenvalues
 POOR = 1e-3  # relative error of the coefficients that is worth a ConditionWarning
+UNKNOWN = 8.0  # times the error of a sum of squares: one that is not larger is not known
+LOST = 0.1  # of the sum of squares of y: where as much of it is not known, r2 has no digit
 MAX_STEPS = 8  # of refinement
 LAST_PLACE = 2.0**-60  # corrections of this size, of the largest coefficient, end it
 SURE_CONTRACTION = 1e-6  # predicted by the condition number; a larger one has to be seen
+
+
+_kernels = levels.kernels
+
+
+_new = tuple.__new__  # half the time of calling SmallFit
+_spare: list[Vector] = []  # workspaces, as many as threads were here at once; append and pop are atomic
+
+
+def of_few_columns(part: PairedSums, options: FitOptions, one_target: bool) -> tuple[SmallFit, Any] | None:
+    """The closed form in one kernel, without LAPACK, and the part of tss that it explains, known better than tss - rss.
+
+    None where `solve` has to look: beside many columns those that are constant, lost or too ill-conditioned, sums that
+    know more than float64 holds, and all that asks for a warning.
+    """
+    p, shift = part.p, part.known_shift
+    if not 0 < p <= SMALL_COLUMNS or part.unit < EPS:
+        return None
+    k = len(shift) - p
+    work_size, size = _kernels.paired_sizes(p, k)
+    try:
+        work = _spare.pop()
+    except IndexError:
+        work = np.empty(work_size)
+    if len(work) < work_size:
+        work = np.empty(work_size)
+    res = np.empty(size)
+    found = _kernels.paired_solve(part.M, part.noise, part.unit, shift, p, options.fit_intercept, options.l2, work, res)
+    _spare.append(work)
+    if found is None:
+        return None
+    if one_target:
+        return _new(SmallFit, (res[:p], *found[:6], res[p + 6 : -1])), found[6]
+    b0, squares, total = res[k * p : k * (p + 3)].reshape(3, k)
+    deviations = res[k * (p + 3) + 3 : -k]
+    digits, rcond, sum_weight = found[3:6]
+    return SmallFit(res[: k * p].reshape(k, p), b0, squares, total, digits, rcond, sum_weight, deviations), res[-k:]
 
 
 @any_range
@@ -60,7 +103,8 @@ def solve(problem: Problem, E: Equations) -> Solution:
     RankWarning
         Columns are dependent as far as the moments can tell.
     ConditionWarning
-        Fewer than three digits of the coefficients may be right, or a column is lost in the rounding of its sums.
+        Fewer than three digits of the coefficients may be right, or none of the sum of squares of y; or a column is
+        lost in the rounding of its sums.
     """
     constant = constant_columns(problem, E.live)
     solution, kept = _solve(problem, E)
@@ -75,6 +119,13 @@ def solve(problem: Problem, E: Equations) -> Solution:
             stacklevel=caller_level(),
         )
         solution.digits = 0.0
+    if solution.ess is not None and np.isnan(solution.ess).any():
+        warnings.warn(
+            "the sum of squares of y is lost in the rounding of all that has gone through it: rss, r2 and the standard "
+            "errors are NaN; sum up the rows that are left once more",
+            ConditionWarning,
+            stacklevel=caller_level(),
+        )
     solution.spread = _spread(problem, kept, solution)
     return solution
 
@@ -221,7 +272,7 @@ def _finish(problem: Problem, E: Equations, scaled: Scaled) -> Solution:
         left_sides, right_sides = [*left_sides, b * E.l2], [*right_sides, b]
     terms = multiply(np.concatenate(left_sides), np.concatenate(right_sides))
     p = len(beta)
-    intercept, rss, ess = np.empty(n_targets), np.empty(n_targets), np.empty(n_targets)
+    intercept, rss, ess, tss = np.empty(n_targets), np.empty(n_targets), np.empty(n_targets), E.S_yy[:, 0].copy()
     for t in range(n_targets):
         intercept[t] = _sum(E.m_y[t], -terms[:p, t])
         # b'S b + l2 b'b = b'c, and the penalty is no part of the residuals: S_yy - 2 b'c + b'S b
@@ -239,11 +290,20 @@ def _finish(problem: Problem, E: Equations, scaled: Scaled) -> Solution:
         terms_0 = abs(float(E.m_y[t, 0])) + float(np.abs(E.m[:, 0]) @ np.abs(b[:, t, 0]))
         b0 = digits_of(np.abs(intercept[t : t + 1]), np.array([error]), ROUNDING * terms_0)
         digits = min(digits, slopes, b0)
+        if E.constant_y[t]:
+            continue
+        doubt = E.doubt.of_squares(b[:, t, 0], E.live, len(E.doubt.x) - n_targets + t)
+        doubt += p * delta * most * (E.noise * most + float(E.noise_c[t]))
+        if not rss[t] > UNKNOWN * doubt and doubt > 0:
+            rss[t] = math.nan
+        if not LOST * tss[t] >= UNKNOWN * doubt:
+            rss[t] = ess[t] = math.nan
+            tss[t] = tss[t] if tss[t] > UNKNOWN * doubt else math.nan
     return Solution(
         coef=coef,
         intercept=intercept,
         rss=rss,
-        tss=E.S_yy[:, 0],
+        tss=tss,
         y_unit=np.ones(n_targets),
         ess=ess,
         rank=scaled.rank,

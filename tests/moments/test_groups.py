@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import problem
+from conftest import exact_fit, problem, worst_lre
 
 from linreg_fast import Moments, by_group, fit
 from linreg_fast.moments import groups
@@ -119,3 +119,56 @@ def test_threads_are_checked_whatever_the_size_of_the_groups(n_threads, error):
     X, y, *_ = problem(100, P)
     with pytest.raises(error, match="n_threads"):
         by_group(X, y, np.arange(100) % 3, n_threads=n_threads)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array([3, -7, 3, 120], dtype=np.int8),
+        np.array([2**64 - 1, 2**64 - 3, 2**64 - 1, 2**64 - 2], dtype=np.uint64),
+        np.array([2**63 - 1, -(2**63), 0, 5]),
+        np.array([-(2**63), 3 - 2**63, -(2**63), 9 - 2**63]),
+        np.array([True, False, True, True]),
+        np.array([0.5, -0.5, np.inf, 2.0]),
+        np.array([7, 7, 7, 7], dtype=">i4"),
+        np.arange(8)[::2],
+    ],
+    ids=lambda labels: str(labels.dtype),
+)
+def test_keys_of_every_kind(labels):
+    """Counted or sorted, the groups are the same, ascending, and keys are what `tolist` makes of them."""
+    X, y, *_ = problem(400, P)
+    keys = labels[np.random.default_rng(1).integers(0, 4, 400)]
+    found, expected = by_group(X, y, keys), apart(X, y, keys)
+    assert list(found) == np.unique(keys).tolist()
+    assert [type(key) for key in found] == [type(key) for key in np.unique(keys).tolist()]
+    assert all(found[label.item()] == part for label, part in expected.items())
+
+
+def test_a_large_group_among_small_ones(monkeypatch):
+    X, y, *_ = problem(N, P)
+    keys = np.r_[np.zeros(N // 2, dtype=int), np.random.default_rng(1).integers(1, 90, N // 2)][::-1]
+    expected = apart(X, y, keys)
+    for limit in (groups.SMALL_BYTES, 8000, 800):
+        monkeypatch.setattr(groups, "SMALL_BYTES", limit)
+        found = by_group(X, y, keys)
+        assert list(found) == list(expected)
+        assert all(found[key] == part for key, part in expected.items())
+
+
+def test_groups_on_several_threads(many_blocks):
+    X, y, *_ = problem(N, P)
+    keys = np.random.default_rng(1).integers(0, 700, N)
+    assert by_group(X, y, keys, n_threads=3) == by_group(X, y, keys, n_threads=1)
+
+
+def test_groups_far_from_each_other_are_solved_to_the_digits_they_claim():
+    X, y, *_ = problem(3000, P)
+    keys = np.random.default_rng(1).integers(0, 40, 3000)
+    X += keys[:, None] * 1000.0
+    for key, part in by_group(X, y, keys).items():
+        rows = keys == key
+        exact = exact_fit(X[rows], y[rows])
+        found = part.solve()
+        assert found.digits <= worst_lre([*found.coef, found.intercept], exact) + 1
+        assert found.digits > 5

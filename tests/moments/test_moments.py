@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from fractions import Fraction
 
 import numpy as np
@@ -68,7 +69,7 @@ def test_any_order_of_merging(seed, n_chunks):
         i, j = rng.choice(len(others), 2, replace=False)
         both = others[i] + others[j]
         others = [part for at, part in enumerate(others) if at not in (i, j)] + [both]
-    np.testing.assert_allclose(others[0]._M[..., 0], forward._M[..., 0], rtol=1e-15, atol=1e-300)
+    np.testing.assert_allclose(others[0]._sums.M[..., 0], forward._sums.M[..., 0], rtol=1e-15, atol=1e-300)
     a, b = forward.solve(), others[0].solve()
     np.testing.assert_allclose(a.coef, b.coef, rtol=4e-16)
     assert a.n_samples == b.n_samples == 40
@@ -99,10 +100,10 @@ def test_sums_of_integers_are_exact_whatever_was_done(seed):
     whole = Moments(2, shift=np.zeros(3)).update(X, y)
     parts = [Moments(2, shift=rng.integers(-50, 50, 3)).update(X[i : i + 10], y[i : i + 10]) for i in (0, 10, 20)]
     M = Moments(2, shift=np.zeros(3)).merge(parts[1]).merge(parts[2]).merge(parts[0])
-    assert np.array_equal(M._M, whole._M)
+    assert np.array_equal(M._sums.M, whole._sums.M)
     M -= parts[1]
     kept = np.r_[0:10, 20:30]
-    assert np.array_equal(M._M, Moments(2, shift=np.zeros(3)).update(X[kept], y[kept])._M)
+    assert np.array_equal(M._sums.M, Moments(2, shift=np.zeros(3)).update(X[kept], y[kept])._sums.M)
     assert M.n_samples == 20
 
 
@@ -154,7 +155,7 @@ def test_rolling_window_stays_exact():
         M += batches[i]
         M -= batches[i - 20]
     fresh = sum(batches[280:])
-    np.testing.assert_allclose(M._M[..., 0], fresh._M[..., 0], rtol=1e-15, atol=1e-20)
+    np.testing.assert_allclose(M._sums.M[..., 0], fresh._sums.M[..., 0], rtol=1e-15, atol=1e-20)
     assert M.solve().digits > fresh.solve().digits - 2
 
 
@@ -445,3 +446,83 @@ def test_precision_of_merged_states():
     with pytest.raises(ValueError, match=r"sample_weight has -0\.25 at row 7"):
         precise.update(X, y, np.where(np.arange(100) == 7, -0.25, 1.0))
     assert precise.to_bytes() == before
+
+
+def exact_squares(X, y):
+    """rss and tss of the rows, in rational numbers."""
+    b = exact_fit(X, y)
+    rows = [[*map(Fraction, row.tolist()), Fraction(1)] for row in X]
+    targets = [Fraction(v) for v in y.tolist()]
+    residuals = [v - sum(u * c for u, c in zip(row, b, strict=True)) for row, v in zip(rows, targets, strict=True)]
+    mean = sum(targets) / len(targets)
+    return sum(r * r for r in residuals), sum((v - mean) ** 2 for v in targets)
+
+
+@pytest.mark.parametrize("p", [2, 70])
+def test_what_outliers_have_swamped_is_not_known(p, tmp_path):
+    """After outliers of 1e15 have come and gone nothing is printed as exact: neither rss nor r2 nor standard errors."""
+    X, y, _, _ = problem(300, p)
+    M = Moments(p).update(X, y)
+    before = M.solve()
+    outliers = X[:4], 1e15 * np.array([1.0, -1.0, 2.0, 1.0])
+    M.update(*outliers)
+    M -= Moments(p, shift=M.shift).update(*outliers)
+    with pytest.warns(ConditionWarning, match="sum of squares of y is lost") as caught:
+        found = M.solve()
+    assert caught[0].filename == __file__
+    assert found.digits < 1
+    for value in (found.rss, found.ess, found.tss, found.r2, found.residual_std, found.intercept_stderr, found.cost):
+        assert np.isnan(value)
+    for values in (found.stderr, found.tvalues, found.pvalues, found.conf_int()):
+        assert np.isnan(values).all()
+    found.save(tmp_path / "fit.json")
+    assert np.isnan(type(found).load(tmp_path / "fit.json").r2)
+    assert 0.5 < before.r2 < 1
+    # another target of the same rows is what it was
+    both = Moments(2, 2).update(X[:, :2], np.column_stack([y, y]))
+    extra = X[:4, :2], np.column_stack([outliers[1], np.zeros(4)])
+    both.update(*extra)
+    both -= Moments(2, 2, shift=both.shift).update(*extra)
+    with pytest.warns(ConditionWarning, match="sum of squares of y is lost"):
+        found = both.solve()
+    assert np.isnan(found.r2).tolist() == [True, False]
+    assert found.r2[1] == pytest.approx(fit(X[:, :2], y).r2, rel=1e-9)
+    assert np.isnan(type(found).from_dict(found.to_dict()).rss).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("size", [1e3, 1e5, 1e6, 1e7])
+@pytest.mark.parametrize("precision", ["auto", "extended"])
+def test_what_is_known_of_sums_of_squares_after_outliers_is_right(size, precision):
+    X, y, _, _ = problem(60, 2)
+    rss, tss = exact_squares(X, y)
+    M = Moments(2, precision=precision).update(X, y)
+    for values in (X[:3] * size, X[3:6]):
+        M.update(values, size * y[:3])
+        M -= Moments(2, shift=M.shift, precision=precision).update(values, size * y[:3])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConditionWarning)
+        found = M.solve()
+    if size == 1e3 or precision == "extended":
+        assert found.stderr.all()
+        assert found.rss > 0
+    if not np.isnan(found.rss):
+        assert abs(Fraction(found.rss) / rss - 1) < Fraction(1, 4)
+    if not np.isnan(found.r2):
+        assert abs(Fraction(found.r2) - (1 - rss / tss)) < Fraction(1, 10)
+
+
+@pytest.mark.parametrize("p", [1, 3, 70])
+def test_an_exact_fit_has_an_r2_and_no_standard_errors(p):
+    """Residuals of sums cannot be told from 0 below some 1e-14 of y: no standard error is better than one of 0."""
+    rng = np.random.default_rng(p)
+    X = rng.integers(-9, 10, (300, p)).astype(float)
+    y = (X * np.arange(1.0, p + 1)).sum(axis=1) + 2
+    found = Moments(p).update(X, y).solve()
+    assert found.r2 == pytest.approx(1.0, rel=1e-13)
+    assert found.digits > 10
+    assert np.isnan(found.rss)
+    assert np.isnan(found.stderr).all()
+    noisy = Moments(p).update(X, y + 1e-4 * y.std() * rng.standard_normal(300)).solve()
+    assert (noisy.stderr > 0).all()
+    constant = Moments(p, shift=np.full(p + 1, 0.5)).update(X, np.full(300, 7.0)).solve()
+    assert (constant.r2, constant.rss, constant.tss) == (1.0, 0.0, 0.0) or np.isnan(constant.r2)

@@ -11,13 +11,15 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import KERNEL_TOLERANCE
+from conftest import KERNEL_TOLERANCE, ulps
 
-from linreg_fast import reference
+from linreg_fast import Moments, reference
 from linreg_fast.algebra.digits import FULL_DIGITS, ROUNDING
-from linreg_fast.algebra.precision import EPS
+from linreg_fast.algebra.paired import equations
+from linreg_fast.algebra.precision import DD_UNIT, EPS
+from linreg_fast.options import FitOptions
 from linreg_fast.passes import table_sums
-from linreg_fast.solvers import closed_form
+from linreg_fast.solvers import closed_form, from_moments
 
 pytestmark = pytest.mark.numerics
 
@@ -709,6 +711,138 @@ def test_small_of_several_targets(kernels, order, fit_intercept):
                 assert tail[0] == pytest.approx(min(digits), abs=1e-3), case
 
 
+def paired_sums(p, n_targets, seed, offset):
+    """Pairs of sums about a shift near the rows or far from them, and what went into them."""
+    rng = np.random.default_rng([seed, p, n_targets])
+    n = 3 * p + 7
+    mix = np.eye(p) + rng.uniform(0, 0.5, (p, p)) / p
+    X = rng.standard_normal((n, p)) @ mix * 10.0 ** rng.integers(-3, 4, p)
+    Y = X @ (rng.standard_normal((p, n_targets)) * 10.0 ** -rng.integers(-3, 4, (p, 1))) + 1
+    Y += rng.standard_normal((n, n_targets)) * np.abs(Y).max(axis=0)
+    near = np.concatenate([X.std(axis=0), Y.std(axis=0)])
+    M = Moments(p, n_targets, shift=near * offset).update(X, Y, rng.random(n) if seed % 2 else None)
+    return M, X, Y
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("l2", [0.0, 0.5])
+def test_paired_solve(kernels, fit_intercept, l2):
+    """Within an ulp of the exact solution of the sums, and never more digits claimed than by the way of LAPACK."""
+    for p in (1, 2, 3, 4, 7, 8, 9):
+        for n_targets, offset in ((1, 0.0), (1, 30.0), (3, 2.0)):
+            M, _, _ = paired_sums(p, n_targets, p, offset)
+            part = M.part(np.arange(p), np.arange(n_targets))
+            for shift_of_buffers in (0, 5):
+                sizes = kernels.paired_sizes(p, n_targets)
+                work, work_whole = guarded(sizes[0], np.nan, shift_of_buffers)
+                res, res_whole = guarded(sizes[1], np.nan, shift_of_buffers)
+                case = (p, n_targets, offset, shift_of_buffers)
+                found = kernels.paired_solve(part.M, part.noise, part.unit, part.shift, p, fit_intercept, l2, work, res)
+                work_whole(case)
+                res_whole(case)
+            assert found is not None, case
+            k = n_targets
+            b0, rss, tss = res[k * p : k * (p + 3)].reshape(3, k)
+            ess = res[-k:]
+            assert found == (b0[0], rss[0], tss[0], *res[k * (p + 3) : k * (p + 3) + 3], ess[0])
+            for t in range(k):
+                exact = reference.paired_solve(part.M, part.shift, p, fit_intercept, l2, t)
+                values = [*res[t * p : (t + 1) * p], *([b0[t]] if fit_intercept else []), tss[t]]
+                assert ulps(values, [*exact[:p], *([exact[p]] if fit_intercept else []), exact[-1]]) <= 1, case
+                assert b0[t] != 0.0 or not fit_intercept
+                bound = 2.0**-50 * float(exact[-1])
+                assert abs(Fraction(rss[t]) - exact[p + 1]) <= bound
+                assert abs(Fraction(ess[t]) - (exact[-1] - exact[p + 1])) <= bound
+            problem = M.problem(FitOptions(fit_intercept=fit_intercept, l2=l2), np.arange(p), k, False)
+            slow = from_moments.solve(problem, equations(part, fit_intercept, l2))
+            assert found[3] <= slow.digits + 0.01, case
+            if not l2:
+                np.testing.assert_allclose(res[k * (p + 3) + 3 : -k], slow.spread, rtol=1e-11)
+
+
+def test_paired_solve_is_judged_by_the_constants_of_all_others(kernels):
+    found = kernels.paired_constants
+    assert found["DD_UNIT"] == DD_UNIT
+    for name in ("CHOLESKY_MARGIN", "POOR", "UNKNOWN", "LAST_PLACE", "SURE_CONTRACTION"):
+        assert found[name] == getattr(from_moments, name), name
+
+
+def test_paired_solve_declines(kernels):
+    """What the way of LAPACK has to look at: it warns, drops, takes minimum norm or all digits of pairs."""
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((50, 3)), rng.standard_normal(50)
+    constant, twice, far, tiny = X.copy(), X.copy(), X.copy(), X.copy()
+    constant[:, 1] = 3.0
+    twice[:, 1] = twice[:, 0]
+    tiny[:, 0] *= 2.0**-380
+    cases = {
+        "a constant column": Moments(3).update(constant, y),
+        "dependent columns": Moments(3).update(twice, y),
+        "a lost column": Moments(3, shift=[1e12, 0, 0, 0]).update(far, y),
+        "a constant y": Moments(3).update(X, np.full(50, 2.0)),
+        "out of range": Moments(3).update(tiny, y),
+        "sums in double-double": Moments(3, precision="extended").update(X, y),
+        "one row": Moments(3).update(X[:1], y[:1]),
+    }
+    for what, M in cases.items():
+        part = M.part(np.arange(3), np.arange(1))
+        work, res = (np.full(size, np.nan) for size in kernels.paired_sizes(3, 1))
+        assert kernels.paired_solve(part.M, part.noise, part.unit, part.shift, 3, True, 0.0, work, res) is None, what
+
+
+@layouts
+@dtypes
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_moments_of_groups(kernels, order, dtype, weights):
+    """The bits of the cross products of each group's rows put together, and the sums of the twin."""
+    for n, p, n_targets in ((300, 1, 1), (300, 5, 1), (200, 8, 2), (90, 17, 3), (150, 70, 1)):
+        X, Y, w, shift = table(n, p, n_targets, order, dtype, weights, whole_numbers=True)
+        keys = np.random.default_rng(p).integers(-4, 3, n) * 2
+        keys[0] = 50
+        rows, after = np.full(n, -1, dtype=np.intp), np.zeros(59, dtype=np.intp)
+        counts = np.bincount(keys + 8, minlength=59)
+        after[:] = np.cumsum(counts) - counts
+        kernels.counted_order(keys, -8, after, rows)
+        assert (rows == np.argsort(keys, kind="stable")).all()
+        assert (after == np.cumsum(counts)).all()
+        values = np.flatnonzero(counts) - 8
+        bounds = np.append((np.cumsum(counts) - counts)[counts > 0], n)
+        m, n_groups, most = p + 1 + n_targets, len(values), int(counts.max()) - 1
+        work, work_whole = guarded(kernels.groups_work_size(p, n_targets, most), np.nan, p % 8)
+        M, M_whole = guarded(2 * n_groups * m * m, np.nan)
+        noise, noise_whole = guarded(n_groups * m, np.nan)
+        n_rows = np.full(n_groups, -7, dtype=np.intp)
+        M, noise = M.reshape(n_groups, m, m, 2), noise.reshape(n_groups, m)
+        run = kernels.moments_of_groups[C_TYPE[dtype]]
+        for lo, hi in ((0, 2), (2, n_groups)):
+            run(X, Y, w, rows, bounds, lo, hi, most, shift, work, M, noise, n_rows)
+        for whole in (work_whole, M_whole, noise_whole):
+            whole((n, p, n_targets))
+        for g, value in enumerate(values):
+            at = keys == value
+            if at.sum() > most:
+                assert n_rows[g] == -1
+                continue
+            found = np.zeros((m, m))
+            sizes = kernels.moments_sizes(p, n_targets, int(at.sum()))
+            out = np.zeros(sizes[1])
+            taken = None if w is None else w[at]
+            kernels.moments[C_TYPE[dtype]](
+                np.ascontiguousarray(X[at]), Y[at], taken, 0, int(at.sum()), shift, np.empty(sizes[0]), out
+            )
+            kernels.moments_unpack(out, p, n_targets, found)
+            assert (M[g, ..., 0] == found).all()
+            assert (M[g, ..., 1] == 0).all()
+            np.testing.assert_array_equal(M[g, ..., 0], reference.moments(X[at], Y[at], taken, shift))
+            expected = EPS * np.diagonal(found)
+            assert np.delete(noise[g] == expected, p).all()
+            assert noise[g, p] == (0.0 if w is None else expected[p])
+            squares, s = np.delete(np.diagonal(found), p), np.delete(found[p], p)
+            centre = s * (s / found[p, p]) if found[p, p] else s
+            sound = found[p, p] > 0 and (squares > 0).all() and (centre <= 25 * (squares - centre)).all()
+            assert n_rows[g] == ((at.sum() if w is None else np.count_nonzero(taken)) if sound else -1)
+
+
 def test_small_fits_are_judged_by_the_constants_of_all_others(kernels):
     """What the closed form of few columns repeats from Python, which decides about every other fit."""
     assert kernels.solve_constants == {
@@ -836,6 +970,18 @@ GUARD_PAGES = textwrap.dedent(
                             if p <= k.small_columns:
                                 work = place(np.zeros(k.small_work_size(p, 1, n)), at_end)
                                 k.small(X, Y[:, 0], w, 256, True, 1.0, work, place(np.zeros(2 * p + 7), at_end))
+                                work, res = (place(np.zeros(size), at_end) for size in k.paired_sizes(p, 1))
+                                M = place(np.eye(p + 2)[..., None] * [n, 0.0], at_end)
+                                noise = place(np.zeros(p + 2), at_end)
+                                rows = place(np.arange(n), at_end)
+                                bounds, n_rows = place(np.array([0, n]), at_end), place(np.zeros(1, np.intp), at_end)
+                                k.counted_order(place(np.zeros(n, np.int64), at_end), 0, bounds[:1] * 0, rows)
+                                found = place(np.zeros((1, p + 2, p + 2, 2)), at_end)
+                                work_2 = place(np.zeros(k.groups_work_size(p, 1, n)), at_end)
+                                k.moments_of_groups[c_type](
+                                    X, Y, w, rows, bounds, 0, 1, n, shift, work_2, found, noise[None], n_rows
+                                )
+                                k.paired_solve(M, noise, 2.0**-53, shift, p, True, 1.0, work, res)
                             state, none = place(np.zeros((6, p)), at_end), np.empty(0)
                             k.descent(A, c, 1.0, none, 0.1, False, -1.0, 0, 5, state, history)
     """
