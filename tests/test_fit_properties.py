@@ -7,10 +7,11 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import CLOSED, exact_fit, lre, worst_lre
+from conftest import CLOSED
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from support.exact import exact_fit, lre, worst_lre
 
 import linreg_fast
 from linreg_fast import RankWarning

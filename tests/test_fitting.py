@@ -8,8 +8,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import CLOSED, exact_fit, intercepts, problem, solve_exactly, solvers, worst_lre
+from conftest import CLOSED, intercepts, solvers
 from sklearn.linear_model import LinearRegression, Ridge
+from support.exact import exact_fit, solve_exactly, worst_lre
+from support.problems import problem
 
 import linreg_fast
 from linreg_fast import RankWarning

@@ -7,7 +7,8 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import certified_problem, lre, solve_exactly, worst_lre
+from support.certified import certified_problem
+from support.exact import lre, solve_exactly, worst_lre
 
 import linreg_fast
 from linreg_fast import fit_polynomial

@@ -7,8 +7,9 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import problem, worst_lre
 from support.certified import load, sets
+from support.exact import worst_lre
+from support.problems import problem
 
 import linreg_fast
 from linreg_fast.algebra import paired

@@ -6,7 +6,8 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import bits, problem
+from support.compare import bits
+from support.problems import problem
 
 import linreg_fast
 from linreg_fast.inputs.columns import Columns

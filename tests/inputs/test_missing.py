@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from conftest import EVERY_SOLVER, assert_same_coefficients, problem
+from conftest import EVERY_SOLVER
+from support.compare import assert_same_coefficients
+from support.problems import problem
 
 import linreg_fast
 import linreg_fast.dask

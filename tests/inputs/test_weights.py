@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import CLOSED, EVERY_SOLVER, problem
+from conftest import CLOSED, EVERY_SOLVER
+from support.problems import problem
 
 import linreg_fast
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import problem
+from support.problems import problem
 
 from linreg_fast import Moments, by_group, fit
 from linreg_fast.moments import groups

@@ -16,7 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from conftest import bits, problem
+from support.compare import bits
+from support.problems import problem
 
 import linreg_fast
 from linreg_fast.inputs.table import table as table_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import problem
+from support.problems import problem
 
 from linreg_fast import reference
 from linreg_fast.inputs import table as inputs_table

@@ -7,8 +7,8 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import exact_fit, lre, worst_lre
 from support.certified import SETS, load, sets
+from support.exact import exact_fit, lre, worst_lre
 
 import linreg_fast
 

@@ -7,8 +7,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import scipy.linalg
-from conftest import exact_fit, problem, solve_exactly, worst_lre
 from scipy.linalg import lapack
+from support.exact import exact_fit, solve_exactly, worst_lre
+from support.problems import problem
 
 import linreg_fast
 from linreg_fast import ConditionWarning

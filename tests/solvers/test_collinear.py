@@ -8,10 +8,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import STRD, exact_fit, lre, solve_exactly
+from conftest import STRD
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from support.exact import exact_fit, lre, solve_exactly
 
 import linreg_fast
 from linreg_fast import RankWarning

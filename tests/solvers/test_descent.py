@@ -6,7 +6,9 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import bits, exact_fit, problem, worst_lre
+from support.compare import bits
+from support.exact import exact_fit, worst_lre
+from support.problems import problem
 
 import linreg_fast
 from linreg_fast import ConvergenceWarning, LearningRateError, plan_costs, reference

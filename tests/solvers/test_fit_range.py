@@ -6,7 +6,8 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import intercepts, problem, solvers
+from conftest import intercepts, solvers
+from support.problems import problem
 
 import linreg_fast
 from linreg_fast import RankWarning

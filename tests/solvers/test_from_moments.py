@@ -8,9 +8,12 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import assert_close, certified_problem, chunked, exact_fit, lre, problem, ulps, worst_lre
 from hypothesis import given
 from hypothesis import strategies as st
+from support.certified import certified_problem
+from support.compare import assert_close
+from support.exact import exact_fit, lre, ulps, worst_lre
+from support.problems import chunked, problem
 
 from linreg_fast import ConditionWarning, Moments, RankWarning, fit
 

@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import scipy.linalg
-from conftest import worst_lre
+from support.exact import worst_lre
 
 import linreg_fast
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import exact_fit, worst_lre
+from support.exact import exact_fit, worst_lre
 
 import linreg_fast
 

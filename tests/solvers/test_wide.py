@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import lre, solve_exactly, worst_lre
+from support.exact import lre, solve_exactly, worst_lre
 
 import linreg_fast
 from linreg_fast import RankWarning

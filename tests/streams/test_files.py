@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import assert_close, bits, problem
 from pyarrow import csv, dataset, feather, parquet
+from support.compare import assert_close, bits
+from support.problems import problem
 
 import linreg_fast
 from linreg_fast.options import PRECISIONS

@@ -22,7 +22,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.dataset
 import pytest
-from conftest import bits, exact_fit, problem, worst_lre
+from support.compare import bits
+from support.exact import exact_fit, worst_lre
+from support.problems import problem
 
 import linreg_fast
 from linreg_fast.options import PRECISIONS
