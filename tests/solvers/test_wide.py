@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from support.exact import lre, solve_exactly, worst_lre
+from support.exact import exact_minimum_norm, exact_ridge, lre, worst_lre
 
 import linreg_fast
 from linreg_fast import RankWarning
@@ -17,22 +17,8 @@ pytestmark = pytest.mark.numerics
 
 
 def exact(X, y, fit_intercept, w=None, l2=0.0):
-    """Minimum norm, or ridge, in rational numbers: slopes, then the intercept."""
-    n = len(y)
-    X = [[Fraction(float(v)) for v in row] for row in X]
-    y = [Fraction(float(v)) for v in y]
-    penalty = [Fraction(l2) / Fraction(float(v)) for v in (np.ones(n) if w is None else w)]
-    # b = X'u, X b + b0 + l2 u / w = y, sum u = 0
-    size = n + fit_intercept
-    A = [[Fraction(0)] * size for _ in range(size)]
-    for i in range(n):
-        for j in range(n):
-            A[i][j] = sum(a * b for a, b in zip(X[i], X[j], strict=True)) + (penalty[i] if i == j else 0)
-        if fit_intercept:
-            A[i][n] = A[n][i] = Fraction(1)
-    u = solve_exactly(A, [*y, Fraction(0)][:size])
-    b = [sum(X[i][j] * u[i] for i in range(n)) for j in range(len(X[0]))]
-    return [*b, u[n]] if fit_intercept else b
+    """Minimum norm, which takes no weights where every row is fitted, or ridge."""
+    return exact_ridge(X, y, l2, fit_intercept, w) if l2 else exact_minimum_norm(X, y, fit_intercept)[0]
 
 
 def fit(X, y, **options):
