@@ -25,7 +25,7 @@ def shared(name):
 
 # The same numbers, otherwise in memory; float32 rounds them.
 LAYOUTS = {
-    "C": np.ascontiguousarray,
+    "C": lambda X: np.array(X, order="C"),
     "F": np.asfortranarray,
     "float32": np.float32,
     "strided": lambda X: X[::-1].copy()[::-1],
