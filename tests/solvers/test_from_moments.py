@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.certified import load, sets
-from support.compare import assert_close
+from support.compare import assert_close, coefficients, errors_from_intercept, from_intercept
 from support.exact import exact_fit, exact_ridge, ulps, worst_lre
 from support.problems import chunked, problem
 
@@ -63,8 +63,7 @@ def test_digits_are_honest(seed):
             found = M.solve(fit_intercept=fit_intercept)
         if exact is None or found.rank < p:
             continue
-        values = [*found.coef, found.intercept] if fit_intercept else found.coef
-        assert found.digits <= worst_lre(values, exact) + 1
+        assert found.digits <= worst_lre(coefficients(found), exact) + 1
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -156,7 +155,7 @@ def test_extended_is_within_one_ulp_whatever_the_chunks(seed, fit_intercept):
     found = cut.solve(fit_intercept=fit_intercept)
     for one in (whole, found):
         assert one.precision == "extended"
-        assert ulps([*one.coef, one.intercept] if fit_intercept else one.coef, exact) <= 1
+        assert ulps(coefficients(one), exact) <= 1
         # beyond a condition number of 1e6 pairs of cross products have fewer to promise
         assert one.digits >= 14 - 2 * max(0.0, -6 - math.log10(one.rcond))
 
@@ -173,13 +172,14 @@ def test_certified_problems_in_chunks(name):
         quick = chunked(X, y, cuts).solve(fit_intercept=data["intercept"])
     found = chunked(X, y, cuts, precision="extended").solve(fit_intercept=data["intercept"])
     for one in (quick, found):
-        reached = worst_lre([one.intercept, *one.coef] if data["intercept"] else one.coef, coef)
+        reached = worst_lre(from_intercept(one), coef)
         assert one.digits <= reached + 1
     assert reached >= (13.0 if name == "Filip" else 15.0)
     assert found.rank == X.shape[1]
     if not name.startswith("Wampler") or name[-1] in "345":
-        errors = [found.intercept_stderr, *found.stderr] if data["intercept"] else found.stderr
-        assert worst_lre(errors, [Fraction(value) for value in exact["stderr"]]) >= (11.5 if name == "Filip" else 14.0)
+        assert worst_lre(errors_from_intercept(found), [Fraction(value) for value in exact["stderr"]]) >= (
+            11.5 if name == "Filip" else 14.0
+        )
 
 
 def test_extended_rank():

@@ -6,6 +6,21 @@ import numpy as np
 import pytest
 
 
+def coefficients(fit) -> list[float]:
+    """Slopes, then the intercept if there is one: the order of `exact_fit`."""
+    return [*fit.coef, fit.intercept] if fit.fit_intercept else list(fit.coef)
+
+
+def from_intercept(fit) -> list[float]:
+    """The intercept if there is one, then the slopes: the order of the certified records."""
+    return [fit.intercept, *fit.coef] if fit.fit_intercept else list(fit.coef)
+
+
+def errors_from_intercept(fit) -> list[float]:
+    """Standard errors in the order of the certified records."""
+    return [fit.intercept_stderr, *fit.stderr] if fit.fit_intercept else list(fit.stderr)
+
+
 def bits(fit) -> bytes:
     """What must be equal to the last bit between two runs."""
     parts = [np.asarray(value, dtype=np.float64).tobytes() for value in (fit.coef, fit.intercept, fit.rss, fit.tss)]
