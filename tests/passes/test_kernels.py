@@ -50,6 +50,18 @@ def guarded(size, fill, offset=0):
     return part, untouched
 
 
+def run_guarded(call, work_size, shape, case, *, before=0.0, offset=0):
+    """What a call makes of `before`, with buffers that show every wrong read or write."""
+    work, work_untouched = guarded(work_size, np.nan, offset)
+    whole, out_untouched = guarded(math.prod(shape), 0.0)
+    out = whole.reshape(shape)
+    out[:] = before
+    call(work, out)
+    work_untouched(case)
+    out_untouched(case)
+    return out
+
+
 def operands(n, p, n_targets, order, dtype, weights, *, whole_numbers, seed=0):
     """X, Y, w and shift; small whole numbers make every sum exact, in any order."""
     rng = np.random.default_rng([seed, n, p, n_targets])
@@ -346,12 +358,9 @@ def test_predict(kernels, order, dtype):
 def run_rows(kernels, name, X, y, w, lo, hi, coef, intercept, order, dtype, *, before=0.0, offset=0):
     """What the cost or the gradient kernel adds to `before`."""
     p = X.shape[1]
-    work, work_untouched = guarded(kernels.row_work_size(p), np.nan, offset)
-    out, out_untouched = guarded(2 if name == "cost" else p + 3, before)
-    kernel(kernels, name, order, dtype)(X, y, w, lo, hi, coef, intercept, work, out)
-    work_untouched((name, X.shape, lo, hi))
-    out_untouched((name, X.shape, lo, hi))
-    return out
+    run = functools.partial(kernel(kernels, name, order, dtype), X, y, w, lo, hi, coef, intercept)
+    shape, case = (2 if name == "cost" else p + 3,), (name, X.shape, lo, hi)
+    return run_guarded(run, kernels.row_work_size(p), shape, case, before=before, offset=offset)
 
 
 @layouts
@@ -502,17 +511,10 @@ def test_descent_status(kernels):
     assert (status, steps) == (2, 0)
 
 
-def run_refine(kernels, X, y, w, lo, hi, scale, shift, coef, order, dtype, *, before=None):
+def run_refine(kernels, X, y, w, lo, hi, scale, shift, coef, order, dtype, *, before=0.0):
     p = X.shape[1]
-    work, work_untouched = guarded(kernels.refine_work_size(p), np.nan)
-    out, out_untouched = guarded(2 * (p + 2), 0.0)
-    out = out.reshape(p + 2, 2)
-    if before is not None:
-        out[:] = before
-    kernel(kernels, "refine", order, dtype)(X, y, w, lo, hi, scale, shift, coef, work, out)
-    work_untouched((X.shape, lo, hi))
-    out_untouched((X.shape, lo, hi))
-    return out
+    run = functools.partial(kernel(kernels, "refine", order, dtype), X, y, w, lo, hi, scale, shift, coef)
+    return run_guarded(run, kernels.refine_work_size(p), (p + 2, 2), (X.shape, lo, hi), before=before)
 
 
 @layouts
@@ -549,17 +551,11 @@ def test_refine(kernels, order, dtype, weights, offset):
                 assert abs(Fraction(pair[0]) + Fraction(pair[1]) - true) <= Fraction(bound) / 2**98, f"{case} parts"
 
 
-def run_dd_moments(kernels, X, Y, w, lo, hi, scale, shift, order, dtype, *, before=None):
-    q = X.shape[1] + 1 + Y.shape[1]
-    work, work_untouched = guarded(kernels.dd_moments_work_size(X.shape[1], Y.shape[1]), np.nan)
-    out, out_untouched = guarded(2 * q * q, 0.0)
-    out = out.reshape(q, q, 2)
-    if before is not None:
-        out[:] = before
-    kernel(kernels, "dd_moments", order, dtype)(X, Y, w, lo, hi, scale, shift, work, out)
-    work_untouched((X.shape, lo, hi))
-    out_untouched((X.shape, lo, hi))
-    return out
+def run_dd_moments(kernels, X, Y, w, lo, hi, scale, shift, order, dtype, *, before=0.0):
+    p, n_targets = X.shape[1], Y.shape[1]
+    shape = (p + 1 + n_targets, p + 1 + n_targets, 2)
+    run = functools.partial(kernel(kernels, "dd_moments", order, dtype), X, Y, w, lo, hi, scale, shift)
+    return run_guarded(run, kernels.dd_moments_work_size(p, n_targets), shape, (X.shape, lo, hi), before=before)
 
 
 @layouts
