@@ -18,13 +18,6 @@ settings.register_profile("same", max_examples=60, derandomize=True, deadline=No
 settings.register_profile("explore", max_examples=2000, deadline=None)
 settings.load_profile("same")
 
-EPS = 2.0**-53
-
-# Distance of a kernel from its NumPy twin, relative to the same sum over absolute values. Both widen to
-# float64 before any arithmetic, so float32 input deserves no more. The twin sums up in pairs: what is allowed
-# is the rounding of the kernel's own sums, up to 16 eps over 1000 rows.
-KERNEL_TOLERANCE = 64 * EPS
-
 CLOSED = ("auto", "cholesky", "qr", "svd")
 # with options: steps enough to see that they are the same
 EVERY_SOLVER = {solver: {"max_iter": 5, "tol": 0} if solver == "gd" else {} for solver in (*CLOSED, "gd")}

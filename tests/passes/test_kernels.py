@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import KERNEL_TOLERANCE
+from support.compare import KERNEL_TOLERANCE
 
 from linreg_fast import reference
 from linreg_fast.algebra.digits import FULL_DIGITS, ROUNDING

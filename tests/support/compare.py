@@ -5,6 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+# Distance of a kernel from its NumPy twin, relative to the same sum over absolute values. Both widen to
+# float64 before any arithmetic, so float32 input deserves no more. The twin sums up in pairs: what is allowed
+# is the rounding of the kernel's own sums, up to 16 eps over 1000 rows.
+KERNEL_TOLERANCE = 64 * 2.0**-53
+
 
 def coefficients(fit) -> list[float]:
     """Slopes, then the intercept if there is one: the order of `exact_fit`."""
