@@ -7,10 +7,12 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import CLOSED, exact_fit, lre, worst_lre
+from conftest import CLOSED
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from support.compare import coefficients
+from support.exact import exact_fit, lre, worst_lre
 
 import linreg_fast
 from linreg_fast import RankWarning
@@ -38,7 +40,7 @@ def test_digits_are_honest(data, fit_intercept, precision, solver):
     X, y = data
     exact = exact_fit(X, y, fit_intercept)
     fit = linreg_fast.fit(X, y, fit_intercept=fit_intercept, precision=precision, solver=solver)
-    found = [*fit.coef, fit.intercept] if fit_intercept else list(fit.coef)
+    found = coefficients(fit)
     assert fit.rank == X.shape[1]
     for value, true in zip(found, exact, strict=True):
         if true != 0:
@@ -152,7 +154,7 @@ def test_weighted_fit_is_exact_too(data, fit_intercept):
     w = 1.0 + np.arange(len(y)) % 5
     exact = exact_fit(X, y, fit_intercept, w)
     fit = linreg_fast.fit(X, y, sample_weight=w, fit_intercept=fit_intercept)
-    found = [*fit.coef, fit.intercept] if fit_intercept else list(fit.coef)
+    found = coefficients(fit)
     nonzero = [(value, true) for value, true in zip(found, exact, strict=True) if true]
     if nonzero:
         assert worst_lre(*zip(*nonzero, strict=True)) >= fit.digits - 1.5

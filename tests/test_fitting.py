@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import CLOSED, exact_fit, intercepts, problem, solve_exactly, solvers, worst_lre
+from conftest import CLOSED, intercepts, solvers
 from sklearn.linear_model import LinearRegression, Ridge
+from support.exact import dot, exact_fit, exact_ridge, rational, worst_lre
+from support.problems import dependent_columns, problem
 
 import linreg_fast
 from linreg_fast import RankWarning
@@ -225,24 +226,12 @@ def test_column_that_varies_in_one_row_only():
 # dependent columns
 
 
-def dependent(kind, n, seed=0):
-    rng = np.random.default_rng(seed)
-    X = rng.standard_normal((n, 3)) + 1.0
-    group = rng.integers(0, 4, n)
-    return {
-        "duplicate": (np.column_stack([X, X[:, 1]]), 3, [1, 3]),
-        "scaled": (np.column_stack([X, X[:, 1] * 1e-8 / 3]), 3, [1, 3]),
-        "sum": (np.column_stack([X, X[:, 0] + X[:, 2]]), 3, [0, 2, 3]),
-        "dummies": (np.column_stack([X, group[:, None] == np.arange(4)]), 6, [3, 4, 5, 6]),
-    }[kind]
-
-
 @pytest.mark.parametrize("n", [1000, 200_000])
 @pytest.mark.parametrize("kind", ["duplicate", "scaled", "sum", "dummies"])
 @pytest.mark.parametrize("solver", ["auto", "svd"])
 def test_dependent_columns(kind, n, solver):
     """The same rank and fitted values whatever the number of rows, and the columns are named."""
-    X, rank, columns = dependent(kind, n)
+    X, rank, columns = dependent_columns(kind, n)
     y = X[:, :3] @ [1.0, 2.0, -1.0] + 0.1 * np.random.default_rng(1).standard_normal(n)
     with pytest.warns(RankWarning) as caught:
         fit = linreg_fast.fit(X, y, solver=solver)
@@ -259,14 +248,14 @@ def test_dependent_columns(kind, n, solver):
 
 
 def test_rank_warning_names_columns():
-    X, _, _ = dependent("dummies", 500)
+    X, _, _ = dependent_columns("dummies", 500)
     names = ["a", "b", "c", "north", "east", "south", "west"]
     with pytest.warns(RankWarning, match=r"\['north', 'east', 'south', 'west'\] depend on each other"):
         linreg_fast.fit(X, X[:, 0], feature_names=names)
 
 
 def test_rank_warning_points_at_the_caller():
-    X, _, _ = dependent("duplicate", 500)
+    X, _, _ = dependent_columns("duplicate", 500)
     with pytest.warns(RankWarning) as caught:
         linreg_fast.fit(X, X[:, 0])
     assert caught[0].filename == __file__
@@ -283,7 +272,7 @@ def test_almost_dependent_columns_keep_their_rank():
 @pytest.mark.parametrize("kind", ["duplicate", "sum", "dummies"])
 @pytest.mark.parametrize("solver", ["cholesky", "qr"])
 def test_named_solver_on_dependent_columns_raises(kind, solver):
-    X, rank, _ = dependent(kind, 1000)
+    X, rank, _ = dependent_columns(kind, 1000)
     with pytest.raises(np.linalg.LinAlgError, match="dependent" if solver == "cholesky" else f"rank {rank}, not"):
         linreg_fast.fit(X, X[:, 0], solver=solver)
 
@@ -384,14 +373,8 @@ def test_residuals_of_ridge_in_extended():
     X, y = problem(4, 3)[:2]
     y = X @ [1.0, 2.0, 3.0]
     fit = linreg_fast.fit(X, y, l2=1e-8, precision="extended", fit_intercept=False, solver="cholesky")
-    values = [[Fraction(float(v)) for v in row] for row in X]
-    exact = solve_exactly(
-        [[sum(r[i] * r[j] for r in values) + (Fraction(1e-8) if i == j else 0) for j in range(3)] for i in range(3)],
-        [sum(r[i] * Fraction(float(v)) for r, v in zip(values, y, strict=True)) for i in range(3)],
-    )
-    left = [
-        sum(a * b for a, b in zip(r, exact, strict=True)) - Fraction(float(v)) for r, v in zip(values, y, strict=True)
-    ]
+    exact = exact_ridge(X, y, 1e-8, fit_intercept=False)
+    left = [dot(map(rational, row), exact) - rational(v) for row, v in zip(X, y, strict=True)]
     assert fit.rss == pytest.approx(float(sum(v * v for v in left)), rel=1e-12)
 
 

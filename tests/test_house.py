@@ -5,11 +5,10 @@ from __future__ import annotations
 import ast
 import io
 import tokenize
-from pathlib import Path
 
 import pytest
+from support.tables import ROOT
 
-ROOT = next(folder for folder in Path(__file__).resolve().parents if (folder / "pyproject.toml").exists())
 PACKAGE = ROOT / "linreg_fast"
 MOST_LINES = 350  # of code in a module
 MOST_PARAMETERS = 8  # of a function that is not public API

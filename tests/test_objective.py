@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import problem
 from hypothesis import given
 from hypothesis import strategies as st
+from support.problems import problem
 
 import linreg_fast
 from linreg_fast import reference

@@ -15,12 +15,12 @@ from email.parser import HeaderParser
 from pathlib import Path
 
 import pytest
+from support.tables import ROOT
 
 import linreg_fast
 from linreg_fast import cpu
 from linreg_fast.passes import levels
 
-ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "linreg_fast"
 COMPILED = ["cpu", *(f"{unit}_{level}" for unit in levels.UNITS for level in levels.built)]
 SHARED = "_cyutility"  # of Cython's own: it has no names for Python and no stub

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import problem
+from support.problems import problem
 
 import linreg_fast
 from linreg_fast import Plan, planning

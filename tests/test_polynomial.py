@@ -7,7 +7,8 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import certified_problem, lre, solve_exactly, worst_lre
+from support.certified import certified_problem
+from support.exact import exact_fit, lre, worst_lre
 
 import linreg_fast
 from linreg_fast import fit_polynomial
@@ -17,12 +18,9 @@ pytestmark = pytest.mark.numerics
 
 def exact_polynomial(x, y, degree, w=None):
     """Coefficients from the intercept upwards, of the powers of the float64 x themselves."""
-    x, y = ([Fraction(float(v)) for v in a] for a in (x, y))
-    w = [Fraction(1)] * len(x) if w is None else [Fraction(float(v)) for v in w]
-    powers = [sum(wi * v**k for wi, v in zip(w, x, strict=True)) for k in range(2 * degree + 1)]
-    A = [powers[i : i + degree + 1] for i in range(degree + 1)]
-    b = [sum(wi * v**i * t for wi, v, t in zip(w, x, y, strict=True)) for i in range(degree + 1)]
-    return solve_exactly(A, b)
+    powers = [[Fraction(float(v)) ** k for k in range(1, degree + 1)] for v in x]
+    *slopes, intercept = exact_fit(powers, y, w=w)
+    return [intercept, *slopes]
 
 
 def coefficients(fit):

@@ -10,7 +10,9 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import bits, lre, problem
+from support.compare import bits
+from support.exact import lre
+from support.problems import problem
 
 import linreg_fast
 from linreg_fast import LinearFit

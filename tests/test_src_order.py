@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
+from support.tables import ROOT
 
-SRC = Path(__file__).resolve().parents[1] / "src"
+SRC = ROOT / "src"
 UNITS = ["kernels.pxi", "row_kernels.pxi"]
 
 # What begins at the margin and defines a name: a struct, a function, a number of the module.

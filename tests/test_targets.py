@@ -6,6 +6,8 @@ import pickle
 
 import numpy as np
 import pytest
+from support.compare import assert_alike
+from support.problems import problem_of_targets
 
 import linreg_fast
 from linreg_fast import LinearFit, RankWarning
@@ -18,28 +20,6 @@ def fits(X, Y, some, **options):
     return [linreg_fast.fit(X, Y[:, t].copy(), **options) for t in some]
 
 
-def assert_alike(several, some, alone):
-    size = abs(several.coef).max()
-    for t, fit in zip(some, alone, strict=True):
-        np.testing.assert_allclose(several.coef[t], fit.coef, rtol=1e-9, atol=1e-11 * size)
-        np.testing.assert_allclose(several.stderr[t], fit.stderr, rtol=1e-9)
-        assert several.intercept[t] == pytest.approx(fit.intercept, rel=1e-9, abs=1e-10 * size)
-        for name in ("rss", "tss", "ess", "r2", "cost", "intercept_stderr"):
-            assert getattr(several, name)[t] == pytest.approx(getattr(fit, name), rel=1e-9, nan_ok=True), name
-        for name in ("rank", "n_samples", "solver_path", "collinear", "dropped", "precision", "l2"):
-            assert getattr(several, name) == getattr(fit, name), name
-        assert several.sum_weight == pytest.approx(fit.sum_weight, rel=1e-13)
-        assert several.rcond == pytest.approx(fit.rcond, rel=0.5)  # LAPACK estimates it
-        assert several.digits > 9
-
-
-def problem(n, p, n_targets):
-    rng = np.random.default_rng([n, p, n_targets])
-    X = rng.standard_normal((n, p)) + 3
-    Y = X @ rng.standard_normal((p, n_targets)) + rng.standard_normal((n, n_targets))
-    return X, Y + 10.0 ** rng.integers(-3, 4, n_targets), rng
-
-
 @pytest.mark.parametrize("fit_intercept", [False, True])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("l2", [0.0, 3.0])
@@ -48,7 +28,7 @@ def problem(n, p, n_targets):
     [(40, 1, 2), (60, 5, 7), (90, 3, 130), (200, 20, 50), (300, 64, 3), (300, 70, 9), (20_000, 20, 50)],
 )
 def test_each_target_as_alone(fit_intercept, weighted, l2, n, p, n_targets):
-    X, Y, rng = problem(n, p, n_targets)
+    X, Y, rng = problem_of_targets(n, p, n_targets)
     w = np.where(rng.random(n) < 0.1, 0.0, rng.random(n) + 0.5) if weighted else None
     options = {"sample_weight": w, "fit_intercept": fit_intercept, "l2": l2}
     some = sorted({0, 1, n_targets // 2, n_targets - 1})
@@ -73,7 +53,7 @@ def test_each_target_as_alone(fit_intercept, weighted, l2, n, p, n_targets):
 def test_one_column_of_targets(precision, shape):
     """y of shape (n, 1): the same numbers as one-dimensional, in arrays."""
     p = shape[1]
-    X, Y, _ = problem(4 * p + 60, p, 1)
+    X, Y, _ = problem_of_targets(4 * p + 60, p, 1)
     several, alone = linreg_fast.fit(X, Y, precision=precision), linreg_fast.fit(X, Y[:, 0], precision=precision)
     assert several.coef.shape == (1, p)
     assert np.shape(several.intercept) == np.shape(several.rss) == np.shape(several.r2) == (1,)
@@ -83,7 +63,7 @@ def test_one_column_of_targets(precision, shape):
 @pytest.mark.parametrize("on_collinear", ["min_norm", "drop"])
 @pytest.mark.parametrize("order", "CF")
 def test_collinear_columns(on_collinear, order):
-    X, Y, _ = problem(80, 6, 9)
+    X, Y, _ = problem_of_targets(80, 6, 9)
     X[:, 4] = X[:, 1] - 2 * X[:, 2]
     X = np.asarray(X, order=order)
     with pytest.warns(RankWarning):
@@ -99,7 +79,7 @@ def test_collinear_columns(on_collinear, order):
 
 def test_targets_that_are_not_like_the_others():
     """One that is constant, one that is fitted exactly, one far from 0, one out of the range of squares."""
-    X, Y, _ = problem(200, 4, 5)
+    X, Y, _ = problem_of_targets(200, 4, 5)
     Y[:, 0], Y[:, 1] = 7.0, X @ [1.0, 2.0, 3.0, 4.0]
     Y[:, 2] += 1e9
     for n_targets in (2, 3, 4, 5):
@@ -117,7 +97,7 @@ def test_targets_that_are_not_like_the_others():
 @pytest.mark.parametrize("n", [60, 70_000])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_faults_are_named(n, bad):
-    X, Y, _ = problem(n, 3, 6)
+    X, Y, _ = problem_of_targets(n, 3, 6)
     Y[n - 7, 4] = bad
     with pytest.raises(ValueError, match=rf"y has \S+ at row {n - 7}, column 4"):
         linreg_fast.fit(X, Y)
@@ -133,7 +113,7 @@ def test_faults_are_named(n, bad):
 
 
 def test_the_same_bits_on_any_number_of_threads():
-    X, Y, _ = problem(60_000, 12, 21)
+    X, Y, _ = problem_of_targets(60_000, 12, 21)
     one, *others = (linreg_fast.fit(X, Y, n_threads=threads) for threads in (1, 2, 3, 8))
     for fit in others:
         for name in ("coef", "intercept", "rss", "_spread"):

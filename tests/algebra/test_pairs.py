@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import problem
+from support.problems import problem
 
 from linreg_fast import reference
 from linreg_fast.algebra.pairs import add, cholesky, pairs, product, solve_transposed, solve_upper, square_root

@@ -6,10 +6,10 @@ import importlib.util
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from support.tables import ROOT
 
 from linreg_fast import cpu
 from linreg_fast.bench import cases as bench_cases
@@ -18,7 +18,6 @@ from linreg_fast.bench.timing import Effort, Side, interleaved, pinned
 from linreg_fast.passes import levels
 
 TINY = Effort(1e-4, 1e-4, 2, 1 << 20, 50, 1_000, 20, False)
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def side(value, peer=False, calls=1):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
 import subprocess
@@ -15,6 +14,7 @@ import pyarrow.parquet
 import pytest
 from pyarrow import csv
 from rich.console import Console
+from support.tables import shared, write
 from typer.testing import CliRunner
 
 import linreg_fast
@@ -23,7 +23,6 @@ from linreg_fast.bench import report, timing
 from linreg_fast.cli import commands, demo, tables
 from linreg_fast.passes.progress import reporting
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 TREES = demo.TREES
 # Volume on girth and height as R's lm prints it.
 TREES_R = {"intercept": -57.9877, "Girth": 4.7082, "Height": 0.3393}
@@ -56,13 +55,6 @@ def error(*args):
     return lines[0]
 
 
-def shared(name):
-    path = DATA / name
-    if not path.exists():
-        pytest.skip(f"{name} lives beside the checkout and is not there")
-    return path
-
-
 @pytest.fixture
 def table(tmp_path):
     """Thirty rows y = 1 + 2 a - b + 3 flag, and columns of other kinds."""
@@ -78,26 +70,6 @@ def table(tmp_path):
             "w": rng.random(30),
         }
     )
-
-
-def write(table, path):
-    """Write a table in the form that the suffix names."""
-    name = path.name
-    if name.endswith(".csv"):
-        csv.write_csv(table, path)
-    elif name.endswith(".csv.gz"):
-        sink = io.BytesIO()
-        csv.write_csv(table, sink)
-        path.write_bytes(gzip.compress(sink.getvalue()))
-    elif name.endswith(".tsv"):
-        csv.write_csv(table, path, csv.WriteOptions(delimiter="\t"))
-    elif name.endswith(".parquet"):
-        pyarrow.parquet.write_table(table, path)
-    else:
-        new = pa.ipc.new_stream if "stream" in name else pa.ipc.new_file
-        with pa.OSFile(str(path), "wb") as sink, new(sink, table.schema) as writer:
-            writer.write_table(table)
-    return path
 
 
 def with_value(table, name, row, value):

@@ -14,8 +14,9 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import assert_close, bits, problem
 from dask.distributed import Client, LocalCluster, wait
+from support.compare import assert_close, bits
+from support.problems import problem
 
 import linreg_fast
 import linreg_fast.dask

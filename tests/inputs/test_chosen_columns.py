@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import assert_close, problem
+from support.compare import assert_close
+from support.problems import problem
 
 from linreg_fast import Moments, fit
 

@@ -11,7 +11,9 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import scipy.sparse
-from conftest import EVERY_SOLVER, assert_same_coefficients, problem, whole_problem
+from conftest import EVERY_SOLVER
+from support.compare import assert_same_coefficients
+from support.problems import problem, whole_problem
 
 import linreg_fast
 from linreg_fast.inputs import checks

@@ -7,7 +7,8 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from conftest import assert_same_coefficients, problem, whole_problem
+from support.compare import assert_same_coefficients
+from support.problems import problem, whole_problem
 
 import linreg_fast
 from linreg_fast.inputs import arrays

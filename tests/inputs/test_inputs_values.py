@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import EVERY_SOLVER, assert_same_coefficients, problem
+from conftest import EVERY_SOLVER
+from support.compare import assert_same_coefficients
+from support.problems import problem
 
 import linreg_fast
 

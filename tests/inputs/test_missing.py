@@ -9,7 +9,10 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from conftest import EVERY_SOLVER, assert_same_coefficients, problem
+from conftest import EVERY_SOLVER
+from support.compare import assert_same_coefficients
+from support.problems import problem
+from support.tables import LAYOUTS
 
 import linreg_fast
 import linreg_fast.dask
@@ -38,13 +41,11 @@ def holes(seed=0, weighted=True):
 def test_fit(solver, layout):
     X, y, w, kept = holes()
     given = {
-        "F": np.asfortranarray,
-        "float32": lambda a: a.astype(np.float32),
-        "strided": lambda a: a[::-1].copy()[::-1],
+        **LAYOUTS,
         "frame": pd.DataFrame,
         "polars": lambda a: pl.DataFrame(a).fill_nan(None),
         "list": lambda a: a.tolist(),
-    }.get(layout, np.array)(X)
+    }[layout](X)
     X = X.astype(np.float32).astype(float) if layout == "float32" else X
     settings = {"solver": solver, **EVERY_SOLVER[solver]}
     expected = linreg_fast.fit(X[kept], y[kept], sample_weight=w[kept], **settings)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import CLOSED, EVERY_SOLVER, problem
+from conftest import CLOSED, EVERY_SOLVER
+from support.problems import problem
+from support.tables import LAYOUTS
 
 import linreg_fast
 
@@ -51,9 +53,7 @@ def test_frequencies_are_repeated_rows(solver, precision, targets):
 def test_frequencies_in_every_lane(layout):
     n = 60_000 if layout == "large" else 80
     X, y, *_ = problem(n, 4)
-    X = {"F": np.asfortranarray, "float32": np.float32, "strided": lambda a: a[::-1].copy()[::-1]}.get(
-        layout, np.array
-    )(X)
+    X = LAYOUTS.get(layout, np.array)(X)
     w = np.arange(n) % 3
     expected = statistics(linreg_fast.fit(np.repeat(X, w, axis=0), np.repeat(y, w)))
     found = statistics(linreg_fast.fit(X, y, sample_weight=w, weights="frequency"))

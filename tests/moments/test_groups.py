@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import exact_fit, problem, worst_lre
+from support.exact import exact_fit, worst_lre
+from support.problems import problem
 
 from linreg_fast import Moments, by_group, fit
 from linreg_fast.moments import groups

@@ -8,9 +8,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import assert_close, chunked, exact_fit, problem, ulps, worst_lre
 from hypothesis import given
 from hypothesis import strategies as st
+from support.compare import assert_close
+from support.exact import exact_fit, ulps, worst_lre
+from support.problems import chunked, problem
 
 import linreg_fast
 from linreg_fast import ConditionWarning, Moments, fit

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import problem
+from support.problems import problem
 
 import linreg_fast
 from linreg_fast import ConditionWarning, Moments, RankWarning, by_group, cross_validate, fit, l2_path, stepwise

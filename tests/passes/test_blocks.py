@@ -16,17 +16,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from conftest import bits, problem
+from support.compare import bits
+from support.problems import problem
 
 import linreg_fast
-from linreg_fast.inputs.table import table as table_of
+from linreg_fast.inputs.table import table
 from linreg_fast.passes import blocks, pool, rates, table_sums
 from linreg_fast.passes.threads import threads, usable_processors
 
 THREADS = (1, 2, 3, 8, 16)
 
 
-def table(n, p, kind, seed=0):
+def problem_of_kind(n, p, kind, seed=0):
     X, y, _, _ = problem(n, p, seed)
     w = np.random.default_rng(seed).random(n) if "weights" in kind else None
     X = X.astype(np.float32) if "float32" in kind else X
@@ -101,7 +102,7 @@ def test_count_of_blocks_depends_on_the_shape_alone():
 
 
 def test_progress_reports_rows_and_ends_with_all(many_blocks):
-    X, y, _ = table(5000, 3, "")
+    X, y, _ = problem_of_kind(5000, 3, "")
     for n_threads in (1, 3):
         seen = []
         linreg_fast.fit(X, y, n_threads=n_threads, progress=lambda done, total: seen.append((done, total)))  # noqa: B023
@@ -116,7 +117,7 @@ def test_progress_reports_rows_and_ends_with_all(many_blocks):
 @pytest.mark.parametrize("kind", ["", "F", "weights", "float32", "strided", "F float32 weights"])
 @pytest.mark.parametrize("p", [1, 3, 9, 40])
 def test_same_bits_for_any_number_of_threads(many_blocks, p, kind):
-    X, y, w = table(20_000, p, kind)
+    X, y, w = problem_of_kind(20_000, p, kind)
     assert rates.count_blocks(20_000, 1e-9 * p, p * p) > 16
     one = everything(X, y, w, 1)
     for n_threads in THREADS:
@@ -125,7 +126,7 @@ def test_same_bits_for_any_number_of_threads(many_blocks, p, kind):
 
 @pytest.mark.parametrize("solver", ["cholesky", "qr", "svd", "gd"])
 def test_same_bits_with_each_solver(many_blocks, solver):
-    X, y, w = table(20_000, 4, "weights")
+    X, y, w = problem_of_kind(20_000, 4, "weights")
     options = {"max_iter": 20, "tol": 0, "passes": "data"} if solver == "gd" else {}
     one = everything(X, y, w, 1, solver=solver, **options)
     for n_threads in THREADS:
@@ -133,21 +134,21 @@ def test_same_bits_with_each_solver(many_blocks, solver):
 
 
 def test_same_bits_at_natural_size():
-    X, y, w = table(300_000, 5, "weights")
+    X, y, w = problem_of_kind(300_000, 5, "weights")
     one = everything(X, y, w, 1)
     for n_threads in THREADS:
         assert everything(X, y, w, n_threads) == one, n_threads
 
 
 def test_same_bits_over_repeats(many_blocks):
-    X, y, w = table(20_000, 5, "weights")
+    X, y, w = problem_of_kind(20_000, 5, "weights")
     results = {everything(X, y, w, (2, 3, 8)[i % 3]) for i in range(50)}
     assert len(results) == 1
 
 
 def test_same_bits_in_concurrent_threads(many_blocks):
     """Pools that are shared, and replaced by larger ones while others use them."""
-    tables = [table(4000, 1 + i % 7, "weights" if i % 2 else "F", seed=i) for i in range(16)]
+    tables = [problem_of_kind(4000, 1 + i % 7, "weights" if i % 2 else "F", seed=i) for i in range(16)]
     serial = [everything(*t, 1) for t in tables]
     start = threading.Barrier(16)
 
@@ -247,7 +248,7 @@ def forked(function, seconds=20):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_fit_after_fork(many_blocks):
-    X, y, w = table(5000, 4, "weights")
+    X, y, w = problem_of_kind(5000, 4, "weights")
     parent = bits(linreg_fast.fit(X, y, sample_weight=w, n_threads=4))
     assert pool._pool.count >= 1
     for n_threads in (1, 4, 8):
@@ -259,7 +260,7 @@ def test_fit_after_fork(many_blocks):
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_fork_while_other_threads_fit(many_blocks):
     """A lock that another thread held at the fork does not block the child."""
-    X, y, w = table(5000, 4, "weights")
+    X, y, w = problem_of_kind(5000, 4, "weights")
     expected = bits(linreg_fast.fit(X, y, sample_weight=w, n_threads=2))
     stop = threading.Event()
 
@@ -282,7 +283,7 @@ def test_fork_while_other_threads_fit(many_blocks):
 
 
 def fit_in_process(n_threads):
-    X, y, w = table(300_000, 5, "weights")
+    X, y, w = problem_of_kind(300_000, 5, "weights")
     return bits(linreg_fast.fit(X, y, sample_weight=w, n_threads=n_threads))
 
 
@@ -371,7 +372,7 @@ def test_kernels_release_the_gil(monkeypatch):
     """Another thread of Python goes on while one kernel call runs."""
     monkeypatch.setattr(blocks, "CALL_SECONDS", 100.0)
     X = np.ones((4_000_000, 8))
-    data = table_of(X, X[:, 0])
+    data = table(X, X[:, 0])
     progress, stop = [0], threading.Event()
 
     def tick():
@@ -443,7 +444,7 @@ def test_exception_of_merge_or_progress_ends_the_pass():
 
 
 def test_exception_during_a_fit_leaves_the_next_one_alone(many_blocks):
-    X, y, w = table(20_000, 4, "weights")
+    X, y, w = problem_of_kind(20_000, 4, "weights")
     expected = everything(X, y, w, 4)
 
     def broken(done, total):
@@ -484,7 +485,7 @@ def test_environment_that_is_no_number_of_threads_does_not_count(monkeypatch, te
 
 @pytest.mark.parametrize("bad", [0, -2, -100])
 def test_number_of_threads_out_of_range(bad):
-    X, y, _ = table(20, 2, "")
+    X, y, _ = problem_of_kind(20, 2, "")
     with pytest.raises(ValueError, match="n_threads must be"):
         linreg_fast.fit(X, y, n_threads=bad)
     with pytest.raises(ValueError, match="n must be"):
@@ -493,7 +494,7 @@ def test_number_of_threads_out_of_range(bad):
 
 @pytest.mark.parametrize("bad", [1.5, "2", True, [2]])
 def test_number_of_threads_of_another_kind(bad):
-    X, y, _ = table(20, 2, "")
+    X, y, _ = problem_of_kind(20, 2, "")
     with pytest.raises(TypeError, match="n_threads must be"):
         linreg_fast.fit(X, y, n_threads=bad)
     with pytest.raises(TypeError, match="n must be"):
@@ -508,7 +509,7 @@ def test_dask_workers_use_one_thread():
 
 def test_small_problems_start_no_thread(monkeypatch):
     monkeypatch.setattr(pool, "help_with", lambda *_: pytest.fail("a thread was asked for"))
-    X, y, _ = table(200, 3, "")
+    X, y, _ = problem_of_kind(200, 3, "")
     assert linreg_fast.fit(X, y, n_threads=8).n_samples == 200
     assert linreg_fast.cost(X, y, np.ones(3), n_threads=8) > 0
 

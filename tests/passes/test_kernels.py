@@ -11,7 +11,8 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import KERNEL_TOLERANCE, ulps
+from support.compare import KERNEL_TOLERANCE
+from support.exact import ulps
 
 from linreg_fast import Moments, reference
 from linreg_fast.algebra.digits import FULL_DIGITS, ROUNDING
@@ -52,7 +53,19 @@ def guarded(size, fill, offset=0):
     return part, untouched
 
 
-def table(n, p, n_targets, order, dtype, weights, *, whole_numbers, seed=0):
+def run_guarded(call, work_size, shape, case, *, before=0.0, offset=0):
+    """What a call makes of `before`, with buffers that show every wrong read or write."""
+    work, work_untouched = guarded(work_size, np.nan, offset)
+    whole, out_untouched = guarded(math.prod(shape), 0.0)
+    out = whole.reshape(shape)
+    out[:] = before
+    call(work, out)
+    work_untouched(case)
+    out_untouched(case)
+    return out
+
+
+def operands(n, p, n_targets, order, dtype, weights, *, whole_numbers, seed=0):
     """X, Y, w and shift; small whole numbers make every sum exact, in any order."""
     rng = np.random.default_rng([seed, n, p, n_targets])
     if whole_numbers:
@@ -120,7 +133,7 @@ def test_moments_whole_numbers(kernels, order, dtype):
         for j, n in enumerate(N):
             for weights in WEIGHTS if p < 18 or n < 100 else WEIGHTS[(i + j) % 3 :][:1]:
                 n_targets = (1, 3, 21, 8)[(i + j) % 4]
-                X, Y, w, shift = table(n, p, n_targets, order, dtype, weights, whole_numbers=True)
+                X, Y, w, shift = operands(n, p, n_targets, order, dtype, weights, whole_numbers=True)
                 M, _ = run_moments(kernels, X, Y, w, 0, n, shift, order, dtype, offset=(i + j) % 8)
                 np.testing.assert_array_equal(
                     M, reference.moments(X, Y, w, shift), err_msg=f"n={n} p={p} targets={n_targets} weights={weights}"
@@ -130,7 +143,7 @@ def test_moments_whole_numbers(kernels, order, dtype):
 @functools.cache
 def real_moments(n, p, dtype, weights):
     """The twin's M of real numbers, and the same sums over absolute values; they take longer than any kernel."""
-    X, Y, w, shift = table(n, p, 3, "C", dtype, weights, whole_numbers=False)
+    X, Y, w, shift = operands(n, p, 3, "C", dtype, weights, whole_numbers=False)
     there = np.ones(n, bool) if w is None else w != 0
     Z = np.hstack([X[there].astype(float) - shift[:p], np.ones((there.sum(), 1)), Y[there] - shift[p:]])
     return reference.moments(X, Y, w, shift), abs(Z).T @ (abs(Z) if w is None else w[there][:, None] * abs(Z))
@@ -142,7 +155,7 @@ def test_moments_real_numbers(kernels, order, dtype):
     for p in (1, 2, 3, 5, 8, 13, 17, 63, 65, 130):
         for n in (1, 3, 64, 257, 1000):
             for weights in WEIGHTS:
-                X, Y, w, shift = table(n, p, 3, order, dtype, weights, whole_numbers=False)
+                X, Y, w, shift = operands(n, p, 3, order, dtype, weights, whole_numbers=False)
                 M, _ = run_moments(kernels, X, Y, w, 0, n, shift, order, dtype)
                 twin, size = real_moments(n, p, dtype, weights)
                 wrong = abs(M - twin) > KERNEL_TOLERANCE * size
@@ -156,7 +169,7 @@ def test_moments_row_ranges_add_up(kernels, order, dtype):
     for p in (1, 4, 7, 8, 9, 31, 64, 70):
         for weights in WEIGHTS:
             n = 700
-            X, Y, w, shift = table(n, p, 1, order, dtype, weights, whole_numbers=True)
+            X, Y, w, shift = operands(n, p, 1, order, dtype, weights, whole_numbers=True)
             out = None
             for lo, hi in ((0, 1), (1, 64), (64, 67), (67, 67), (67, 400), (400, n)):
                 M, _ = run_moments(kernels, X, Y, w, lo, hi, shift, order, dtype)
@@ -185,7 +198,7 @@ def test_sums_of_many_rows_stay_accurate(kernels, order, dtype):
 def test_moments_many_panels(kernels):
     """More rows than are flushed at once, and a workspace sized for more rows than the call has."""
     n, p = 64 * 64 * 2 + 65, 3
-    X, Y, w, shift = table(n, p, 1, "C", "float64", "random", whole_numbers=True)
+    X, Y, w, shift = operands(n, p, 1, "C", "float64", "random", whole_numbers=True)
     M, _ = run_moments(kernels, X, Y, w, 0, n, shift, "C", "float64")
     np.testing.assert_array_equal(M, reference.moments(X, Y, w, shift))
     work_size, size = kernels.moments_sizes(p, 1, n)
@@ -200,7 +213,7 @@ def test_moments_many_panels(kernels):
 @pytest.mark.parametrize("kind", ["reversed", "strided"])
 def test_moments_of_strided_targets_and_weights(kernels, order, kind):
     for n_targets in (1, 3):
-        X, Y, w, shift = table(300, 5, n_targets, order, "float64", "absent rows", whole_numbers=True)
+        X, Y, w, shift = operands(300, 5, n_targets, order, "float64", "absent rows", whole_numbers=True)
         M, _ = run_moments(
             kernels, X, strided(Y, kind), strided(w[:, None], kind)[:, 0], 3, 290, shift, order, "float64"
         )
@@ -214,7 +227,7 @@ def test_moments_of_many_targets(kernels, order, dtype):
     shapes = ((8, 50), (9, 64), (20, 50), (20, 51), (33, 18), (64, 130), (3, 300), (0, 300), (70, 9), (130, 40))
     for i, (p, n_targets) in enumerate(shapes):
         for j, n in enumerate((1, 7, 97, 300)):
-            X, Y, w, shift = table(n, p, n_targets, order, dtype, WEIGHTS[(i + j) % 3], whole_numbers=True)
+            X, Y, w, shift = operands(n, p, n_targets, order, dtype, WEIGHTS[(i + j) % 3], whole_numbers=True)
             twin = reference.moments(X, Y, w, shift)
             turned = Y[:, ::-1].copy()[:, ::-1]
             for V in (Y, np.asfortranarray(Y), strided(Y, "reversed"), strided(Y, "strided"), turned):
@@ -228,7 +241,7 @@ def test_moments_of_many_targets(kernels, order, dtype):
 @layouts
 def test_moments_without_columns_or_targets(kernels, order):
     for p, n_targets in ((0, 1), (0, 3), (3, 0)):
-        X, Y, w, shift = table(70, p, n_targets, order, "float64", "random", whole_numbers=True)
+        X, Y, w, shift = operands(70, p, n_targets, order, "float64", "random", whole_numbers=True)
         M, _ = run_moments(kernels, X, Y, w, 0, 70, shift, order, "float64")
         np.testing.assert_array_equal(M, reference.moments(X, Y, w, shift))
 
@@ -242,11 +255,11 @@ def test_moments_show_what_is_not_finite(kernels, order, dtype, bad):
         for n in (1, 64, 65, 257):
             for row, column in ((0, 0), (n - 1, p - 1), (n // 2, p // 2)):
                 for where in ("X", "y", "w"):
-                    X, Y, w, shift = table(n, p, 1, order, dtype, "random", whole_numbers=True)
+                    X, Y, w, shift = operands(n, p, 1, order, dtype, "random", whole_numbers=True)
                     {"X": X, "y": Y, "w": w[:, None]}[where][row, column if where == "X" else 0] = bad
                     M, _ = run_moments(kernels, X, Y, w, 0, n, shift, order, dtype)
                     assert not np.isfinite(M).all(), f"n={n} p={p}: {bad} in {where} at {row}, {column}"
-    X, Y, w, shift = table(65, 3, 1, order, dtype, "random", whole_numbers=True)
+    X, Y, w, shift = operands(65, 3, 1, order, dtype, "random", whole_numbers=True)
     w[40] = -1.0
     M, _ = run_moments(kernels, X, Y, w, 0, 65, shift, order, dtype)
     assert np.isnan(M[3, 3])
@@ -265,7 +278,7 @@ def test_entry_reads_how_the_numbers_lie(kernels, dtype):
         wide.T,
     ):
         n, p = X.shape
-        _, Y, w, shift = table(n, p, 1, "C", dtype, "random", whole_numbers=True)
+        _, Y, w, shift = operands(n, p, 1, "C", dtype, "random", whole_numbers=True)
         M, _ = run_moments(kernels, X, Y, w, 0, n, shift, "C", dtype)
         np.testing.assert_array_equal(M, reference.moments(X, Y, w, shift), err_msg=f"{X.shape}, strides {X.strides}")
         out = np.empty(p + 1)
@@ -273,14 +286,14 @@ def test_entry_reads_how_the_numbers_lie(kernels, dtype):
         np.testing.assert_array_equal(out, np.append(X[0], Y[0]))
     for X in (wide[::2], wide[:, ::2], wide[::-1], wide[:, ::-1], wide.T[1:]):
         n, p = X.shape
-        _, Y, w, shift = table(n, p, 1, "C", dtype, "random", whole_numbers=True)
+        _, Y, w, shift = operands(n, p, 1, "C", dtype, "random", whole_numbers=True)
         with pytest.raises(ValueError, match="neither C- nor F-contiguous"):
             run_moments(kernels, X, Y, w, 0, n, shift, "C", dtype)
         with pytest.raises(ValueError, match="neither C- nor F-contiguous"):
             kernel(kernels, "shift", "C", dtype)(X, Y, w, n, np.empty(p + 1))
     for X in (wide[::2, :9], wide[:, ::-4], wide[::-1, 3:8]):
         n, p = X.shape
-        _, Y, w, shift = table(n, p, 1, "C", dtype, "random", whole_numbers=True)
+        _, Y, w, shift = operands(n, p, 1, "C", dtype, "random", whole_numbers=True)
         for name, size, coef in (("refine", (p + 2, 2), [np.ones((p + 1, 2))]), ("dd_moments", (p + 2, p + 2, 2), [])):
             work = getattr(kernels, f"{name}_work_size")(*(p, 1)[: 2 - len(coef)])
             found, expected = np.zeros(size), np.zeros(size)
@@ -296,7 +309,7 @@ def test_shift(kernels, order, dtype):
     for p in (1, 3, 8, 17):
         for n in (1, 5, 300):
             for weights in WEIGHTS:
-                X, Y, w, _ = table(n, p, 2, order, dtype, weights, whole_numbers=False)
+                X, Y, w, _ = operands(n, p, 2, order, dtype, weights, whole_numbers=False)
                 for rows in (1, 4, 256):
                     out, untouched = guarded(p + 2, np.nan)
                     kernel(kernels, "shift", order, dtype)(X, Y, w, rows, out)
@@ -325,7 +338,7 @@ def test_shift_without_a_row(kernels):
 def test_predict(kernels, order, dtype):
     for p in P:
         for n in N:
-            X, _, _, _ = table(n, p, 1, order, dtype, "none", whole_numbers=True)
+            X, _, _, _ = operands(n, p, 1, order, dtype, "none", whole_numbers=True)
             for n_targets in (1, 3):
                 rng = np.random.default_rng([n, p])
                 coef = rng.integers(-8, 9, (n_targets, p)).astype(float)
@@ -348,12 +361,9 @@ def test_predict(kernels, order, dtype):
 def run_rows(kernels, name, X, y, w, lo, hi, coef, intercept, order, dtype, *, before=0.0, offset=0):
     """What the cost or the gradient kernel adds to `before`."""
     p = X.shape[1]
-    work, work_untouched = guarded(kernels.row_work_size(p), np.nan, offset)
-    out, out_untouched = guarded(2 if name == "cost" else p + 3, before)
-    kernel(kernels, name, order, dtype)(X, y, w, lo, hi, coef, intercept, work, out)
-    work_untouched((name, X.shape, lo, hi))
-    out_untouched((name, X.shape, lo, hi))
-    return out
+    run = functools.partial(kernel(kernels, name, order, dtype), X, y, w, lo, hi, coef, intercept)
+    shape, case = (2 if name == "cost" else p + 3,), (name, X.shape, lo, hi)
+    return run_guarded(run, kernels.row_work_size(p), shape, case, before=before, offset=offset)
 
 
 @layouts
@@ -362,7 +372,7 @@ def test_cost_and_gradient_whole_numbers(kernels, order, dtype):
     for i, p in enumerate(P):
         for j, n in enumerate(N):
             for weights in WEIGHTS:
-                X, Y, w, shift = table(n, p, 1, order, dtype, weights, whole_numbers=True)
+                X, Y, w, shift = operands(n, p, 1, order, dtype, weights, whole_numbers=True)
                 y, coef, case = Y[:, 0], shift[:p], f"n={n} p={p} weights={weights}"
                 twin = reference.gradient(X, y, w, coef, 2.0)
                 out = run_rows(kernels, "gradient", X, y, w, 0, n, coef, 2.0, order, dtype, offset=(i + j) % 8)
@@ -386,7 +396,7 @@ def test_cost_and_gradient_real_numbers(kernels, order, dtype):
     for p in (1, 2, 3, 8, 13, 65, 770, 2100):  # long rows are read differently
         for n in (1, 7, 257, 1000 if p < 100 else 70):
             for weights in WEIGHTS:
-                X, Y, w, shift = table(n, p, 1, order, dtype, weights, whole_numbers=False)
+                X, Y, w, shift = operands(n, p, 1, order, dtype, weights, whole_numbers=False)
                 y, coef, case = Y[:, 0], shift[:p], f"n={n} p={p} weights={weights}"
                 there = slice(None) if w is None else w != 0
                 size_r = abs(X[there].astype(float)) @ abs(coef) + 2.0 + abs(y[there])
@@ -403,7 +413,7 @@ def test_cost_and_gradient_real_numbers(kernels, order, dtype):
 @layouts
 def test_cost_and_gradient_over_many_chunks(kernels, order):
     """More chunks of rows than are flushed at once."""
-    X, Y, w, _ = table(70_000, 2, 1, order, "float64", "absent rows", whole_numbers=True)
+    X, Y, w, _ = operands(70_000, 2, 1, order, "float64", "absent rows", whole_numbers=True)
     coef = np.array([1.0, -2.0])
     out = run_rows(kernels, "gradient", X, Y[:, 0], w, 0, 70_000, coef, 1.0, order, "float64")
     np.testing.assert_array_equal(out, reference.gradient(X, Y[:, 0], w, coef, 1.0))
@@ -414,7 +424,7 @@ def test_cost_and_gradient_over_many_chunks(kernels, order):
 @dtypes
 @pytest.mark.parametrize("p", [1, 5, 900])
 def test_cost_and_gradient_mark_negative_weights(kernels, order, dtype, p):
-    X, Y, _, shift = table(50, p, 1, order, dtype, "none", whole_numbers=True)
+    X, Y, _, shift = operands(50, p, 1, order, dtype, "none", whole_numbers=True)
     for row in (0, 17, 49):
         w = np.ones(50)
         w[row] = -1.0
@@ -426,7 +436,7 @@ def test_cost_and_gradient_mark_negative_weights(kernels, order, dtype, p):
 
 @layouts
 def test_row_kernels_without_columns(kernels, order):
-    X, Y, w, _ = table(70, 0, 1, order, "float64", "random", whole_numbers=True)
+    X, Y, w, _ = operands(70, 0, 1, order, "float64", "random", whole_numbers=True)
     y, none = Y[:, 0], np.empty(0)
     out = run_rows(kernels, "gradient", X, y, w, 0, 70, none, 3.0, order, "float64")
     np.testing.assert_array_equal(out, reference.gradient(X, y, w, none, 3.0))
@@ -469,7 +479,7 @@ def test_descent(kernels, nesterov, fit_intercept):
     """Step for step the textbook's iteration on the raw columns, though the moments are shifted."""
     for p in (1, 2, 3, 7, 8, 9, 17, 33):
         for weights in WEIGHTS:
-            X, Y, w, shift = table(200, p, 1, "C", "float64", weights, whole_numbers=False)
+            X, Y, w, shift = operands(200, p, 1, "C", "float64", weights, whole_numbers=False)
             X /= 4
             shift *= fit_intercept
             rate, start = 0.5 / (1 + p), np.arange(p + fit_intercept) / 10
@@ -504,17 +514,10 @@ def test_descent_status(kernels):
     assert (status, steps) == (2, 0)
 
 
-def run_refine(kernels, X, y, w, lo, hi, scale, shift, coef, order, dtype, *, before=None):
+def run_refine(kernels, X, y, w, lo, hi, scale, shift, coef, order, dtype, *, before=0.0):
     p = X.shape[1]
-    work, work_untouched = guarded(kernels.refine_work_size(p), np.nan)
-    out, out_untouched = guarded(2 * (p + 2), 0.0)
-    out = out.reshape(p + 2, 2)
-    if before is not None:
-        out[:] = before
-    kernel(kernels, "refine", order, dtype)(X, y, w, lo, hi, scale, shift, coef, work, out)
-    work_untouched((X.shape, lo, hi))
-    out_untouched((X.shape, lo, hi))
-    return out
+    run = functools.partial(kernel(kernels, "refine", order, dtype), X, y, w, lo, hi, scale, shift, coef)
+    return run_guarded(run, kernels.refine_work_size(p), (p + 2, 2), (X.shape, lo, hi), before=before)
 
 
 @layouts
@@ -525,7 +528,7 @@ def test_refine(kernels, order, dtype, weights, offset):
     """Against rational arithmetic: some 100 bits of the spread, where residuals cancel all that float64 has."""
     for p in (0, 1, 2, 3, 7, 8, 9):
         for n in (1, 2, 7, 8, 9, 63, 70):
-            X, Y, w, _ = table(n, p, 1, order, dtype, weights, whole_numbers=False)
+            X, Y, w, _ = operands(n, p, 1, order, dtype, weights, whole_numbers=False)
             X += offset
             y, rng = Y[:, 0], np.random.default_rng([n, p])
             scale = np.ldexp(1.0, rng.integers(-3, 4, p + 1))
@@ -551,17 +554,11 @@ def test_refine(kernels, order, dtype, weights, offset):
                 assert abs(Fraction(pair[0]) + Fraction(pair[1]) - true) <= Fraction(bound) / 2**98, f"{case} parts"
 
 
-def run_dd_moments(kernels, X, Y, w, lo, hi, scale, shift, order, dtype, *, before=None):
-    q = X.shape[1] + 1 + Y.shape[1]
-    work, work_untouched = guarded(kernels.dd_moments_work_size(X.shape[1], Y.shape[1]), np.nan)
-    out, out_untouched = guarded(2 * q * q, 0.0)
-    out = out.reshape(q, q, 2)
-    if before is not None:
-        out[:] = before
-    kernel(kernels, "dd_moments", order, dtype)(X, Y, w, lo, hi, scale, shift, work, out)
-    work_untouched((X.shape, lo, hi))
-    out_untouched((X.shape, lo, hi))
-    return out
+def run_dd_moments(kernels, X, Y, w, lo, hi, scale, shift, order, dtype, *, before=0.0):
+    p, n_targets = X.shape[1], Y.shape[1]
+    shape = (p + 1 + n_targets, p + 1 + n_targets, 2)
+    run = functools.partial(kernel(kernels, "dd_moments", order, dtype), X, Y, w, lo, hi, scale, shift)
+    return run_guarded(run, kernels.dd_moments_work_size(p, n_targets), shape, (X.shape, lo, hi), before=before)
 
 
 @layouts
@@ -577,7 +574,7 @@ def test_dd_moments(kernels, order, dtype, weights):
         (9, 2, (9,)),
     ):
         for n in ns:
-            X, Y, w, _ = table(n, p, n_targets, order, dtype, weights, whole_numbers=False)
+            X, Y, w, _ = operands(n, p, n_targets, order, dtype, weights, whole_numbers=False)
             X, Y = X + X.dtype.type(1e6), strided(Y, "wide")
             rng = np.random.default_rng([n, p])
             scale = np.ldexp(1.0, rng.integers(-3, 4, p + n_targets))
@@ -602,7 +599,7 @@ def test_dd_moments(kernels, order, dtype, weights):
 @layouts
 @dtypes
 def test_dd_moments_mark_negative_weights(kernels, order, dtype):
-    X, Y, _, _ = table(70, 2, 1, order, dtype, None, whole_numbers=False)
+    X, Y, _, _ = operands(70, 2, 1, order, dtype, None, whole_numbers=False)
     for row in (0, 5, 63, 64, 69):
         w = np.ones(70)
         w[row] = -(2.0**-1000)
@@ -652,7 +649,7 @@ def test_small(kernels, order, dtype, fit_intercept):
     for p in (*range(1, 10), 15, 16, 17, 31, 33, 63, 64):
         for weights in WEIGHTS:
             for n in (2 * p + 6, 4 * p + 65):
-                X, Y, w, _ = table(n, p, 1, order, dtype, weights, whole_numbers=False)
+                X, Y, w, _ = operands(n, p, 1, order, dtype, weights, whole_numbers=False)
                 if weights == "absent rows" and np.count_nonzero(w) < 1.4 * p + 3:
                     continue  # hardly more rows than columns: not a well-conditioned problem
                 for l2 in (0.0, 2.5):
@@ -687,7 +684,7 @@ def test_small_of_several_targets(kernels, order, fit_intercept):
         for n_targets in (1, 2, 3, 4, 5, 9, 50, 200):
             for weights in WEIGHTS:
                 n, l2 = 3 * p + 70, 2.5 * (p % 2)
-                X, Y, w, _ = table(n, p, n_targets, order, "float64", weights, whole_numbers=False)
+                X, Y, w, _ = operands(n, p, n_targets, order, "float64", weights, whole_numbers=False)
                 Y *= np.arange(1, n_targets + 1)
                 Y = np.asfortranarray(Y) if n_targets == 9 else Y
                 done, res = run_small(kernels, X, Y, w, fit_intercept, l2, order, "float64", offset=p % 8)
@@ -858,7 +855,7 @@ def test_small_fits_are_judged_by_the_constants_of_all_others(kernels):
 @layouts
 def test_small_declines(kernels, order):
     """Whatever the general path has more to decide about, and nothing it would have raised for."""
-    X, Y, w, _ = table(100, 3, 1, "C", "float64", "random", whole_numbers=False)
+    X, Y, w, _ = operands(100, 3, 1, "C", "float64", "random", whole_numbers=False)
     y = Y[:, 0]
 
     def declines(X=X, y=y, w=w, **options):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import problem
+from support.problems import problem
+from support.tables import LAYOUTS
 
 from linreg_fast import reference
 from linreg_fast.inputs import table as inputs_table
@@ -36,7 +37,7 @@ def whole(M):
 @pytest.mark.parametrize("layout", ["C", "F", "strided", "float32"])
 def test_against_the_twin(fit_intercept, weighted, n_targets, layout):
     X, y, _, _ = problem(700, 4, offset=3.0)
-    X = {"C": X, "F": np.asfortranarray(X), "strided": X[::-1].copy()[::-1], "float32": X.astype(np.float32)}[layout]
+    X = LAYOUTS[layout](X)
     Y = np.column_stack([y, y**2, -y])[:, :n_targets]
     w = np.arange(700) % 3.0 if weighted else None
     M = of(X, Y, w, fit_intercept)

@@ -10,7 +10,7 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import problem
+from support.problems import problem
 
 import linreg_fast
 from linreg_fast import LinearFit, Moments

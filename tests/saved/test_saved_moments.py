@@ -7,7 +7,7 @@ import pickle
 
 import numpy as np
 import pytest
-from conftest import problem
+from support.problems import problem
 
 from linreg_fast import Moments
 from linreg_fast.saved import framed

@@ -7,8 +7,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import exact_fit, lre, worst_lre
 from support.certified import SETS, load, sets
+from support.compare import from_intercept
+from support.exact import exact_fit, lre, worst_lre
 
 import linreg_fast
 
@@ -30,15 +31,10 @@ CERTIFIED = (14.0, 13.4, 14.6, 15.0, 7.5, 14.5, 15.0, 13.1, 15.0, 15.0, 15.0)
 HONEST = 1.5  # digits that the estimate may promise too many
 
 
-def coefficients(fit, record):
-    """From the intercept upwards, as the records have them."""
-    return [fit.intercept, *fit.coef] if record["intercept"] else list(fit.coef)
-
-
 def assert_digits(fit, record, floor, case):
     """Digits reached, against the floor and against what the fit says of itself."""
     exact = record["exact_float64_design_40"]
-    reached = worst_lre(coefficients(fit, record), exact["coef"])
+    reached = worst_lre(from_intercept(fit), exact["coef"])
     assert reached >= floor, f"{case}: {reached:.2f} digits, path {fit.solver_path}"
     assert reached >= fit.digits - HONEST, f"{case}: {fit.digits:.2f} digits promised, {reached:.2f} reached"
     return reached
@@ -74,7 +70,7 @@ def test_strd_against_certified_values(name):
     X, y, record = load(name)
     fit = linreg_fast.fit(X, y, fit_intercept=record["intercept"], precision="extended")
     certified = [Fraction(text) for text in record["certified_text"]["coef"]]
-    reached = min(15.0, worst_lre(coefficients(fit, record), certified))
+    reached = min(15.0, worst_lre(from_intercept(fit), certified))
     assert reached >= CERTIFIED[SETS.index(name)], f"{reached:.2f} digits"
 
 
@@ -114,7 +110,7 @@ def test_strd_residuals(name):
 def test_longley_by_auto():
     X, y, record = load("Longley")
     fit = linreg_fast.fit(X, y)
-    assert worst_lre(coefficients(fit, record), record["exact_float64_design_40"]["coef"]) >= 8
+    assert worst_lre(from_intercept(fit), record["exact_float64_design_40"]["coef"]) >= 8
 
 
 @pytest.mark.parametrize("name", ["Norris", "Pontius", "Longley", "Wampler5"])

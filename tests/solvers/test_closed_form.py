@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import numpy as np
 import pytest
 import scipy.linalg
-from conftest import exact_fit, problem, solve_exactly, worst_lre
 from scipy.linalg import lapack
+from support.compare import coefficients
+from support.exact import exact_fit, exact_ridge, worst_lre
+from support.problems import ill_conditioned, problem
 
 import linreg_fast
 from linreg_fast import ConditionWarning
@@ -23,15 +23,6 @@ from linreg_fast.solvers import closed_form
 from linreg_fast.solvers.problem import Problem
 
 pytestmark = [pytest.mark.numerics, pytest.mark.usefixtures("general_path")]
-
-
-def ill_conditioned(kappa, n=400, p=4, seed=0, noise=1e-3):
-    """Columns with a given condition number after centring; no scaling of single columns helps."""
-    rng = np.random.default_rng(seed)
-    U = np.linalg.qr(np.column_stack([np.ones(n), rng.standard_normal((n, p))]))[0][:, 1:]
-    V = np.linalg.qr(rng.standard_normal((p, p)))[0]
-    X = U * np.geomspace(1, 1 / kappa, p) @ V * np.sqrt(n)
-    return X, X.sum(axis=1) + 1 + noise * rng.standard_normal(n)
 
 
 # the way
@@ -303,22 +294,9 @@ def test_extended_is_full(kappa, weighted, fit_intercept):
             np.asarray(X, order=order), y, sample_weight=w, fit_intercept=fit_intercept, precision="extended"
         )
         exact = exact_fit(X, y, fit_intercept, w)
-        found = [*fit.coef, fit.intercept] if fit_intercept else list(fit.coef)
-        assert worst_lre(found, exact) >= 15.0
+        assert worst_lre(coefficients(fit), exact) >= 15.0
         assert fit.digits >= 14.5
         assert fit.precision == "extended"
-
-
-def exact_ridge(X, y, l2):
-    """Slopes and intercept that minimise the rss and l2 ||slopes||^2, in rational numbers."""
-    X, y = [[Fraction(float(v)) for v in row] for row in X], [Fraction(float(v)) for v in y]
-    m, m_y = [sum(column) / len(y) for column in zip(*X, strict=True)], sum(y) / len(y)
-    rows = [[v - u for v, u in zip(row, m, strict=True)] for row in X]
-    p = len(m)
-    A = [[sum(r[i] * r[j] for r in rows) + Fraction(l2) * (i == j) for j in range(p)] for i in range(p)]
-    c = [sum(r[i] * (t - m_y) for r, t in zip(rows, y, strict=True)) for i in range(p)]
-    b = solve_exactly(A, c)
-    return [*b, m_y - sum(u * v for u, v in zip(m, b, strict=True))]
 
 
 @pytest.mark.parametrize("kappa", [1e1, 1e5, 1e9])

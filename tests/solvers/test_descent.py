@@ -6,7 +6,11 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import bits, exact_fit, problem, worst_lre
+from conftest import intercepts
+from support.compare import bits
+from support.exact import exact_fit, worst_lre
+from support.problems import problem
+from support.tables import LAYOUTS
 
 import linreg_fast
 from linreg_fast import ConvergenceWarning, LearningRateError, plan_costs, reference
@@ -18,7 +22,6 @@ PASSES = ("moments", "data")
 
 both = pytest.mark.parametrize("passes", PASSES)
 momenta = pytest.mark.parametrize("momentum", ["none", "nesterov"])
-intercepts = pytest.mark.parametrize("fit_intercept", [True, False])
 
 
 def gd(X, y, **options):
@@ -88,7 +91,7 @@ def test_textbook_loop_of_the_benchmarks():
 @pytest.mark.parametrize("layout", ["C", "F", "float32", "strided"])
 def test_both_ways_follow_the_same_iterates(momentum, fit_intercept, scale, layout):
     X, y, _, _ = problem(200, 4, offset=1.0)
-    X = {"C": X, "F": np.asfortranarray(X), "float32": X.astype(np.float32), "strided": X[::-1].copy()[::-1]}[layout]
+    X = LAYOUTS[layout](X)
     w = np.arange(200) % 3.0
     records = {}
     for passes in PASSES:

@@ -6,7 +6,9 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import exact_fit, intercepts, problem, solvers, whole_problem, worst_lre
+from conftest import intercepts, solvers
+from support.exact import exact_fit, worst_lre
+from support.problems import problem, whole_problem
 
 import linreg_fast
 from linreg_fast import RankWarning

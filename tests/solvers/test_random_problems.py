@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 import pytest
 import scipy.linalg
-from conftest import worst_lre
+from support.exact import exact_fit, worst_lre
 
 import linreg_fast
 
@@ -22,36 +21,12 @@ OFFSETS = (0.0, 1e4, 1e8)
 RANKED = 1e11  # condition up to which `extended` must be full
 
 
-def whole(a):
-    """Whole numbers and their exponent: a = numbers 2^exponent, exactly."""
-    exponent = min((int(np.frexp(v)[1]) - 53 for v in a if v), default=0)
-    return [int(Fraction(float(v)) * Fraction(2) ** -exponent) for v in a], exponent
-
-
-def exact_fit(X, y):
-    """Intercept and slopes of the least-squares fit, without rounding (Bareiss 1968: no fractions on the way)."""
-    columns = [whole(np.ones(len(y))), *(whole(x) for x in X.T), whole(y)]
-    size = X.shape[1] + 1
-    M = [[sum(a * b for a, b in zip(left, right, strict=True)) for right, _ in columns] for left, _ in columns[:-1]]
-    before = 1
-    for i in range(size):
-        pivot = next(r for r in range(i, size) if M[r][i])
-        M[i], M[pivot] = M[pivot], M[i]
-        for r in range(i + 1, size):
-            M[r] = [(M[i][i] * v - M[r][i] * u) // before for v, u in zip(M[r], M[i], strict=True)]
-        before = M[i][i]
-    b = [Fraction(0)] * size
-    for i in range(size - 1, -1, -1):
-        b[i] = (M[i][size] - sum((M[i][j] * b[j] for j in range(i + 1, size)), Fraction(0))) / M[i][i]
-    return [v * Fraction(2) ** (columns[-1][1] - e) for v, (_, e) in zip(b, columns, strict=False)]
-
-
 @dataclass
 class Case:
     seed: int
     X: np.ndarray
     y: np.ndarray
-    exact: list
+    exact: list  # from the intercept upwards
     kappa: float
 
     def fit(self, precision):
@@ -78,8 +53,9 @@ def case(seed):
     X = (X + rng.choice(OFFSETS)) * 10.0 ** (8 * rng.integers(-1, 2, p))
     Z = X - X[0]
     Z -= Z.mean(axis=0)
+    *slopes, intercept = exact_fit(X, y)
     sigma = np.linalg.svd(Z / np.linalg.norm(Z, axis=0), compute_uv=False)
-    return Case(seed, X, y, exact_fit(X, y), sigma[0] / sigma[-1])
+    return Case(seed, X, y, [intercept, *slopes], sigma[0] / sigma[-1])
 
 
 def gelsy(case):

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import exact_fit, worst_lre
+from support.exact import exact_fit, worst_lre
+from support.problems import ill_conditioned_columns
 
 import linreg_fast
-
-
-def conditioned(kappa, seed, n=30, p=4):
-    """Centred columns of a condition number that no scaling of single columns improves."""
-    rng = np.random.default_rng(seed)
-    U = np.linalg.qr(np.column_stack([np.ones(n), rng.standard_normal((n, p))]))[0][:, 1:]
-    V = np.linalg.qr(rng.standard_normal((p, p)))[0]
-    return U * np.geomspace(1, 1 / kappa, p) @ V * np.sqrt(n)
 
 
 @pytest.mark.parametrize("noise", [0.0, 1e-3])
@@ -22,7 +15,7 @@ def conditioned(kappa, seed, n=30, p=4):
 @pytest.mark.parametrize("settings", [{}, {"solver": "qr"}, {"solver": "svd"}, {"precision": "extended"}])
 def test_full_rank_is_seen_and_all_digits_are_reached(kappa, noise, settings):
     for seed in range(3):
-        X = conditioned(kappa, seed)
+        X = ill_conditioned_columns(np.random.default_rng(seed), kappa, 30, 4)
         y = X @ np.arange(1.0, 5.0) + noise * np.random.default_rng(seed).standard_normal(len(X))
         fit = linreg_fast.fit(X, y, **settings)
         reached = worst_lre([*fit.coef, fit.intercept], exact_fit(X, y))

@@ -7,7 +7,8 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import lre, solve_exactly, worst_lre
+from support.compare import coefficients
+from support.exact import exact_minimum_norm, exact_ridge, lre, worst_lre
 
 import linreg_fast
 from linreg_fast import RankWarning
@@ -17,22 +18,8 @@ pytestmark = pytest.mark.numerics
 
 
 def exact(X, y, fit_intercept, w=None, l2=0.0):
-    """Minimum norm, or ridge, in rational numbers: slopes, then the intercept."""
-    n = len(y)
-    X = [[Fraction(float(v)) for v in row] for row in X]
-    y = [Fraction(float(v)) for v in y]
-    penalty = [Fraction(l2) / Fraction(float(v)) for v in (np.ones(n) if w is None else w)]
-    # b = X'u, X b + b0 + l2 u / w = y, sum u = 0
-    size = n + fit_intercept
-    A = [[Fraction(0)] * size for _ in range(size)]
-    for i in range(n):
-        for j in range(n):
-            A[i][j] = sum(a * b for a, b in zip(X[i], X[j], strict=True)) + (penalty[i] if i == j else 0)
-        if fit_intercept:
-            A[i][n] = A[n][i] = Fraction(1)
-    u = solve_exactly(A, [*y, Fraction(0)][:size])
-    b = [sum(X[i][j] * u[i] for i in range(n)) for j in range(len(X[0]))]
-    return [*b, u[n]] if fit_intercept else b
+    """Minimum norm, which takes no weights where every row is fitted, or ridge."""
+    return exact_ridge(X, y, l2, fit_intercept, w) if l2 else exact_minimum_norm(X, y, fit_intercept)[0]
 
 
 def fit(X, y, **options):
@@ -47,10 +34,6 @@ def wide_problem(n, p, seed=0, offset=0.0):
     return rng.standard_normal((n, p)) + offset, rng.standard_normal(n) + offset
 
 
-def found(one):
-    return [*one.coef, one.intercept] if one.fit_intercept else list(one.coef)
-
-
 @pytest.mark.parametrize("fit_intercept", [True, False])
 @pytest.mark.parametrize("shape", [(2, 2), (2, 5), (4, 4), (5, 9), (7, 30)])
 @pytest.mark.parametrize("offset", [0.0, 1e6, 1e12])
@@ -62,7 +45,7 @@ def test_extended_is_full(fit_intercept, shape, offset, l2, weighted):
     X, y = wide_problem(*shape, offset=offset)
     w = np.random.default_rng(0).uniform(0.5, 2.0, shape[0]) if weighted else None
     one = fit(X, y, sample_weight=w, l2=l2, fit_intercept=fit_intercept, precision="extended")
-    assert worst_lre(found(one), exact(X, y, fit_intercept, w, l2)) >= 15.0
+    assert worst_lre(coefficients(one), exact(X, y, fit_intercept, w, l2)) >= 15.0
     assert one.digits >= 15.0
 
 
@@ -76,7 +59,7 @@ def test_digits_are_honest(fit_intercept, offset, precision, l2):
     for seed in range(10):
         X, y = wide_problem(3, 6, seed, offset)
         one = fit(X, y, fit_intercept=fit_intercept, precision=precision, l2=l2)
-        assert worst_lre(found(one), exact(X, y, fit_intercept, l2=l2)) >= one.digits - 1.5
+        assert worst_lre(coefficients(one), exact(X, y, fit_intercept, l2=l2)) >= one.digits - 1.5
         assert precision == "fast" or one.digits >= 10
 
 
@@ -85,7 +68,7 @@ def test_ill_conditioned_rows():
     X[3] = X[0] + 1e-7 * X[3]
     expected = exact(X, y, True)
     for precision, least in (("auto", 9), ("extended", 15)):
-        assert worst_lre(found(fit(X, y, precision=precision)), expected) >= least
+        assert worst_lre(coefficients(fit(X, y, precision=precision)), expected) >= least
 
 
 @pytest.mark.parametrize("epsilon", [1e-5, 1e-8, 1e-9, 1e-10, 1e-11])
@@ -95,7 +78,7 @@ def test_digits_where_rows_are_nearly_dependent(epsilon):
     expected = exact(X, y, False)
     for precision in ("auto", "extended"):
         one = fit(X, y, fit_intercept=False, precision=precision)
-        assert worst_lre(found(one), expected) >= one.digits - 1.5
+        assert worst_lre(coefficients(one), expected) >= one.digits - 1.5
 
 
 def test_digits_of_an_intercept_beside_centred_columns():
@@ -112,7 +95,7 @@ def test_columns_of_very_different_size():
     X, y = wide_problem(3, 5)
     X *= 10.0 ** np.array([0, 8, -8, 3, -20])
     one = fit(X, y, precision="extended")
-    assert worst_lre(found(one), exact(X, y, True)) >= 15.0
+    assert worst_lre(coefficients(one), exact(X, y, True)) >= 15.0
 
 
 @pytest.mark.parametrize("precision", ["fast", "extended"])
@@ -123,7 +106,7 @@ def test_columns_from_end_to_end_of_the_range(precision, scale):
     X[:, 1] *= scale
     X[:, 2] /= scale
     one = fit(X, y, fit_intercept=False, precision=precision)
-    assert worst_lre(found(one), exact(X, y, False)) >= (15.0 if precision == "extended" else 12.0)
+    assert worst_lre(coefficients(one), exact(X, y, False)) >= (15.0 if precision == "extended" else 12.0)
     X, y = wide_problem(3, 5)
     X[:, 1] *= scale
     assert fit(X, y, precision=precision).rank == 2

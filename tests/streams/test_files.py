@@ -15,8 +15,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import assert_close, bits, problem
-from pyarrow import csv, dataset, feather, parquet
+from pyarrow import dataset, parquet
+from support.compare import assert_close, bits
+from support.problems import problem
+from support.tables import ROOT, write
 
 import linreg_fast
 from linreg_fast.options import PRECISIONS
@@ -24,7 +26,6 @@ from linreg_fast.streams import arrow, blocks, csv_text, files, readers, summing
 from linreg_fast.streams.blocks import block_rows
 from linreg_fast.streams.choice import Roles
 
-ROOT = Path(__file__).resolve().parents[2]
 N = 20_000
 
 
@@ -48,15 +49,6 @@ def pieces(monkeypatch):
 def in_memory(table, features=("a", "b", "c"), **settings):
     X = np.column_stack([table[name].to_numpy() for name in features])
     return linreg_fast.fit(X, table["y"].to_numpy(), sample_weight=table["w"].to_numpy(), **settings)
-
-
-def write(table, path):
-    {
-        ".csv": csv.write_csv,
-        ".parquet": lambda t, p: parquet.write_table(t, p, row_group_size=3000),
-        ".feather": lambda t, p: feather.write_feather(t, str(p), chunksize=3000),
-    }[path.suffix](table, path)
-    return path
 
 
 WEIGHTED = {"target": "y", "features": ["a", "b", "c"], "sample_weight": "w"}

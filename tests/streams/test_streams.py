@@ -13,7 +13,6 @@ import sys
 import textwrap
 import time
 import warnings
-from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -22,14 +21,15 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.dataset
 import pytest
-from conftest import bits, exact_fit, problem, worst_lre
+from support.compare import assert_same, bits
+from support.exact import exact_fit, worst_lre
+from support.problems import problem
+from support.tables import ROOT, shared
 
 import linreg_fast
 from linreg_fast.options import PRECISIONS
 from linreg_fast.streams import blocks, summing
 
-ROOT = Path(__file__).resolve().parents[2]
-DATA = ROOT.parent / "shared" / "data"
 N, P = 3000, 3
 TOLERANCE = 1e-13
 
@@ -48,17 +48,6 @@ def frame(data):
 
 def cut(*arrays, size=400):
     return [tuple(a[i : i + size] for a in arrays) for i in range(0, len(arrays[0]), size)]
-
-
-def assert_same(fit, expected, tolerance=TOLERANCE):
-    assert fit.coef.shape == expected.coef.shape
-    assert np.allclose(fit.coef, expected.coef, rtol=tolerance, atol=0)
-    # a difference of the mean of y and those of the columns, some 300 in size, and may come out small
-    assert np.allclose(fit.intercept, expected.intercept, rtol=tolerance, atol=10 * tolerance)
-    # about 0, without an intercept, nearly all of tss cancels
-    assert np.allclose(fit.rss, expected.rss, rtol=1e-10, atol=1e-14 * np.max(expected.tss))
-    assert (fit.n_samples, fit.rank, fit.solver) == (expected.n_samples, expected.rank, expected.solver)
-    assert fit.sum_weight == pytest.approx(expected.sum_weight, rel=1e-14)
 
 
 def sqlite(frame):
@@ -505,9 +494,7 @@ def test_moments_from_arrow_batches(data, frame):
 
 def test_flights_in_parts(tmp_path):
     """The README's example: a real table from CSV, from a folder of Parquet files and from a database."""
-    path = DATA / "nycflights.csv"
-    if not path.exists():
-        pytest.skip("nycflights.csv lives beside the checkout and is not there")
+    path = shared("nycflights.csv")
     features = ["dep_delay", "air_time", "distance"]
     table = pa.csv.read_csv(path) if hasattr(pa, "csv") else __import__("pyarrow.csv").csv.read_csv(path)
     expected = linreg_fast.fit_file(path, target="arr_delay", features=features)

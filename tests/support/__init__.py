@@ -1,1 +1,1 @@
-"""Oracles and problems that tests of several wings share."""
+"""Oracles, problems, comparisons and tables that tests of several wings share."""

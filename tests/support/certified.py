@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import certified_problem
+
+from support.tables import shared
 
 SETS = (
     "Norris", "Pontius", "NoInt1", "NoInt2", "Filip", "Longley",
     "Wampler1", "Wampler2", "Wampler3", "Wampler4", "Wampler5",
 )  # fmt: skip
 sets = pytest.mark.parametrize("name", SETS)
+
+
+def certified_problem(name: str) -> dict:
+    """The record of a set: data and certified values."""
+    return json.loads(shared(f"strd/{name}.json").read_text())
 
 
 def load(name):
