@@ -793,7 +793,7 @@ def test_paired_solve_declines(kernels):
 def test_moments_of_groups(kernels, order, dtype, weights):
     """The bits of the cross products of each group's rows put together, and the sums of the twin."""
     for n, p, n_targets in ((300, 1, 1), (300, 5, 1), (200, 8, 2), (90, 17, 3), (150, 70, 1)):
-        X, Y, w, shift = table(n, p, n_targets, order, dtype, weights, whole_numbers=True)
+        X, Y, w, shift = operands(n, p, n_targets, order, dtype, weights, whole_numbers=True)
         keys = np.random.default_rng(p).integers(-4, 3, n) * 2
         keys[0] = 50
         rows, after = np.full(n, -1, dtype=np.intp), np.zeros(59, dtype=np.intp)
