@@ -23,12 +23,13 @@ import scipy.linalg
 import linreg_fast
 
 TOP = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(TOP / "tests"))
+sys.path[:0] = [str(TOP / "tests"), str(TOP / "tests" / "solvers")]
 
-import test_accuracy as strd  # noqa: E402
 import test_polynomial as polynomial  # noqa: E402
 import test_random_problems as random_problems  # noqa: E402
-from conftest import STRD, worst_lre  # noqa: E402
+from support import certified as strd  # noqa: E402
+from support.exact import worst_lre  # noqa: E402
+from support.tables import DATA  # noqa: E402
 
 MOST = 16.0  # digits: a float64 that is the exact solution rounded
 PRECISIONS = ("fast", "auto", "extended")
@@ -119,7 +120,7 @@ def polynomials() -> str:
     """Digits of the decimal problem, which columns of rounded powers no longer are."""
     rows = []
     for name in ("Filip", "Wampler1", "Wampler2", "Wampler3", "Wampler4", "Wampler5"):
-        with open(STRD / f"{name}.json") as file:
+        with open(DATA / "strd" / f"{name}.json") as file:
             record = json.load(file)
         x, y = (np.array([float(v) for v in record[key]]) for key in "xy")
         X, _, _ = strd.load(name)

@@ -42,7 +42,7 @@ RCOND_CHOLESKY = 1e-13  # of the Gram matrix; under it the columns' condition nu
 PIVOT_MARGIN = 8.0  # times p eps: what is left of a pivot may be rounding; of dependent columns up to 2.4 was seen
 RANK_TOLERANCE = 2.0**-40  # times sqrt(p): singular values below are rounding, whatever the number of rows
 DOUBT = 1e-11  # singular values below are looked at in double-double: QR of the rows cannot tell them from rounding
-ROUNDED = 4.0  # roundings that dependent columns may have come through, beside one of what they are offset by
+ROUNDED = 4.0, 0.5  # roundings of its spread and of its mean that a dependent column may have come through
 PAIR_WORK = 2.0**31  # rows times columns squared up to which that is feasible: a second or two
 ROWS_MARGIN = 1e4  # times p eps: rounding that millions of rows leave in R
 QR_BLOCK_BYTES = 1 << 18  # of rows that are prepared and factorised at once: L2
@@ -181,12 +181,13 @@ def _rank_in_pairs(problem: Problem) -> tuple[int, float]:
     """The rank, and the condition number of the columns, from their cross products in double-double.
 
     A direction v of the scaled columns Z e is null where numbers that are off by no more than their own rounding could
-    make it so: ||Z v|| <= eps sum_j |v_j| e_j (4 ||x_j - mean|| + sqrt(N) |mean|).
+    make it so: ||Z v|| <= eps sum_j |v_j| e_j (4 ||x_j - mean|| + sqrt(N) |mean| / 2). Rounding to nearest, which hardly
+    ever goes the same way in all columns, leaves a third of that.
     """
     M, C = problem.sums, problem.centred
     sigma, Vt = pivoted_svd(problem.pairs.gram, DD_UNIT)
     mean = np.ldexp(np.abs(M.shift[C.live] + C.means[C.live] / M.unit[C.live]), C.exponents)
-    size = mean * math.sqrt(M.sum_weight) + ROUNDED * np.sqrt(np.diagonal(C.gram))
+    size = ROUNDED[1] * mean * math.sqrt(M.sum_weight) + ROUNDED[0] * np.sqrt(np.diagonal(C.gram))
     rank = int(np.count_nonzero(sigma > EPS * (np.abs(Vt) @ size)))
     return rank, float(sigma[0] / sigma[-1]) if rank == len(sigma) else math.inf
 
