@@ -181,8 +181,8 @@ def _rank_in_pairs(problem: Problem) -> tuple[int, float]:
     """The rank, and the condition number of the columns, from their cross products in double-double.
 
     A direction v of the scaled columns Z e is null where numbers that are off by no more than their own rounding could
-    make it so: ||Z v|| <= eps sum_j |v_j| e_j (4 ||x_j - mean|| + sqrt(N) |mean| / 2). Rounding to nearest, which hardly
-    ever goes the same way in all columns, leaves a third of that.
+    make it so: ||Z v|| <= eps sum_j |v_j| e_j (4 ||x_j - mean|| + sqrt(N) |mean| / 2). Rounding to nearest leaves some
+    third of that.
     """
     M, C = problem.sums, problem.centred
     sigma, Vt = pivoted_svd(problem.pairs.gram, DD_UNIT)
