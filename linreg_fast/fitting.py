@@ -26,7 +26,7 @@ from linreg_fast.solvers.small import SmallFit, weight_exponent
 from linreg_fast.solvers.solution import Solution, constant_columns
 
 # of the fits that a call may ask for without any check
-PLAIN = {precision: FitOptions(precision=precision) for precision in small.LEAN}
+PLAIN = {(p, i): FitOptions(precision=p, fit_intercept=i) for p in small.LEAN for i in (True, False)}
 UNIT_EXPONENT = 1000  # most powers of two of `y_unit`
 RAISE, ANALYTIC = MISSING[0], WEIGHTS[0]
 KEYWORDS = (
@@ -157,11 +157,9 @@ def fit(
     (2.0, 1.0)
     """
     first: FirstPass | None = None
-    if (
+    lean = (
         solver == "auto"
-        and type(l2) is float
-        and l2 == 0.0
-        and fit_intercept is True
+        and precision in small.LEAN
         and feature_names is None
         and n_threads is None
         and on_collinear == "min_norm"
@@ -169,17 +167,9 @@ def fit(
         and not solver_options
         and missing is RAISE  # faster than ==, and no matter where it says no
         and weights is ANALYTIC
-        and precision in small.LEAN
-    ):
-        options = PLAIN[precision]
-        found = small.of_arrays(X, y, sample_weight, options)
-        if isinstance(found, SmallFit):
-            n, order = len(X), "C" if X.flags.c_contiguous else "F"
-            k = 1 if y.ndim == 1 else y.shape[1]
-            asked = (n, X.shape[1], k, "auto", 0.0, X.itemsize, order, sample_weight is not None)
-            n_samples = n if sample_weight is None else int(np.count_nonzero(sample_weight))
-            return LinearFit.of_small(found, options, asked, n_samples)
-        first = found
+    )
+    if lean and type(l2) is float and l2 == 0.0 and type(fit_intercept) is bool:
+        options = PLAIN[precision, fit_intercept]
     else:
         options = FitOptions(
             solver=solver,
@@ -192,6 +182,15 @@ def fit(
             n_threads=n_threads,
             descent=descent_options(solver, solver_options, KEYWORDS),
         )
+    if lean:
+        found = small.of_arrays(X, y, sample_weight, options)
+        if isinstance(found, SmallFit):
+            n, order = len(X), "C" if X.flags.c_contiguous else "F"
+            k = 1 if y.ndim == 1 else y.shape[1]
+            asked = (n, X.shape[1], k, "auto", options.l2, X.itemsize, order, sample_weight is not None)
+            n_samples = n if sample_weight is None else int(np.count_nonzero(sample_weight))
+            return LinearFit.of_small(found, options, asked, n_samples)
+        first = found
     data = table(X, y, sample_weight, feature_names)
     if options.weights == "frequency":
         data.count_weights()

@@ -224,7 +224,7 @@ class LinearFit(_Base):
         coef, intercept, rss, tss, digits, rcond, sum_weight, spread = small
         noted = noted or NOTHING_NOTED
         p, k = asked[1], asked[2]
-        return cls(
+        values = (
             coef,
             intercept,
             "cholesky",
@@ -256,6 +256,9 @@ class LinearFit(_Base):
             noted.left_out,
             noted.n_dropped,
         )
+        fit = _new(cls)  # __init__ would pack the thirty values once more
+        _set_values(fit, values)
+        return fit
 
     def __repr__(self) -> str:
         names = self.feature_names
@@ -488,6 +491,7 @@ def _field(place: int) -> property:
 
 
 _set_values = LinearFit.__dict__["_values"].__set__
+_new = object.__new__
 for _place, _name in enumerate(_Fields._fields):
     if _name not in LinearFit.__dict__:
         setattr(LinearFit, f"_{_name}" if _name in INSIDE else _name, _field(_place))
