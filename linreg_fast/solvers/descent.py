@@ -38,6 +38,7 @@ from linreg_fast.solvers.problem import Problem
 from linreg_fast.solvers.refinement import CANCELLED, residual_squares
 from linreg_fast.solvers.solution import Solution, caller_level
 
+NOISE = 1e-12  # rounding of a cost, relative to J0
 CALL_STEPS_FLOPS = 2e8  # of one call of the inner loop: KeyboardInterrupt is seen in between
 
 
@@ -149,13 +150,18 @@ def _finish(problem: Problem, M: Sums | None, coef: Vector, intercept: float, en
         n_samples, sum_weight = M.n_rows, M.sum_weight
         tss, y_unit = float(C.target_squares[0]), 1.0 / float(M.target_unit[0])
         digits = _digits(M, coef, intercept, options.fit_intercept, l2)
-    rss = 2 * sum_weight * float(ended.history[-1]) - (l2 * float(coef @ coef) if l2 else 0.0)
+    history = ended.history
+    rss = 2 * sum_weight * float(history[-1]) - (l2 * float(coef @ coef) if l2 else 0.0)
     if y_unit != 1.0:
         unpenalised = Problem(rows, replace(options, l2=0.0), problem.asked)
         unpenalised.sums, unpenalised.centred = problem.sums, C
         rss = residual_squares(unpenalised, np.ldexp(coef[C.live], C.target_exponents[0] - C.exponents), 0)
     elif rss <= CANCELLED * tss:
         rss = 2 * fold_cost(rows, coef, intercept, workers)
+        # what is left of the last costs, which are differences from J0, may be below zero
+        history[-1] = (rss + l2 * float(coef @ coef)) / (2 * sum_weight)
+        lost = history < NOISE * tss / (2 * sum_weight)
+        history[lost] = np.maximum(history[lost], history[-1])
     return Solution(
         coef=coef[None],
         intercept=np.array([intercept]),
@@ -171,7 +177,7 @@ def _finish(problem: Problem, M: Sums | None, coef: Vector, intercept: float, en
         reason=f"{problem.plan.reason}; passes over the {problem.plan.passes}",
         converged=ended.converged,
         n_iter=ended.n_iter,
-        history=ended.history,
+        history=history,
     )
 
 
@@ -211,7 +217,7 @@ def _on_moments(quadratic: Quadratic, chosen: DescentOptions, rate: float, tol: 
         )
         if chosen.callback is not None and status != 2 and steps:
             coef, intercept = quadratic.coefficients(state[0])
-            if chosen.callback(steps, float(history[steps]), coef, intercept):
+            if chosen.callback(steps, max(float(history[steps]), 0.0), coef, intercept):
                 status = status or 3
         if status or steps == chosen.max_iter:
             break
@@ -224,7 +230,7 @@ def _on_data(evaluate: Evaluator, chosen: DescentOptions, rate: float, tol: floa
     z = quadratic.start(chosen.coef_init)
     step, g_last = np.zeros_like(z), np.zeros_like(z)
     history: list[float] = []
-    noise = 1e-12 * abs(quadratic.J0)
+    noise = NOISE * abs(quadratic.J0)
     status = t = 0
     largest = math.inf
     for t in range(chosen.max_iter + 1):

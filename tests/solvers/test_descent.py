@@ -416,3 +416,27 @@ def test_coefficients_beyond_the_range(passes):
     X[:, 1] *= 1e-310
     with pytest.raises(ValueError, match=r"column 1 of X .*range of float64"):
         linreg_fast.fit(X, y, solver="gd", passes=passes)
+
+
+@pytest.mark.parametrize("momentum", ["none", "nesterov"])
+@pytest.mark.parametrize("y_scale", [1.0, 2.0**-60])
+def test_the_cost_is_never_below_zero(momentum: str, y_scale: float) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.integers(-9, 10, (300, 3)).astype(float)
+    y = (X @ [1.0, 2.0, 3.0] + 5.0) * y_scale  # whole numbers: the least cost is 0
+    seen: list[float] = []
+    fit = linreg_fast.fit(
+        X,
+        y,
+        solver="gd",
+        passes="moments",
+        tol=0.0,
+        max_iter=400,
+        momentum=momentum,
+        callback=lambda step, cost, coef, intercept: seen.append(cost),
+    )
+    assert min(seen) >= 0
+    r = y - X @ fit.coef - fit.intercept
+    assert fit.cost_history.min() >= 0
+    assert fit.cost_history[-1] == pytest.approx(r @ r / 600, rel=1e-6)
+    assert fit.cost_history[-1] < 1e-24 * fit.cost_history[0]
