@@ -66,7 +66,10 @@ def refine(problem: Problem, solution: Solution, full: bool) -> Solution:
         done = [_refine_target(problem, solution, t, full, null) for t in range(problem.rows.n_targets)]
         if all(done) or problem.options.solver != "auto" or solution.path[-1] == "svd":
             break
-        solution = closed_form.solve(problem.of_columns(np.arange(p)), solution.path)
+        other = closed_form.solve(problem.of_columns(np.arange(p)), solution.path)
+        if other.path == solution.path:
+            break  # there is no other factor
+        solution = other
     if not all(done):
         warnings.warn(
             f"refinement does not contract through {solution.path[-1]} (rcond {solution.rcond:.1e}): coefficients "
