@@ -84,6 +84,7 @@ def merge_triangles(upper: Matrix, lower: Matrix) -> Matrix:
 
 
 def triangle_rcond(R: Matrix) -> float:
+    """Reciprocal condition number of an upper triangle in the 1-norm, as LAPACK estimates it; 0 if singular."""
     from scipy.linalg import lapack
 
     if not np.diagonal(R).all():
@@ -93,6 +94,7 @@ def triangle_rcond(R: Matrix) -> float:
 
 
 def solve_triangle(R: Matrix, p: int) -> Matrix:
+    """R_11^-1 R_12 of an upper triangle whose first p columns are R_11; LinAlgError if R_11 is singular."""
     from scipy.linalg import lapack
 
     beta, info = lapack.dtrtrs(np.asfortranarray(R[:p, :p]), R[:p, p:])

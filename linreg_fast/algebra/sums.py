@@ -58,4 +58,5 @@ def of_cross_products(M: Matrix, p: int, n_rows: int, shift: Vector, scale: Vect
 
 
 def without(a: Vector, i: int) -> Vector:
+    """A copy of a vector without its element i."""
     return np.concatenate([a[:i], a[i + 1 :]])

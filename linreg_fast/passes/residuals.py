@@ -72,6 +72,7 @@ def fold_cost(rows: Rows, b: Vector, b0: float, n_threads: int | None, target: i
 
 
 def row_pass(name: str, data: Table, b: Vector, b0: float, n_threads: int | None, size: int, target: int = 0) -> Vector:
+    """What the row kernel `name`, of cost or gradient, sums up over all rows: `size` numbers."""
     kernel = getattr(levels, name)[data.order or "C", data.dtype]
 
     def of_rows(X: Any, Y: Any, w: Any, lo: int, hi: int, work: Vector, out: Vector) -> None:

@@ -44,6 +44,7 @@ def block_rows(width: int) -> int:
 
 
 def tuple_blocks(batches: Iterator[tuple[str, Any]]) -> Iterator[Block]:
+    """Blocks of batches (X, y) or (X, y, sample_weight); long arrays are cut into slices of some megabytes."""
     for where, batch in batches:
         if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
             what = f"{len(batch)} of them" if isinstance(batch, (tuple, list)) else type(batch).__name__
