@@ -412,6 +412,8 @@ def test_a_coefficient_of_nothing_does_not_cost_its_digits(n):
     for fit in doors:
         assert fit.digits > 12, fit
         np.testing.assert_allclose(fit.coef, [3, 0, -7], atol=1e-12)
+    plain = linreg_fast.Moments(3).update(X[:5], y[:5]).update(X[5:], y[5:]).solve()
+    np.testing.assert_allclose([*plain.coef, plain.intercept], [3, 0, -7, 0], atol=1e-12)
 
 
 @pytest.mark.parametrize("base", [2.0**52, -(2.0**52), 2.0**40])
