@@ -11,6 +11,7 @@ cdef double POOR = 1e-3
 cdef double UNKNOWN = 8.0
 cdef double LAST_PLACE = 2.0 ** -60
 cdef double SURE_CONTRACTION = 1e-6
+cdef double MEANS_ROUNDING = 2.0 ** -46
 cdef double LEAST_PAIR = 2.0 ** -700        # of sums of squares: products of pairs stay exact between these
 cdef double MOST_PAIR = 2.0 ** 900
 cdef double LEAST_COEF = 2.0 ** -1000
@@ -22,6 +23,7 @@ paired_constants = {
     "UNKNOWN": UNKNOWN,
     "LAST_PLACE": LAST_PLACE,
     "SURE_CONTRACTION": SURE_CONTRACTION,
+    "MEANS_ROUNDING": MEANS_ROUNDING,
 }
 
 
@@ -342,7 +344,7 @@ cdef bint _solve_paired_target(
     noise = s.root * (x_most * fabs(s.d[y]) + z_most * s.x[y]) + x_most * s.x[y]
     noise += z_most * fabs(s.d[y]) * s.N * (s.N_noise + DD_UNIT)
     step = (relative * most + noise) / rcond    # error of beta
-    error = s.error[y] + step * lever
+    error = s.error[y]
     before = ROUNDING * fmax(most, sqrt(s.q_hi[y]))
     terms = fabs(s.m_hi[y])
     q, z = s.x[y], fabs(s.d[y])
@@ -353,8 +355,9 @@ cdef bint _solve_paired_target(
         terms += fabs(s.m_hi[i] * b[i])
         if fabs(beta[i]) > before:
             worst[0] = fmax(worst[0], step / fabs(beta[i]))
-    if fabs(b0) > ROUNDING * terms:
-        worst[0] = fmax(worst[0], error / fabs(b0))
+    # an intercept within the rounding of the means that it is made of is none
+    if fabs(b0) > fmax(ROUNDING * terms, fmin(error, MEANS_ROUNDING * terms)):
+        worst[0] = fmax(worst[0], (error + step * lever) / fabs(b0))
     q = q * (q + 2.0 * s.root * z) + z * z * s.N * (s.N_noise + DD_UNIT) + p * step * (relative * most + noise)
     if not (UNKNOWN * q <= POOR * s.q_hi[y]):
         return False

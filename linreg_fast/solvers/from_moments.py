@@ -49,6 +49,7 @@ UNKNOWN = 8.0  # times the error of a sum of squares: one that is not larger is 
 LOST = 0.1  # of the sum of squares of y: where as much of it is not known, r2 has no digit
 MAX_STEPS = 8  # of refinement
 LAST_PLACE = 2.0**-60  # corrections of this size, of the largest coefficient, end it
+MEANS_ROUNDING = 2.0**-46  # of its terms: the most that the rounding of the means may excuse in an intercept of 0
 SURE_CONTRACTION = 1e-6  # predicted by the condition number; a larger one has to be seen
 
 
@@ -284,11 +285,13 @@ def _finish(problem: Problem, E: Equations, scaled: Scaled) -> Solution:
         most = float(size.max(initial=0.0))
         delta = scaled.left + (E.noise + E.noise_c[t] / most) / scaled.rcond**2 if most > 0 else scaled.left
         error = float(E.noise_m_y[t] + E.noise_m @ np.abs(b[:, t, 0]))
-        error += delta * most * float(np.abs(E.m[:, 0] * scale[:, 0, 0]).sum())
         zero = ROUNDING * max(most, math.sqrt(E.S_yy[t, 0])) if scaled.rank == p else 0.0
         slopes = digits_of(size, np.full(p, delta * most), zero)
         terms_0 = abs(float(E.m_y[t, 0])) + float(np.abs(E.m[:, 0]) @ np.abs(b[:, t, 0]))
-        b0 = digits_of(np.abs(intercept[t : t + 1]), np.array([error]), ROUNDING * terms_0)
+        # an intercept within the rounding of the means that it is made of is none
+        zero_0 = max(ROUNDING * terms_0, min(error, MEANS_ROUNDING * terms_0))
+        error += delta * most * float(np.abs(E.m[:, 0] * scale[:, 0, 0]).sum())
+        b0 = digits_of(np.abs(intercept[t : t + 1]), np.array([error]), zero_0)
         digits = min(digits, slopes, b0)
         if E.constant_y[t]:
             continue

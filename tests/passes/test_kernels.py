@@ -760,7 +760,7 @@ def test_paired_solve(kernels, fit_intercept, l2):
 def test_paired_solve_is_judged_by_the_constants_of_all_others(kernels):
     found = kernels.paired_constants
     assert found["DD_UNIT"] == DD_UNIT
-    for name in ("CHOLESKY_MARGIN", "POOR", "UNKNOWN", "LAST_PLACE", "SURE_CONTRACTION"):
+    for name in ("CHOLESKY_MARGIN", "POOR", "UNKNOWN", "LAST_PLACE", "SURE_CONTRACTION", "MEANS_ROUNDING"):
         assert found[name] == getattr(from_moments, name), name
 
 
