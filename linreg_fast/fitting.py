@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from linreg_fast.algebra.centred import origin_of_sums
 from linreg_fast.algebra.paired import affordable
 from linreg_fast.algebra.precision import any_range
 from linreg_fast.algebra.sums import Sums
@@ -286,6 +287,8 @@ def _solved(problem: Problem) -> Solution:
     solution.collinear = tuple(sorted({*constant, *solution.collinear}))
     if options.on_collinear == "drop":
         solution.dropped = tuple(sorted({*constant, *solution.dropped}))
+    if options.fit_intercept:
+        solution.origin = origin_of_sums(problem.sums, problem.centred, solution.coef)
     if not options.l2:
         worth_it = full or (refined and affordable(problem.sums.n_rows, len(kept.centred.live)))
         solution.spread = spread.spread_of(kept, solution.factor, worth_it)

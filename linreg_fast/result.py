@@ -34,6 +34,8 @@ class _Fields(NamedTuple):
     chebyshev       of a polynomial: [c, u, b_0, b_1 ..], the series sum_k b_k T_k((x - c) / u) that `predict` evaluates
     y_unit          power of two whose square is the unit of rss, ess and tss as they are held: 1 but where y is so
                     large or small that their squares leave the range of float64, which costs `r2` and `stderr` nothing
+    origin          [c_1 .. c_p, v_1 ..], the means of the columns and the prediction of each target there; None but
+                    where offsets of the columns are so large that predictions are made about it, see `predict`
     """
 
     coef: NDArray[np.float64]
@@ -66,6 +68,7 @@ class _Fields(NamedTuple):
     y_unit: Any = 1.0
     left_out: dict[str, str] = {}  # noqa: RUF012  never handed out: the attribute is a copy
     n_dropped: int = 0
+    origin: NDArray[np.float64] | None = None
 
 
 class Noted(NamedTuple):
@@ -84,7 +87,7 @@ class Noted(NamedTuple):
 NOTHING_NOTED = Noted(None, {}, 0)
 RSS, ESS, TSS, LEFT_OUT = (_Fields._fields.index(name) for name in ("rss", "ess", "tss", "left_out"))
 # what the public attributes are made of: arguments of the constructor, attributes with an underscore
-INSIDE = ("plan_arguments", "spread", "chebyshev", "y_unit")
+INSIDE = ("plan_arguments", "spread", "chebyshev", "y_unit", "origin")
 
 
 if TYPE_CHECKING:
@@ -153,6 +156,7 @@ class LinearFit(_Base):
         _spread: NDArray[np.float64] | None
         _chebyshev: NDArray[np.float64] | None
         _y_unit: Any
+        _origin: NDArray[np.float64] | None
 
     def __init__(self, *values: Any, **named: Any) -> None:
         # one tuple: to set 30 attributes of a frozen dataclass takes longer than a small fit, and so does to copy
@@ -203,6 +207,7 @@ class LinearFit(_Base):
                 y_unit=shaped(solution.y_unit),
                 left_out=rows.left_out,
                 n_dropped=rows.n_dropped,
+                origin=solution.origin,
             )
         )
 
@@ -221,7 +226,7 @@ class LinearFit(_Base):
 
         `ess` is tss - rss where it is known better than their difference.
         """
-        coef, intercept, rss, tss, digits, rcond, sum_weight, spread = small
+        coef, intercept, rss, tss, digits, rcond, sum_weight, origin, spread = small
         noted = noted or NOTHING_NOTED
         p, k = asked[1], asked[2]
         values = (
@@ -255,6 +260,7 @@ class LinearFit(_Base):
             1.0 if coef.ndim == 1 else np.ones(k),
             noted.left_out,
             noted.n_dropped,
+            origin,
         )
         fit = _new(cls)  # __init__ would pack the thirty values once more
         _set_values(fit, values)
@@ -414,6 +420,10 @@ class LinearFit(_Base):
     def predict(self, X: Any, out: NDArray[np.float64] | None = None, *, n_threads: int | None = None) -> Any:
         """Predictions intercept + X coef.
 
+        Where the columns are far from 0 beside the spread of what they explain, as with dates in seconds, the sum is
+        taken about their means, (prediction at the means) + (X - means) coef: an intercept and products that cancel
+        would leave fewer digits.
+
         Parameters
         ----------
         X : array_like of shape (n, n_features), or (n,) for one feature and for a polynomial
@@ -434,7 +444,8 @@ class LinearFit(_Base):
         """
         if self._chebyshev is not None:
             return predictions.evaluate(self._chebyshev, X, out)
-        return predictions.predict(X, self.coef, self.intercept, self.feature_names, out, n_threads)
+        names, origin = self.feature_names, self._origin
+        return predictions.predict(X, self.coef, self.intercept, names, out, n_threads, origin)
 
     def to_dict(self) -> dict[str, Any]:
         """The fit as plain numbers, strings and lists, ready for JSON; the plan is left out."""

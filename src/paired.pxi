@@ -34,7 +34,7 @@ cdef inline Py_ssize_t _paired_size(Py_ssize_t p, Py_ssize_t n_targets) noexcept
 
 def paired_sizes(Py_ssize_t p, Py_ssize_t n_targets):
     """Lengths of the float64 buffers of `paired_solve`: (work, res)."""
-    return _paired_size(p, n_targets), n_targets * (p + 4) + p + 4
+    return _paired_size(p, n_targets), n_targets * (p + 5) + 2 * p + 5
 
 
 cdef inline void _store_pair(double* hi, double* lo, dd s) noexcept nogil:
@@ -242,6 +242,7 @@ cdef int _solve_paired(
     relative = x_most * (x_most + 2.0 * z_most * s.root) + z_most * z_most * s.N * (s.N_noise + DD_UNIT) + DD_UNIT
     if not (rcond >= CHOLESKY_MARGIN * p * fmax(relative, EPS) and relative <= POOR * rcond):
         return 1
+    tail[2 * p + 4 + n_targets] = 0.0
     for j in range(n_targets):
         if not _solve_paired_target(
             &s, n_targets, j, R, roots, e, l2, x_most, z_most, relative, rcond, lever, rest, res, &worst
@@ -251,6 +252,8 @@ cdef int _solve_paired(
     tail[1] = sqrt(rcond)
     tail[2] = s.N
     _deviations(X, p, ld, e, s.k, s.d, s.N, fit_intercept, rest, tail + 3)
+    for i in range(p):
+        tail[p + 4 + i] = s.m_hi[i]
     return 0
 
 
@@ -281,7 +284,8 @@ cdef bint _solve_paired_target(
     cdef double* b_lo = b + ld
     cdef double* d = b_lo + ld
     cdef double* lanes = s.seen + width
-    cdef double most, step, before, error, noise, q, z, b0, rss, terms
+    cdef double most, step, before, error, noise, q, z, b0, rss, terms, v
+    cdef double* origin = res + n_targets * (p + 3) + p + 4
     cdef double[2] pair
     cdef dd a, r
     for i in range(p):
@@ -334,7 +338,7 @@ cdef bint _solve_paired_target(
     _joined(a, lanes, pair)
     rss = (s.q_hi[y] - pair[0]) + (s.q_lo[y] - pair[1])
     res[n_targets * (p + 2) + t] = s.q_hi[y]
-    res[n_targets * (p + 4) + p + 4 - n_targets + t] = fmin(pair[0], s.q_hi[y])
+    res[n_targets * (p + 4) + 2 * p + 5 + t] = fmin(pair[0], s.q_hi[y])
     _joined(r, lanes, pair)
     b0, q = s.m_hi[y], s.m_lo[y] - pair[1]
     _add_number(&b0, &q, -pair[0])
@@ -346,15 +350,19 @@ cdef bint _solve_paired_target(
     step = (relative * most + noise) / rcond    # error of beta
     error = s.error[y]
     before = ROUNDING * fmax(most, sqrt(s.q_hi[y]))
-    terms = fabs(s.m_hi[y])
+    terms, v = fabs(s.m_hi[y]), s.m_lo[y]
     q, z = s.x[y], fabs(s.d[y])
     for i in range(p):
         error += s.error[i] * fabs(b[i])
         q += s.x[i] * fabs(b[i])
         z += fabs(s.d[i] * b[i])
         terms += fabs(s.m_hi[i] * b[i])
+        v -= s.m_lo[i] * b[i]
         if fabs(beta[i]) > before:
             worst[0] = fmax(worst[0], step / fabs(beta[i]))
+    origin[p + t] = s.m_hi[y] + v
+    if terms > (1.0 + FAR) * (fabs(s.m_hi[y]) + sqrt(s.q_hi[y] / s.N)):
+        origin[p + n_targets] = 1.0
     # an intercept within the rounding of the means that it is made of is none
     if fabs(b0) > fmax(ROUNDING * terms, fmin(error, MEANS_ROUNDING * terms)):
         worst[0] = fmax(worst[0], (error + step * lever) / fabs(b0))
@@ -385,8 +393,8 @@ def paired_solve(
     shift   [k, ky]
     work    as long as `paired_sizes` says
     res     as in `_solve_small`, rss being NaN where the errors leave nothing of it, and after that for each target the
-            part of tss that the fit explains; (b_0, rss, tss, digits, rcond, sum w) and that are returned, the first
-            three and the last of the first target
+            part of tss that the fit explains; (b_0, rss, tss, digits, rcond, sum w, far) and that are returned, the
+            first three and the last of the first target
     """
     cdef Py_buffer[5] a                         # M, noise, shift, work, res
     cdef Py_ssize_t n_targets = 0, i, held = 0
@@ -410,7 +418,7 @@ def paired_solve(
         tail = out + n_targets * (p + 3)
         return (
             out[n_targets * p], out[n_targets * (p + 1)], out[n_targets * (p + 2)], tail[0], tail[1], tail[2],
-            tail[4 + p],
+            tail[2 * p + 4 + n_targets] > 0.0, tail[2 * p + 5 + n_targets],
         )
     finally:
         for i in range(held):

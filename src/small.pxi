@@ -17,12 +17,15 @@ def small_work_size(Py_ssize_t p, Py_ssize_t n_targets, Py_ssize_t n_rows):
 
 def small_result_size(Py_ssize_t p, Py_ssize_t n_targets):
     """Length of what `_solve_small` leaves."""
-    return n_targets * (p + 3) + p + 4
+    return n_targets * (p + 3) + 2 * p + 5 + n_targets
 
 
 cdef inline tuple _scalars(const double* res, Py_ssize_t p, Py_ssize_t n_targets):
     cdef const double* tail = res + n_targets * (p + 3)
-    return res[n_targets * p], res[n_targets * (p + 1)], res[n_targets * (p + 2)], tail[0], tail[1], tail[2]
+    return (
+        res[n_targets * p], res[n_targets * (p + 1)], res[n_targets * (p + 2)], tail[0], tail[1], tail[2],
+        tail[2 * p + 4 + n_targets] > 0.0,
+    )
 
 
 def small_solve(
@@ -37,7 +40,7 @@ def small_solve(
 ):
     """The closed form from what `moments` summed up; None if it declines.
 
-    res     as in `_solve_small`; (b_0, rss, tss, digits, rcond, sum w) of it are returned, the first three of
+    res     as in `_solve_small`; (b_0, rss, tss, digits, rcond, sum w, far) of it are returned, the first three of
             the first target
     """
     cdef int status

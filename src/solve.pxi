@@ -9,6 +9,7 @@ cdef double FULL_DIGITS = 15.95
 cdef double RCOND_CHOLESKY = 1e-13
 cdef double SHIFT_LIMIT = 25.0
 cdef double ROUNDING = 2.0 ** -50
+cdef double FAR = 8.0
 cdef double LEAST_SQUARE = 2.0 ** -800
 cdef double MOST_SQUARE = 2.0 ** 1000
 
@@ -18,6 +19,7 @@ solve_constants = {
     "RCOND_CHOLESKY": RCOND_CHOLESKY,
     "SHIFT_LIMIT": SHIFT_LIMIT,
     "ROUNDING": ROUNDING,
+    "FAR": FAR,
     "RANGE": (LEAST_SQUARE, MOST_SQUARE),
 }
 
@@ -157,9 +159,10 @@ cdef int _solve_small(
 ) noexcept nogil:
     """Coefficients and what is known of them from the moments M that `_unpack_moments` leaves; 1 if declined.
 
-    res     [b, b_0, rss, tss, digits, rcond, sum w, h_1 .. h_p, h_0]: b one row of p for each target, the next
-            three one number for each, digits those of the worst coefficient.  h are the standard errors over
-            the residual standard deviation: h_j^2 is the diagonal of S^-1, h_0^2 = 1/N + m'S^-1 m
+    res     [b, b_0, rss, tss, digits, rcond, sum w, h_1 .. h_p, h_0, c, v, far]: b one row of p for each target, the
+            next three one number for each, digits those of the worst coefficient.  h are the standard errors over
+            the residual standard deviation: h_j^2 is the diagonal of S^-1, h_0^2 = 1/N + m'S^-1 m.  c are the means of
+            the columns and v the prediction there, one for each target: see `origin`
     """
     cdef Py_ssize_t ld = _groups(p) * LANES, n = p + 1 + n_targets, i, j
     cdef double N = M[p * n + p], rho = 0.0, square, rcond, pivot, worst = 0.0, lever = 0.0
@@ -170,6 +173,7 @@ cdef int _solve_small(
     cdef double* roots = mu + ld
     cdef double* rhs = roots + ld
     cdef double* tail = res + n_targets * (p + 3)
+    cdef double* c = tail + p + 4
     if not (N > 0.0) or not isfinite(N):
         return 1
     for i in range(n_targets):
@@ -196,9 +200,10 @@ cdef int _solve_small(
     rcond = _factored(R, p, ld, X, roots, res)
     if not (rcond >= RCOND_CHOLESKY):
         return 1
+    c[p + n_targets] = 0.0
     for i in range(p):
-        if fit_intercept:
-            lever += fabs(k[i] + mu[i]) * e[i]
+        c[i] = k[i] + mu[i] if fit_intercept else 0.0
+        lever += fabs(c[i]) * e[i]
     for i in range(n_targets):
         if not _solve_target(
             M, p, n_targets, i, fit_intercept, l2, k, R, roots, e, mu, EPS * (1.0 + rho) / rcond, lever, rhs, res,
@@ -235,8 +240,9 @@ cdef bint _solve_target(
     cdef double* beta = work
     cdef double* rhs = beta + ld
     cdef double* b = res + t * p
-    cdef double s = M[p * n + y], tss = M[(p + 1) * n + y], rss, m_y = 0.0, square, error, b0
+    cdef double s = M[p * n + y], tss = M[(p + 1) * n + y], rss, m_y = 0.0, v, square, error, b0
     cdef double most = 0.0, least = INFINITY
+    cdef double* c = res + n_targets * (p + 3) + p + 4
     cdef dd sum0
     sum0.hi = sum0.lo = vec_zero()
     if fit_intercept:
@@ -251,13 +257,18 @@ cdef bint _solve_target(
     _substituted(R, roots, p, ld, beta)
     rss = tss
     error = fabs(m_y) + sqrt(fmax(tss, 0.0) / M[p * n + p])     # the mean of y rounds by its spread
+    v, square = m_y, error
     for i in range(p):
         b[i] = beta[i] * e[i]
         rss -= beta[i] * rhs[i] + l2 * b[i] * b[i]
         most = fmax(most, fabs(beta[i]))
         if fit_intercept:
             _add_product(&sum0, vec_set(-b[i]), vec_set(k[i]), vec_set(mu[i]))
-            error += fabs((k[i] + mu[i]) * b[i])
+            error += fabs(c[i] * b[i])
+            v -= ((k[i] - c[i]) + mu[i]) * b[i]
+    c[p + t] = v
+    if error > (1.0 + FAR) * square:
+        c[p + n_targets] = 1.0
     if most > 0.0:  # large residuals add their rounding to that of rhs
         delta *= fmax(1.0, sqrt(fmax(rss, 0.0)) / most)
         square = ROUNDING * fmax(most, sqrt(fmax(tss, 0.0)))

@@ -271,6 +271,59 @@ def test_predict_into_the_data(fit):
     np.testing.assert_array_equal(X, before)
 
 
+def far_fits(x, y):
+    """One problem through every door that knows where its rows are."""
+    doors = [{}, {"precision": "extended"}, {"solver": "cholesky"}, {"solver": "qr"}, {"solver": "svd"}]
+    doors += [{"solver": "gd"}, {"sample_weight": np.full(len(x), 2.0**900)}, {"l2": 2.0**-60}]
+    fits = [linreg_fast.fit(x, y, **options) for options in doors]
+    half = len(x) // 2
+    for precision in ("auto", "extended"):
+        moments = linreg_fast.Moments(1, precision=precision)
+        fits.append(moments.update(x[:half], y[:half]).update(x[half:], y[half:]).solve())
+    fits.append(linreg_fast.fit(x, np.column_stack([-y, y])))
+    fits.append(linreg_fast.fit_stream([(x[:half], y[:half]), (x[half:], y[half:])]))
+    fits.append(linreg_fast.fit(np.column_stack([x, np.tile(x, (len(x), 1))]), y, on_collinear="drop"))
+    return fits
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e6, 1e12, -(2.0**44)])
+def test_predictions_far_from_zero(offset, tmp_path):
+    """Nothing is lost to an offset of the columns: the sum is taken about their means."""
+    steps = np.random.default_rng(5).permutation(40) / 1024 + offset  # exact
+    x, y = steps, np.random.default_rng(6).integers(-9, 9, 40) / 8
+    t = [Fraction(v) - Fraction(offset) for v in x]
+    mean, mean_y = sum(t) / 40, sum(map(Fraction, y)) / 40
+    slope = sum((a - mean) * Fraction(b) for a, b in zip(t, y, strict=True)) / sum((a - mean) ** 2 for a in t)
+    exact = np.array([float(mean_y + slope * (a - mean)) for a in t])
+    for fit in far_fits(x, y):
+        X = x if fit.n_features == 1 else np.column_stack([x, np.tile(x, (40, 1))])
+        fit.save(tmp_path / "fit.json")
+        for found in (fit, LinearFit.load(tmp_path / "fit.json"), pickle.loads(pickle.dumps(fit))):
+            predictions = found.predict(X) if fit.n_targets == 1 else found.predict(X)[:, 1]
+            np.testing.assert_allclose(predictions, exact, rtol=0, atol=2e-14)
+            assert (found.predict(X[7:]) == found.predict(X)[7:]).all()  # of its own row alone
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_predictions_about_an_origin_in_pieces(n_threads):
+    """Whatever the layout and the number of rows and columns."""
+    rng = np.random.default_rng(3)
+    for p in (1, 3, 40):
+        X = (rng.integers(-50, 50, (40_000, p)) + 2**22).astype(np.float32)
+        Y = rng.integers(-50, 50, (40_000, 2)).astype(float)
+        fit = linreg_fast.fit(X[:300], Y[:300])
+        c, v = np.split(fit._origin, [p])
+        expected = (X.astype(float) - c) @ fit.coef.T + v
+        layouts = (X, np.asfortranarray(X), X.astype(float), X[::-1][::-1], X.astype(np.int64))
+        for other in layouts:
+            found = fit.predict(other, n_threads=n_threads)
+            np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-11)
+        out = np.zeros((40_000, 4))
+        fit.predict(X, out=out[:, 1:3], n_threads=n_threads)
+        assert (out[:, 1:3] == fit.predict(X)).all()
+        assert not out[:, [0, 3]].any()
+
+
 def test_predict_checks_the_shape(fit):
     for bad in (np.ones((5, 2)), np.ones((5, 4)), np.ones(3), np.ones((5, 3, 1))):
         with pytest.raises(ValueError, match=r"X must have shape \(n, 3\)"):
@@ -406,6 +459,7 @@ def test_mutated_states(fit):
         "dropped": [None, [0], [[0]]],
         "left_out": [None, [], ["a"], {"a": 1}, {"a": None}, "a"],
         "n_dropped": [None, -1, 1.0, True, "1", 2**70],
+        "origin": [3, [], [1.0, 2.0], [1.0, 2.0, 3.0, None], [1.0, 2.0, 3.0, 1e999]],
     }
     assert set(wrong) == set(state) - {"format", "version"}
     for name, values in wrong.items():
@@ -414,7 +468,7 @@ def test_mutated_states(fit):
             fault = "coef" if name in ("n_features", "n_targets") and type(value) is int and 0 < value < 9 else name
             with pytest.raises(ValueError, match=f"not a whole linreg_fast.LinearFit: {fault} cannot be"):
                 LinearFit.from_dict({**state, name: value})
-    for name, values in {"format": ["other", None, 3], "version": [0, 3, "1", None, True, 1.0]}.items():
+    for name, values in {"format": ["other", None, 3], "version": [0, 4, "1", None, True, 1.0]}.items():
         for value in values:
             with pytest.raises(ValueError, match=r"not a saved|version"):
                 LinearFit.from_dict({**state, name: value})

@@ -12,9 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from linreg_fast.algebra.pairs import two_sum
 from linreg_fast.algebra.precision import Matrix, Vector
 from linreg_fast.algebra.sums import Sums
 from linreg_fast.inputs.table import Rows
+
+FAR = 8.0  # times the size of y: offsets of columns beyond cost predictions a digit
 
 
 @dataclass(slots=True)
@@ -79,6 +82,27 @@ def in_user_units(rows: Rows, C: Centred, beta: Matrix) -> Matrix:
         coef[:, C.live] = np.ldexp(beta, C.exponents[:, None] - C.target_exponents[None, :]).T
     check_range(rows, coef)
     return coef
+
+
+def origin(coef: Matrix, mean: Matrix, mean_y: Matrix, spread_y: Vector) -> Vector | None:
+    """[c, v]: the means of the columns, rounded, and the predictions there; None where b_0 + Xb keeps its digits.
+
+    coef is (n_targets, n_features), the means are pairs, (n, 2), and spread_y are the standard deviations of y.
+    """
+    c, left = mean.T
+    size = np.abs(mean_y[:, 0]) + spread_y
+    if not (np.abs(coef) @ np.abs(c) > FAR * size).any():
+        return None
+    point = np.concatenate([c, mean_y[:, 0] + (mean_y[:, 1] - coef @ left)])
+    return point if np.isfinite(point).all() else None
+
+
+def origin_of_sums(M: Sums, C: Centred, coef: Matrix) -> Vector | None:
+    """The same from moments about a shift, beside an intercept."""
+    back = np.ldexp(1.0, -C.target_exponents)
+    mean, mean_y = two_sum(M.shift, C.means / M.unit), two_sum(M.target_shift, M.target_mean * back)
+    spread_y = np.sqrt(C.target_squares / M.sum_weight) * back
+    return origin(coef, np.column_stack(mean), np.column_stack(mean_y), spread_y)
 
 
 def check_range(rows: Rows, coef: Matrix) -> None:

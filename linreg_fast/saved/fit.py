@@ -19,8 +19,11 @@ from linreg_fast.options import PRECISIONS
 from linreg_fast.saved import framed
 
 FORMAT = "linreg_fast.LinearFit"
-FORMAT_VERSION = 2
-ADDED = {2: {"left_out": {}, "n_dropped": 0}}  # fields that a version brought, and what they are in files before it
+FORMAT_VERSION = 3
+ADDED: dict[int, dict[str, Any]] = {
+    2: {"left_out": {}, "n_dropped": 0},
+    3: {"origin": None},
+}  # fields that a version brought, and what they are in files before it
 SOLVERS = {"cholesky", "qr", "svd", "gd", "mean"}
 MOST = 2**63  # of anything that is counted
 CHECKSUM = "checksum"  # in files only: whoever changes a state of `described` need not know of it
@@ -150,6 +153,7 @@ def checked(state: dict[str, Any]) -> dict[str, Any]:
     take("dropped", lambda v: set(v) <= set(values["collinear"]), _tuple)
     take("left_out", _texts)
     take("n_dropped", lambda v: type(v) is int and 0 <= v < MOST)
+    take("origin", lambda v: v is None or (v.shape == (p + n_targets,) and _finite(v)), _numbers)
     return values
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from linreg_fast import plan_costs
 from linreg_fast.algebra import factors
-from linreg_fast.algebra.centred import centre
+from linreg_fast.algebra.centred import centre, origin_of_sums
 from linreg_fast.algebra.digits import FULL_DIGITS, ROUNDING, cholesky_delta, digits_of
 from linreg_fast.algebra.precision import EPS, Vector, any_range
 from linreg_fast.algebra.sums import Sums
@@ -89,7 +89,10 @@ def solve(problem: Problem) -> Solution:
     quadratic = quadratic_of(problem, M, chosen.scale)
     ended = _descended(quadratic, chosen, None if data is None else Evaluator(quadratic, data, problem), M is not None)
     coef, intercept = quadratic.coefficients(ended.z)
-    return _finish(problem, M, coef, intercept if options.fit_intercept else 0.0, ended)
+    solution = _finish(problem, M, coef, intercept if options.fit_intercept else 0.0, ended)
+    if M is not None and options.fit_intercept and chosen.scale:  # b0 = mean_y - mean b in each step
+        solution.origin = origin_of_sums(M, centre(M, True, 0.0), coef[None])
+    return solution
 
 
 class _Ended(NamedTuple):

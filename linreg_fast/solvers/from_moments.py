@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from linreg_fast.algebra import factors, paired
-from linreg_fast.algebra.centred import Centred, in_user_units
+from linreg_fast.algebra.centred import Centred, in_user_units, origin
 from linreg_fast.algebra.digits import FULL_DIGITS, ROUNDING, digits_of
 from linreg_fast.algebra.factors import Factor
 from linreg_fast.algebra.minimum_norm import independent, minimum_norm
@@ -35,7 +35,7 @@ from linreg_fast.algebra.precision import EPS, Matrix, Vector, any_range
 from linreg_fast.options import FitOptions
 from linreg_fast.passes import levels
 from linreg_fast.plan_costs import SMALL_COLUMNS
-from linreg_fast.solvers import closed_form, spread
+from linreg_fast.solvers import closed_form, small, spread
 from linreg_fast.solvers.closed_form import RANK_TOLERANCE
 from linreg_fast.solvers.problem import Problem
 from linreg_fast.solvers.small import SmallFit
@@ -56,7 +56,6 @@ SURE_CONTRACTION = 1e-6  # predicted by the condition number; a larger one has t
 _kernels = levels.kernels
 
 
-_new = tuple.__new__  # half the time of calling SmallFit
 _spare: list[Vector] = []  # workspaces, as many as threads were here at once; append and pop are atomic
 
 
@@ -82,12 +81,7 @@ def of_few_columns(part: PairedSums, options: FitOptions, one_target: bool) -> t
     _spare.append(work)
     if found is None:
         return None
-    if one_target:
-        return _new(SmallFit, (res[:p], *found[:6], res[p + 6 : -1])), found[6]
-    b0, squares, total = res[k * p : k * (p + 3)].reshape(3, k)
-    deviations = res[k * (p + 3) + 3 : -k]
-    digits, rcond, sum_weight = found[3:6]
-    return SmallFit(res[: k * p].reshape(k, p), b0, squares, total, digits, rcond, sum_weight, deviations), res[-k:]
+    return small.view(res, found[:7], p, k, one_target), found[7] if one_target else res[-k:]
 
 
 @any_range
@@ -318,7 +312,14 @@ def _finish(problem: Problem, E: Equations, scaled: Scaled) -> Solution:
         factor=scaled.factor,
         n_samples=problem.asked.n_rows,
         sum_weight=float(E.sum_weight[0]),
+        origin=_origin(coef, E),
     )
+
+
+def _origin(coef: Matrix, E: Equations) -> Vector | None:
+    mean = np.zeros((coef.shape[1], 2))
+    mean[E.live] = E.m
+    return origin(coef, mean, E.m_y, np.sqrt(np.maximum(E.S_yy[:, 0], 0.0) / float(E.sum_weight[0])))
 
 
 def _sum(*terms: Matrix) -> float:

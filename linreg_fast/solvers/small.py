@@ -47,6 +47,7 @@ class SmallFit(NamedTuple):
     digits: float
     rcond: float
     sum_weight: float
+    origin: Vector | None  # see `LinearFit`
     spread: Vector | None  # standard errors over the residual standard deviation, the intercept last
 
 
@@ -113,14 +114,14 @@ def _by_kernel(X: Any, y: Any, w: Any, options: FitOptions) -> SmallFit | FirstP
             work = _spare.pop()
         except IndexError:
             work = np.empty(SMALL_WORK)
-        res = np.empty(2 * p + 7)
+        res = np.empty(3 * p + 9)
     else:
         work, res = np.empty(_kernels.small_work_size(p, k, n)), np.empty(_kernels.small_result_size(p, k))
     found = _small(X, y, w, SHIFT_ROWS, options.fit_intercept, options.l2, work, res)
     if one and found is not None and found[3] >= AUTO_DIGITS and found[1] > CANCELLED * found[2]:
         _spare.append(work)  # the way of most fits, in few steps
-        return _new(SmallFit, (res[:p], *found, res[p + 6 :]))
-    small = None if found is None else _view(res, found, p, k, one)
+        return view(res, found, p, 1, True)
+    small = None if found is None else view(res, found, p, k, one)
     if small is not None and options.precision == "auto":
         if small.digits < AUTO_DIGITS:
             small = None
@@ -151,7 +152,7 @@ def _by_pass(data: Table, options: FitOptions, report: Report | None) -> SmallFi
     out = products.sum_moments(data, shift, workers, progress=report)
     work, res = np.empty(_kernels.small_work_size(p, k, 1)), np.empty(_kernels.small_result_size(p, k))
     found = _kernels.small_solve(out, p, k, options.fit_intercept, options.l2, shift, work, res)
-    small = None if found is None else _view(res, found, p, k, data.one_target)
+    small = None if found is None else view(res, found, p, k, data.one_target)
     if small is not None and options.precision == "auto":
         if small.digits < AUTO_DIGITS:
             small = None
@@ -166,14 +167,15 @@ def _first_pass(out: Vector, shift: Vector, p: int, k: int) -> FirstPass:
     return FirstPass(M, shift)
 
 
-def _view(res: Vector, found: tuple[float, ...], p: int, k: int, one_target: bool) -> SmallFit:
-    """What the kernels leave: [b, b_0, rss, tss] of all targets, then digits, rcond, sum w and the spread."""
-    intercept, rss, tss, digits, rcond, sum_weight = found
-    spread = res[k * (p + 3) + 3 :]
+def view(res: Vector, found: tuple[Any, ...], p: int, k: int, one_target: bool) -> SmallFit:
+    """The fit that the kernels leave in res, and in what they return, the numbers of the first target and of all."""
+    intercept, rss, tss, digits, rcond, sum_weight, far = found
+    at = k * (p + 3) + p + 4
+    spread, origin = res[at - p - 1 : at], res[at : at + p + k] if far else None
     if one_target:
-        return SmallFit(res[:p], intercept, rss, tss, digits, rcond, sum_weight, spread)
+        return _new(SmallFit, (res[:p], intercept, rss, tss, digits, rcond, sum_weight, origin, spread))
     b0, squares, total = res[k * p : k * (p + 3)].reshape(3, k)
-    return SmallFit(res[: k * p].reshape(k, p), b0, squares, total, digits, rcond, sum_weight, spread)
+    return SmallFit(res[: k * p].reshape(k, p), b0, squares, total, digits, rcond, sum_weight, origin, spread)
 
 
 def _cancelled(small: SmallFit) -> bool:

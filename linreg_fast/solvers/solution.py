@@ -48,6 +48,7 @@ class Solution:
     factor: Factor | None = None
     reduced: Problem | None = None  # of the columns kept, where some were dropped
     chebyshev: Vector | None = None  # of a polynomial: its series, see `LinearFit`
+    origin: Vector | None = None  # what predictions are made about, see `LinearFit`
     # of gradient descent
     converged: bool = True
     n_iter: int = 0

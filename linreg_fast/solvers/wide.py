@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast.algebra.centred import check_range
+from linreg_fast.algebra.centred import check_range, origin
 from linreg_fast.algebra.digits import FULL_DIGITS, digits_of, expected_digits, intercepts
 from linreg_fast.algebra.factors import thin_svd
 from linreg_fast.algebra.minimum_norm import independent, minimum_norm
@@ -102,10 +102,19 @@ def solve(problem: Problem) -> Solution:
         y_unit=np.ldexp(1.0, -rows.ey),
         n_samples=n_samples,
         sum_weight=sum_weight,
+        origin=_origin(rows, coef, weight) if fit_intercept and len(live) else None,
         reason=f"{n} rows for {p} columns: {'ridge' if l2 else 'columns dropped' if dropped else 'minimum norm'}",
         collinear=collinear,
         dropped=dropped,
     )
+
+
+def _origin(rows: _Rows, coef: Matrix, weight: float) -> Vector | None:
+    mean, mean_y = np.column_stack(two_sum(rows.k, rows.mu)), np.column_stack(two_sum(rows.ky, rows.mu_y))
+    size_y = np.sqrt(np.einsum("ij,ij->j", rows.V, rows.V) / weight)
+    back = -rows.ey
+    mean, mean_y = np.ldexp(mean, -rows.ex[:, None]), np.ldexp(mean_y, back[:, None])
+    return origin(coef, mean, mean_y, np.ldexp(size_y, back))
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from support.compare import KERNEL_TOLERANCE
 from support.exact import ulps
 
 from linreg_fast import Moments, reference
+from linreg_fast.algebra.centred import FAR
 from linreg_fast.algebra.digits import FULL_DIGITS, ROUNDING
 from linreg_fast.algebra.paired import equations
 from linreg_fast.algebra.precision import DD_UNIT, EPS
@@ -636,8 +637,8 @@ def run_small(kernels, X, y, w, fit_intercept, l2, order, dtype, *, shift_rows=2
     again_untouched(X.shape)
     if done:
         first, tail = np.arange(p, p + 3) * n_targets, (p + 3) * n_targets
-        assert done == (*res[first], *res[tail : tail + 3])
-        assert found == (*again[first], *again[tail : tail + 3])
+        assert done == (*res[first], *res[tail : tail + 3], res[-1] > 0)
+        assert found == (*again[first], *again[tail : tail + 3], again[-1] > 0)
         np.testing.assert_allclose(again, res, rtol=1e-9, atol=1e-11 * np.nanmax(abs(res)))
     return done, res
 
@@ -668,10 +669,14 @@ def test_small(kernels, order, dtype, fit_intercept):
                         Z = Z - np.average(Z, axis=0, weights=None if w is None else w[there]) * fit_intercept
                         Z = Z if w is None else Z * np.sqrt(w[there])[:, None]
                         inverse = np.linalg.inv(Z.T @ Z)
-                        np.testing.assert_allclose(res[p + 6 : -1] ** 2, np.diagonal(inverse), rtol=1e-9, err_msg=case)
+                        np.testing.assert_allclose(
+                            res[p + 6 : 2 * p + 6] ** 2, np.diagonal(inverse), rtol=1e-9, err_msg=case
+                        )
                         if fit_intercept:
                             m = np.average(X[there].astype(float), axis=0, weights=None if w is None else w[there])
-                            assert res[-1] ** 2 == pytest.approx(1 / res[p + 5] + m @ inverse @ m, rel=1e-9), case
+                            assert res[2 * p + 6] ** 2 == pytest.approx(1 / res[p + 5] + m @ inverse @ m, rel=1e-9), (
+                                case
+                            )
                         rcond = 1 / np.linalg.cond(Z / np.linalg.norm(Z, axis=0))
                         assert rcond / (4 * p) <= res[p + 4] <= rcond * 4 * p, case  # 1-norm, other scaling
 
@@ -703,9 +708,41 @@ def test_small_of_several_targets(kernels, order, fit_intercept):
                     np.testing.assert_allclose(coef[t], found[:p], rtol=1e-11, atol=1e-11 * size, err_msg=case)
                     np.testing.assert_allclose(scalars[0, t], found[p], rtol=1e-9, atol=1e-11 * size, err_msg=case)
                     np.testing.assert_allclose(scalars[1:, t], found[p + 1 : p + 3], rtol=1e-11, err_msg=case)
-                    np.testing.assert_allclose(tail[1:], found[p + 4 :], rtol=1e-11, err_msg=case)
+                    np.testing.assert_allclose(
+                        tail[1 : 2 * p + 4], found[p + 4 : 2 * p + 7 + p], rtol=1e-11, err_msg=case
+                    )
+                    v = tail[2 * p + 4 + t]
+                    assert v == pytest.approx(found[3 * p + 7], rel=1e-9, abs=1e-11 * size), case
                     digits.append(found[p + 3])
                 assert tail[0] == pytest.approx(min(digits), abs=1e-3), case
+
+
+@layouts
+@pytest.mark.parametrize("n_targets", [1, 3])
+def test_small_far_from_zero(kernels, order, n_targets):
+    """The means, the predictions there, and whether products with them would cost predictions a digit."""
+    for p in (1, 3, 8, 17):
+        X, Y, w, _ = operands(100, p, n_targets, order, "float64", "random", whole_numbers=False)
+        for offset in (0.0, 2.0**10, 2.0**40):
+            shifted = np.asarray(X + offset, order=order)
+            done, res = run_small(kernels, shifted, Y, w, True, 0.0, order, "float64")
+            assert done[6] == (offset > 0)
+            c, v = np.split(res[-p - n_targets - 1 : -1], [p])
+            exact = [
+                [sum(Fraction(a) * Fraction(b) for a, b in zip(w, column, strict=True)) for column in A.T]
+                for A in (shifted, Y)
+            ]
+            N = sum(map(Fraction, w))
+            np.testing.assert_allclose(c, [float(total / N) for total in exact[0]], rtol=2e-15, atol=1e-15)
+            for t in range(n_targets):
+                b = res[t * p : (t + 1) * p]
+                at_c = exact[1][t] / N + sum(
+                    (Fraction(a) - total / N) * Fraction(slope) for a, total, slope in zip(c, exact[0], b, strict=True)
+                )
+                assert v[t] == pytest.approx(float(at_c), rel=1e-13, abs=1e-15), (p, offset)
+        done, res = run_small(kernels, X, Y, w, False, 0.0, order, "float64")
+        assert not (done[6])
+        assert not (res[-p - n_targets - 1 :].any())
 
 
 def paired_sums(p, n_targets, seed, offset):
@@ -741,12 +778,16 @@ def test_paired_solve(kernels, fit_intercept, l2):
             k = n_targets
             b0, rss, tss = res[k * p : k * (p + 3)].reshape(3, k)
             ess = res[-k:]
-            assert found == (b0[0], rss[0], tss[0], *res[k * (p + 3) : k * (p + 3) + 3], ess[0])
+            assert found == (b0[0], rss[0], tss[0], *res[k * (p + 3) : k * (p + 3) + 3], res[-k - 1] > 0, ess[0])
+            c, v = np.split(res[-2 * k - 1 - p : -k - 1], [p])
             for t in range(k):
                 exact = reference.paired_solve(part.M, part.shift, p, fit_intercept, l2, t)
                 values = [*res[t * p : (t + 1) * p], *([b0[t]] if fit_intercept else []), tss[t]]
                 assert ulps(values, [*exact[:p], *([exact[p]] if fit_intercept else []), exact[-1]]) <= 1, case
                 assert b0[t] != 0.0 or not fit_intercept
+                at_means = exact[p] + sum(Fraction(a) * b for a, b in zip(c, exact[:p], strict=True))
+                assert abs(Fraction(v[t]) - at_means) <= 2.0**-52 * abs(float(at_means)), case
+                assert fit_intercept or not (c.any() or v.any() or found[6])
                 bound = 2.0**-50 * float(exact[-1])
                 assert abs(Fraction(rss[t]) - exact[p + 1]) <= bound
                 assert abs(Fraction(ess[t]) - (exact[-1] - exact[p + 1])) <= bound
@@ -754,7 +795,8 @@ def test_paired_solve(kernels, fit_intercept, l2):
             slow = from_moments.solve(problem, equations(part, fit_intercept, l2))
             assert found[3] <= slow.digits + 0.01, case
             if not l2:
-                np.testing.assert_allclose(res[k * (p + 3) + 3 : -k], slow.spread, rtol=1e-11)
+                deviations = res[k * (p + 3) + 3 : -2 * k - 1 - p]
+                np.testing.assert_allclose(deviations, slow.spread, rtol=1e-11)
 
 
 def test_paired_solve_is_judged_by_the_constants_of_all_others(kernels):
@@ -848,6 +890,7 @@ def test_small_fits_are_judged_by_the_constants_of_all_others(kernels):
         "RCOND_CHOLESKY": closed_form.RCOND_CHOLESKY,
         "SHIFT_LIMIT": table_sums.SHIFT_LIMIT,
         "ROUNDING": ROUNDING,
+        "FAR": FAR,
         "RANGE": table_sums.RANGE,
     }
 
@@ -965,8 +1008,9 @@ GUARD_PAGES = textwrap.dedent(
                                 X, Y, w, 0, n, units, shift, work, place(np.zeros((p + 2, p + 2, 2)), at_end)
                             )
                             if p <= k.small_columns:
-                                work = place(np.zeros(k.small_work_size(p, 1, n)), at_end)
-                                k.small(X, Y[:, 0], w, 256, True, 1.0, work, place(np.zeros(2 * p + 7), at_end))
+                                sizes = k.small_work_size(p, 1, n), k.small_result_size(p, 1)
+                                work, res = (place(np.zeros(size), at_end) for size in sizes)
+                                k.small(X, Y[:, 0], w, 256, True, 1.0, work, res)
                                 work, res = (place(np.zeros(size), at_end) for size in k.paired_sizes(p, 1))
                                 M = place(np.eye(p + 2)[..., None] * [n, 0.0], at_end)
                                 noise = place(np.zeros(p + 2), at_end)
