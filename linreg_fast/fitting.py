@@ -14,7 +14,7 @@ from linreg_fast.algebra.precision import any_range
 from linreg_fast.algebra.sums import Sums
 from linreg_fast.inputs.missing import of_complete_rows
 from linreg_fast.inputs.table import Rows, Table, table
-from linreg_fast.options import MISSING, WEIGHTS, FitOptions, descent_options
+from linreg_fast.options import MISSING, PRECISIONS, WEIGHTS, FitOptions, descent_options
 from linreg_fast.passes.progress import Report, reporting
 from linreg_fast.passes.table_sums import FirstPass
 from linreg_fast.plan_costs import PlanArguments
@@ -26,7 +26,7 @@ from linreg_fast.solvers.small import SmallFit, weight_exponent
 from linreg_fast.solvers.solution import Solution, constant_columns
 
 # of the fits that a call may ask for without any check
-PLAIN = {(p, i): FitOptions(precision=p, fit_intercept=i) for p in small.LEAN for i in (True, False)}
+PLAIN = {(p, i): FitOptions(precision=p, fit_intercept=i) for p in PRECISIONS for i in (True, False)}
 UNIT_EXPONENT = 1000  # most powers of two of `y_unit`
 RAISE, ANALYTIC = MISSING[0], WEIGHTS[0]
 KEYWORDS = (
@@ -159,7 +159,7 @@ def fit(
     first: FirstPass | None = None
     lean = (
         solver == "auto"
-        and precision in small.LEAN
+        and precision in PRECISIONS
         and feature_names is None
         and n_threads is None
         and on_collinear == "min_norm"

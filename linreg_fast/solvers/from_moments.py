@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -60,8 +60,8 @@ _new = tuple.__new__  # half the time of calling SmallFit
 _spare: list[Vector] = []  # workspaces, as many as threads were here at once; append and pop are atomic
 
 
-def of_few_columns(part: PairedSums, options: FitOptions, one_target: bool) -> tuple[SmallFit, Any] | None:
-    """The closed form in one kernel, without LAPACK, and the part of tss that it explains, known better than tss - rss.
+def of_few_columns(part: PairedSums, options: FitOptions, one_target: bool) -> SmallFit | None:
+    """The closed form in one kernel, without LAPACK.
 
     None where `solve` has to look: beside many columns those that are constant, lost or too ill-conditioned, sums that
     know more than float64 holds, and all that asks for a warning.
@@ -83,11 +83,12 @@ def of_few_columns(part: PairedSums, options: FitOptions, one_target: bool) -> t
     if found is None:
         return None
     if one_target:
-        return _new(SmallFit, (res[:p], *found[:6], res[p + 6 : -1])), found[6]
+        return _new(SmallFit, (res[:p], *found[:6], res[p + 6 : -1], found[6]))
     b0, squares, total = res[k * p : k * (p + 3)].reshape(3, k)
     deviations = res[k * (p + 3) + 3 : -k]
     digits, rcond, sum_weight = found[3:6]
-    return SmallFit(res[: k * p].reshape(k, p), b0, squares, total, digits, rcond, sum_weight, deviations), res[-k:]
+    coef = res[: k * p].reshape(k, p)
+    return SmallFit(coef, b0, squares, total, digits, rcond, sum_weight, deviations, res[-k:])
 
 
 @any_range

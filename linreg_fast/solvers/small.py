@@ -29,9 +29,10 @@ SINGLE = np.dtype(np.float32)
 SMALL_SIZE = 1 << 16  # numbers of X up to which a fit is one kernel call, on this thread
 SMALL_WORK = max(levels.kernels.small_work_size(p, 1, SMALL_SIZE) for p in range(SMALL_COLUMNS + 1))
 WEIGHT_RANGE = (2.0**-200, 2.0**200)  # of the largest weight: far from where products of sums leave float64
-LEAN = ("auto", "fast")  # precisions that the kernel may reach
+FULL_TARGETS = 16  # up to which the lane in double-double goes: it holds the square of their number and that of columns
 _kernels = levels.kernels
 _small = _kernels.small
+_extended = _kernels.extended
 _new = tuple.__new__  # half the time of calling SmallFit
 # workspaces for one target: as many as threads were in `_by_kernel` at once; append and pop are atomic
 _spare: list[NDArray[np.float64]] = []
@@ -48,6 +49,7 @@ class SmallFit(NamedTuple):
     rcond: float
     sum_weight: float
     spread: Vector | None  # standard errors over the residual standard deviation, the intercept last
+    ess: Any = None  # where it is known better than as tss - rss
 
 
 def of_arrays(X: Any, y: Any, w: Any, options: FitOptions) -> SmallFit | FirstPass | None:
@@ -86,12 +88,14 @@ def weight_exponent(w: NDArray[Any]) -> int:
 def of_table(data: Table, options: FitOptions, report: Report | None) -> SmallFit | FirstPass | None:
     """The fit of few columns and more rows. None, or the cross products alone, where others have to go on."""
     n, p, k = data.n_rows, data.n_features, data.n_targets
-    if not 0 < p <= SMALL_COLUMNS or n <= p or options.precision not in LEAN:
+    if not 0 < p <= SMALL_COLUMNS or n <= p:
         return None
     seconds = n * rates.row_seconds(data.X.dtype.itemsize * p + 8 * k, p * (p + 1 + 2 * k))
     X, Y, w = data.X, data.Y, data.w
     if not data.order and n * (p + k - 1) <= SMALL_SIZE:
         X, Y, w = data.converted(slice(None))
+    elif options.precision == "extended" and n * (p + k - 1) > SMALL_SIZE:
+        return None
     elif seconds >= rates.THREADED_SECONDS or not data.order:
         found = _by_pass(data, options, report) if data.order or data.apart else None
         return found if w is None or _in_weight_range(found) else None
@@ -108,6 +112,8 @@ def _by_kernel(X: Any, y: Any, w: Any, options: FitOptions) -> SmallFit | FirstP
     n, p = X.shape
     one = y.ndim == 1
     k = 1 if one else y.shape[1]
+    if options.precision == "extended":
+        return _in_full(X, y, w, options)
     if k == 1:
         try:
             work = _spare.pop()
@@ -119,7 +125,7 @@ def _by_kernel(X: Any, y: Any, w: Any, options: FitOptions) -> SmallFit | FirstP
     found = _small(X, y, w, SHIFT_ROWS, options.fit_intercept, options.l2, work, res)
     if one and found is not None and found[3] >= AUTO_DIGITS and found[1] > CANCELLED * found[2]:
         _spare.append(work)  # the way of most fits, in few steps
-        return _new(SmallFit, (res[:p], *found, res[p + 6 :]))
+        return _new(SmallFit, (res[:p], *found, res[p + 6 :], None))
     small = None if found is None else _view(res, found, p, k, one)
     if small is not None and options.precision == "auto":
         if small.digits < AUTO_DIGITS:
@@ -127,6 +133,8 @@ def _by_kernel(X: Any, y: Any, w: Any, options: FitOptions) -> SmallFit | FirstP
         elif _cancelled(small):
             order = "C" if X.flags.c_contiguous else "F"
             small = _with_residuals(Table(X, y.reshape(n, k), w, order, X.dtype.name, one_target=one), small, 1)
+    if small is None and options.precision == "auto" and n * (p + k - 1) <= SMALL_SIZE:
+        small = _in_full(X, y, w, options)
     first = None
     if small is None and _in_place(X, y, w):
         size = _kernels.moments_sizes(p, k, n)[1]
@@ -135,6 +143,21 @@ def _by_kernel(X: Any, y: Any, w: Any, options: FitOptions) -> SmallFit | FirstP
     if k == 1:
         _spare.append(work)
     return first if small is None else small
+
+
+def _in_full(X: Any, y: Any, w: Any, options: FitOptions) -> SmallFit | None:
+    """All digits of float64 from sums in double-double; None where they are not sure to be."""
+    p, one = X.shape[1], y.ndim == 1
+    k = 1 if one else y.shape[1]
+    if k > FULL_TARGETS or not _kernels.double_double_works(1 + 2.0**-30, 1 + 2.0**-30):
+        return None
+    work_size, size = _kernels.extended_sizes(p, k)
+    res = np.empty(size)
+    found = _extended(X, y, w, SHIFT_ROWS, options.fit_intercept, options.l2, np.empty(work_size), res)
+    if found is None:
+        return None
+    small = _view(res[:-k], found[:6], p, k, one)
+    return small._replace(ess=found[6] if one else res[-k:])
 
 
 def _in_place(X: Any, y: Any, w: Any) -> bool:
