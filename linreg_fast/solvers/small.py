@@ -133,10 +133,10 @@ def _by_kernel(X: Any, y: Any, w: Any, options: FitOptions) -> SmallFit | FirstP
         elif _cancelled(small):
             order = "C" if X.flags.c_contiguous else "F"
             small = _with_residuals(Table(X, y.reshape(n, k), w, order, X.dtype.name, one_target=one), small, 1)
-    if small is None and options.precision == "auto" and n * (p + k - 1) <= SMALL_SIZE:
+    first, in_place = None, small is None and _in_place(X, y, w)
+    if in_place and options.precision == "auto" and n * (p + k - 1) <= SMALL_SIZE:
         small = _in_full(X, y, w, options)
-    first = None
-    if small is None and _in_place(X, y, w):
+    if in_place and small is None:
         size = _kernels.moments_sizes(p, k, n)[1]
         at = size + (p + 2) * (p + 1 + k)  # the shift follows the sums and what the kernel unpacks of them
         first = _first_pass(work[:size], work[at : at + p + k].copy(), p, k)
