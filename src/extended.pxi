@@ -1,7 +1,9 @@
 # The closed form of few columns with all digits of float64, in one call: shift, cross products in double-double, and
 # paired.pxi.  Where those leave too little of the squares of the residuals, they are summed up themselves.
 
-cdef double SURE_DIGITS = 14.5  # by estimates that are 1.5 digits and more on the safe side: full coefficients
+cdef double SURE_DIGITS = 14.5      # by estimates that are on the safe side: full coefficients
+cdef double ROW_UNIT = 2.0 ** -103  # relative error of the sums in double-double of few rows; 2^-98.4 was seen of 20,000
+cdef double FEW_ROWS = 200.0
 
 
 cdef inline Py_ssize_t _dd_work_size(Py_ssize_t p, Py_ssize_t n_targets) noexcept nogil:
@@ -33,7 +35,7 @@ cdef int _extended(
     cdef double* whole = one + m
     cdef double* rest = whole + 2 * n_targets * (p + 1)
     cdef double* sums = rest + (4 * p + 8) * LANES
-    cdef double unit = DD_UNIT * fmax(1.0, sqrt(g.n) / 8.0), rss, tss    # 3 DD_UNIT were seen of 20,000 rows
+    cdef double unit = ROW_UNIT * fmax(1.0, g.n / FEW_ROWS), rss, tss
     for i in range(m):
         shift[i], one[i] = 0.0, 1.0
     for i in range(2 * m * m):

@@ -78,6 +78,7 @@ cdef struct paired:
     double N                    # sum of the weights
     double N_noise              # its relative error
     double root                 # sqrt(unit N)
+    double algebra              # relative rounding of all that is done with the sums
     double* hi                  # (p + 1, width): of X and 1 with all columns
     double* lo
     double* q_hi                # (width,): sums of squares
@@ -110,6 +111,7 @@ cdef bint _unpack_paired(
         return False
     s.N_noise = noise[p] / s.N
     s.root = sqrt(unit * s.N)
+    s.algebra = fmin(unit, DD_UNIT)
     for j in range(width):
         s.q_hi[j] = s.q_lo[j] = s.d[j] = s.k[j] = s.x[j] = 0.0
     for j in range(m):
@@ -163,13 +165,13 @@ cdef bint _centre_paired(double unit, bint fit_intercept, const double* noise, p
         s.error[j] = 0.0
         if fit_intercept:
             s.error[j] = (
-                s.root / s.N * s.x[j] + size * s.N_noise + DD_UNIT * (size + fabs(s.m_hi[j]))
+                s.root / s.N * s.x[j] + size * s.N_noise + s.algebra * (size + fabs(s.m_hi[j]))
             )
         if j == p:
             continue
         error = s.x[j] + size * s.root
         error = error * error + size * size * noise[p] + unit * s.seen[j]
-        error += DD_UNIT * size * (s.N * size + 2.0 * fabs(s.u_hi[j]))
+        error += s.algebra * size * (s.N * size + 2.0 * fabs(s.u_hi[j]))
         if not s.q_hi[j] > 4.0 * error:
             return False
         if not s.q_hi[j] > DD_UNIT * s.N * (s.k[j] * s.k[j] + s.m_hi[j] * s.m_hi[j]):
@@ -329,7 +331,8 @@ cdef int _solve_paired(
         for j in range(i, p):
             R[i * ld + j] = s.hi[i * width + j]
     rcond = _factored(R, p, ld, X, roots, rest)
-    relative = x_most * (x_most + 2.0 * z_most * s.root) + z_most * z_most * s.N * (s.N_noise + DD_UNIT) + DD_UNIT
+    relative = x_most * (x_most + 2.0 * z_most * s.root) + z_most * z_most * s.N * (s.N_noise + s.algebra)
+    relative += s.algebra
     if not (rcond >= CHOLESKY_MARGIN * p * fmax(relative, EPS) and relative <= POOR * rcond):
         return 1
     if whole != NULL:
@@ -455,7 +458,7 @@ cdef bint _solve_paired_target(
     res[n_targets * p + t] = b0
     # what all that is worth
     noise = s.root * (x_most * fabs(s.d[y]) + z_most * s.x[y]) + x_most * s.x[y]
-    noise += z_most * fabs(s.d[y]) * s.N * (s.N_noise + DD_UNIT)
+    noise += z_most * fabs(s.d[y]) * s.N * (s.N_noise + s.algebra)
     step = (relative * most + noise) / rcond    # error of beta
     error = s.error[y]
     before = zero * fmax(most, sqrt(s.q_hi[y]))
@@ -471,7 +474,7 @@ cdef bint _solve_paired_target(
     # an intercept within the rounding of the means that it is made of is none
     if fabs(b0) > fmax(zero * terms, fmin(error, MEANS_ROUNDING * terms)):
         worst[0] = fmax(worst[0], (error + step * lever) / fabs(b0))
-    q = q * (q + 2.0 * s.root * z) + z * z * s.N * (s.N_noise + DD_UNIT) + p * step * (relative * most + noise)
+    q = q * (q + 2.0 * s.root * z) + z * z * s.N * (s.N_noise + s.algebra) + p * step * (relative * most + noise)
     if not (UNKNOWN * q <= POOR * s.q_hi[y]):
         return False
     res[n_targets * (p + 1) + t] = rss if rss > known * q else NAN

@@ -286,7 +286,7 @@ def _columns_of(value: Any) -> Columns | None:
 
 
 def _block_of(frame: Any) -> NDArray[Any] | None:
-    """The one block of float64 or float32 that a small frame of pandas holds, found without the dtypes of its columns."""
+    """The one block of float64 or float32 that a small frame of pandas is, found without the dtypes of its columns."""
     if not type(frame).__module__.startswith("pandas") or len(frame) * len(frame.columns) > FEW:
         return None
     array = frame.to_numpy()
