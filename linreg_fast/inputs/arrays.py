@@ -36,12 +36,18 @@ def array_of(value: Any, name: str, apart: bool = False) -> Given:
 
     With `apart` a large data frame may come as the Columns that it holds.
     """
+    # kinds of which nothing that follows is to be asked
+    if type(value) is np.ndarray and value.dtype.kind in "fiub" and value.ndim:
+        return Given(value, rounded=find_rounded(value))
+    read = sequences.numbers(value)
+    if read is not None:
+        return Given(read)
     if not isinstance(value, np.ndarray):
         given = _from_frame(value, name, apart)
         if given is not None:
             return given
     try:
-        array = value if isinstance(value, np.ndarray) else _of_sequence(value)
+        array = value if isinstance(value, np.ndarray) else np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} cannot be made an array: {error}") from None
     missing = None
@@ -65,11 +71,6 @@ def array_of(value: Any, name: str, apart: bool = False) -> Given:
     if missing is not None and missing.any():  # what is masked is not looked at
         array, rounded = _filled(np.where(missing, 0, array).astype(array.dtype), missing)
     return Given(array, rounded=rounded)
-
-
-def _of_sequence(value: Any) -> NDArray[Any]:
-    found = sequences.numbers(value)
-    return np.asarray(value) if found is None else found
 
 
 def _from_objects(array: NDArray[Any], name: str) -> tuple[NDArray[Any], Rounded | None]:

@@ -131,8 +131,8 @@ def _by_kernel(X: Any, y: Any, w: Any, options: FitOptions) -> SmallFit | FirstP
         if small.digits < AUTO_DIGITS:
             small = None
         elif _cancelled(small):
-            order = "C" if X.flags.c_contiguous else "F"
-            small = _with_residuals(Table(X, y.reshape(n, k), w, order, X.dtype.name, one_target=one), small, 1)
+            order, dtype = "C" if X.flags.c_contiguous else "F", "float32" if X.dtype is SINGLE else "float64"
+            small = _with_residuals(Table(X, y.reshape(n, k), w, order, dtype, one_target=one), small, 1)
     first, in_place = None, small is None and _in_place(X, y, w)
     if in_place and options.precision == "auto" and n * (p + k - 1) <= SMALL_SIZE:
         small = _in_full(X, y, w, options)
