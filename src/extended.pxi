@@ -1,8 +1,8 @@
 # The closed form of few columns with all digits of float64, in one call: shift, cross products in double-double, and
 # paired.pxi.  Where those leave too little of the squares of the residuals, they are summed up themselves.
 
-cdef double SURE_DIGITS = 14.5      # by estimates that are on the safe side: full coefficients
-cdef double ROW_UNIT = 2.0 ** -103  # relative error of the sums in double-double of few rows; 2^-98.4 was seen of 20,000
+cdef double SURE_DIGITS = 12.0      # by estimates that are 1 to 3 digits on the safe side below 15
+cdef double ROW_UNIT = 2.0 ** -103  # relative error of sums of few rows in double-double; 2^-98.4 was seen of 20,000
 cdef double FEW_ROWS = 200.0
 
 
@@ -84,7 +84,7 @@ def extended(
     work,
     res,                        # OUT
 ):
-    """`small` in double-double; None if it declines, which it does where not all digits of the coefficients are sure.
+    """`small` in double-double; None if it declines, which it does too where fewer than 12 digits are sure.
 
     work        as long as `extended_sizes` says
     res         as in `paired_solve`, and returned

@@ -29,6 +29,7 @@ SINGLE = np.dtype(np.float32)
 SMALL_SIZE = 1 << 16  # numbers of X up to which a fit is one kernel call, on this thread
 SMALL_WORK = max(levels.kernels.small_work_size(p, 1, SMALL_SIZE) for p in range(SMALL_COLUMNS + 1))
 WEIGHT_RANGE = (2.0**-200, 2.0**200)  # of the largest weight: far from where products of sums leave float64
+SURE_DIGITS = 14.5  # that "extended" asks of an estimate on the safe side: the coefficients are full
 FULL_TARGETS = 16  # up to which the lane in double-double goes: it holds the square of their number and that of columns
 _kernels = levels.kernels
 _small = _kernels.small
@@ -134,7 +135,7 @@ def _by_kernel(X: Any, y: Any, w: Any, options: FitOptions) -> SmallFit | FirstP
             order, dtype = "C" if X.flags.c_contiguous else "F", "float32" if X.dtype is SINGLE else "float64"
             small = _with_residuals(Table(X, y.reshape(n, k), w, order, dtype, one_target=one), small, 1)
     first, in_place = None, small is None and _in_place(X, y, w)
-    if in_place and options.precision == "auto" and n * (p + k - 1) <= SMALL_SIZE:
+    if found is not None and options.precision == "auto" and in_place and n * (p + k - 1) <= SMALL_SIZE:
         small = _in_full(X, y, w, options)
     if in_place and small is None:
         size = _kernels.moments_sizes(p, k, n)[1]
@@ -154,7 +155,7 @@ def _in_full(X: Any, y: Any, w: Any, options: FitOptions) -> SmallFit | None:
     work_size, size = _kernels.extended_sizes(p, k)
     res = np.empty(size)
     found = _extended(X, y, w, SHIFT_ROWS, options.fit_intercept, options.l2, np.empty(work_size), res)
-    if found is None:
+    if found is None or (options.precision == "extended" and found[3] < SURE_DIGITS):
         return None
     small = _view(res[:-k], found[:6], p, k, one)
     return small._replace(ess=found[6] if one else res[-k:])
