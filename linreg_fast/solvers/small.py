@@ -150,7 +150,7 @@ def _in_full(X: Any, y: Any, w: Any, options: FitOptions) -> SmallFit | None:
     """All digits of float64 from sums in double-double; None where they are not sure to be."""
     p, one = X.shape[1], y.ndim == 1
     k = 1 if one else y.shape[1]
-    if k > FULL_TARGETS or not _kernels.double_double_works(1 + 2.0**-30, 1 + 2.0**-30):
+    if k > FULL_TARGETS or not levels.kernels.double_double_works(1 + 2.0**-30, 1 + 2.0**-30):
         return None
     work_size, size = _kernels.extended_sizes(p, k)
     res = np.empty(size)
