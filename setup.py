@@ -83,7 +83,7 @@ def extensions() -> list[Extension]:
                 warnings.warn(f"the C compiler does not take {flags}: built without level {level}", stacklevel=1)
     found = [extension(f"{unit}_{level}", flags) for unit in UNITS for level, flags in reversed(levels.items())]
     shared = Extension(SHARED, ["linreg_fast/_cyutility.c"], extra_compile_args=[*FLAGS])
-    return [*found, shared, extension("cpu", [])]
+    return [*found, shared, extension("cpu", []), extension("sequences", [])]
 
 
 # Where processes are spawned, each of them reads this file again: only the first may build.

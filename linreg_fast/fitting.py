@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,7 +16,7 @@ from linreg_fast.algebra.precision import any_range
 from linreg_fast.algebra.sums import Sums
 from linreg_fast.inputs.missing import of_complete_rows
 from linreg_fast.inputs.table import Rows, Table, table
-from linreg_fast.options import MISSING, WEIGHTS, FitOptions, descent_options
+from linreg_fast.options import MISSING, PRECISIONS, WEIGHTS, FitOptions, descent_options
 from linreg_fast.passes.progress import Report, reporting
 from linreg_fast.passes.table_sums import FirstPass
 from linreg_fast.plan_costs import PlanArguments
@@ -26,8 +27,6 @@ from linreg_fast.solvers.problem import Problem
 from linreg_fast.solvers.small import SmallFit, weight_exponent
 from linreg_fast.solvers.solution import Solution, constant_columns
 
-# of the fits that a call may ask for without any check
-PLAIN = {(p, i): FitOptions(precision=p, fit_intercept=i) for p in small.LEAN for i in (True, False)}
 UNIT_EXPONENT = 1000  # most powers of two of `y_unit`
 RAISE, ANALYTIC = MISSING[0], WEIGHTS[0]
 KEYWORDS = (
@@ -160,7 +159,7 @@ def fit(
     first: FirstPass | None = None
     lean = (
         solver == "auto"
-        and precision in small.LEAN
+        and precision in PRECISIONS
         and feature_names is None
         and n_threads is None
         and on_collinear == "min_norm"
@@ -169,8 +168,8 @@ def fit(
         and missing is RAISE  # faster than ==, and no matter where it says no
         and weights is ANALYTIC
     )
-    if lean and type(l2) is float and l2 == 0.0 and type(fit_intercept) is bool:
-        options = PLAIN[precision, fit_intercept]
+    if lean and type(l2) is float and type(fit_intercept) is bool:
+        options = _lean_options(precision, fit_intercept, l2)
     else:
         options = FitOptions(
             solver=solver,
@@ -201,8 +200,16 @@ def fit(
         return _fit_rows(data, options, report, first)
 
 
+@functools.lru_cache(128)
+def _lean_options(precision: str, fit_intercept: bool, l2: float) -> FitOptions:
+    """The options of a fit that asks for no more than these: checked once, as making them takes half of a small fit."""
+    return FitOptions(precision=precision, fit_intercept=fit_intercept, l2=l2)
+
+
 def _fit_rows(data: Table, options: FitOptions, report: Report | None, first: FirstPass | None) -> LinearFit:
     """`fit_table`, without the rows that have missing values where they are to be dropped."""
+    if options.missing == RAISE:
+        return fit_table(data, options, report, first)
 
     def solved(rows: Table) -> LinearFit:
         return fit_table(rows, options, report, first if rows is data else None)

@@ -56,6 +56,21 @@ def dd_moments(
     work: _Double,
     out: _Double,
 ) -> None: ...
+def refine_work_size(p: int) -> int: ...
+@_fused
+def refine(
+    X: _Floating,
+    y: _Double,
+    w: _Double | None,
+    lo: int,
+    hi: int,
+    scale: _Double,
+    shift: _Double,
+    coef: _Double,
+    work: _Double,
+    out: _Double,
+) -> None: ...
+def double_double_works(a: float, b: float) -> bool: ...
 def small_work_size(p: int, n_targets: int, n_rows: int) -> int: ...
 def small_result_size(p: int, n_targets: int) -> int: ...
 def small_solve(
@@ -85,6 +100,17 @@ def paired_solve(
     unit: float,
     shift: _Double,
     p: int,
+    fit_intercept: bool,
+    l2: float,
+    work: _Double,
+    res: _Double,
+) -> tuple[float, float, float, float, float, float, float] | None: ...
+def extended_sizes(p: int, n_targets: int) -> tuple[int, int]: ...
+def extended(
+    X: NDArray[Any],
+    y: NDArray[Any],
+    w: NDArray[Any] | None,
+    shift_rows: int,
     fit_intercept: bool,
     l2: float,
     work: _Double,

@@ -187,7 +187,23 @@ def paired_solve(M: Array, shift: Array, p: int, fit_intercept: bool, l2: float,
     y = p + 1 + t
     at = [*range(p), p, y]
     G = [[Fraction(float(M[i, j, 0])) + Fraction(float(M[i, j, 1])) for j in at] for i in at]
-    N, k = G[p][p], [*(Fraction(float(v)) for v in shift[:p]), Fraction(-1), Fraction(float(shift[p + t]))]
+    k = [*(Fraction(float(v)) for v in shift[:p]), Fraction(-1), Fraction(float(shift[p + t]))]
+    return _solved_exactly(G, k, fit_intercept, l2)
+
+
+def extended(
+    X: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None, fit_intercept: bool, l2: float
+) -> list[Fraction]:
+    """[b_1 .. b_p, b_0, rss, tss] of one target in rational numbers, exactly."""
+    p = X.shape[1]
+    G = dd_moments(X, y[:, None], w, np.ones(p + 1), np.zeros(p + 1))
+    return _solved_exactly(G, [*[Fraction(0)] * p, Fraction(-1), Fraction(0)], fit_intercept, l2)
+
+
+def _solved_exactly(G: list[list[Fraction]], k: list[Fraction], fit_intercept: bool, l2: float) -> list[Fraction]:
+    """`paired_solve` from the cross products G of [X - k, 1, y - ky], k = [k, -1, ky]."""
+    p = len(k) - 2
+    N = G[p][p]
     s = [row[p] for row in G]
     about = [s[i] / N if fit_intercept else -k[i] for i in range(p + 2)]
     S = [

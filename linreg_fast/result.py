@@ -220,13 +220,9 @@ class LinearFit(_Base):
         n_samples: int,
         noted: Noted | None = None,
         reason: str = TALL_REASON,
-        ess: Any = None,
     ) -> LinearFit:
-        """The result of the lane of small fits, where microseconds count; `asked` are leading `PlanArguments`.
-
-        `ess` is tss - rss where it is known better than their difference.
-        """
-        coef, intercept, rss, tss, digits, rcond, sum_weight, origin, spread = small
+        """The result of the lane of small fits, where microseconds count; `asked` are leading `PlanArguments`."""
+        coef, intercept, rss, tss, digits, rcond, sum_weight, origin, spread, ess = small
         noted = noted or NOTHING_NOTED
         p, k = asked[1], asked[2]
         values = (

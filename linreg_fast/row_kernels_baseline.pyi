@@ -52,18 +52,3 @@ def descent(
     state: _Double,
     history: _Double,
 ) -> tuple[int, int]: ...
-def refine_work_size(p: int) -> int: ...
-@_fused
-def refine(
-    X: _Floating,
-    y: _Double,
-    w: _Double | None,
-    lo: int,
-    hi: int,
-    scale: _Double,
-    shift: _Double,
-    coef: _Double,
-    work: _Double,
-    out: _Double,
-) -> None: ...
-def double_double_works(a: float, b: float) -> bool: ...

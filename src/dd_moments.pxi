@@ -14,9 +14,9 @@ cdef void _dd_moments(
     Py_ssize_t row_step,
     Py_ssize_t column_step,
     Py_ssize_t p,
-    const double[:, :] Y,
-    const double[:] w,
-    bint weighted,
+    strided y,
+    Py_ssize_t n_targets,
+    strided w,                  # w.at NULL: none
     Py_ssize_t lo,
     Py_ssize_t hi,
     const double* scale,
@@ -24,7 +24,7 @@ cdef void _dd_moments(
     double* work,
     double* out,                # IN, OUT
 ) noexcept nogil:
-    cdef Py_ssize_t q = p + 1 + Y.shape[1], i, j, a, r, m, last
+    cdef Py_ssize_t q = p + 1 + n_targets, i, j, a, r, m, last
     cdef double* z = work                       # each column of the panel: DD_ROWS pairs, LANES high, LANES low parts
     cdef double* u = z + 2 * q * DD_ROWS        # a column times the weights
     cdef double* there = u + 2 * DD_ROWS        # the weights
@@ -32,11 +32,11 @@ cdef void _dd_moments(
     cdef double* sums = value + LANES
     cdef const double* left
     cdef double* at
-    cdef bint whole
+    cdef bint whole, weighted = w.at != NULL
     cdef double weight
     cdef dd s
     cdef vec v, wv
-    for i in range((p + 1) * q + Y.shape[1]):
+    for i in range((p + 1) * q + n_targets):
         vec_store(sums + 2 * i * LANES, vec_zero())
         vec_store(sums + (2 * i + 1) * LANES, vec_zero())
     for a from lo <= a < hi by DD_ROWS:
@@ -44,7 +44,7 @@ cdef void _dd_moments(
         last = (m + LANES - 1) // LANES * LANES
         whole = last == m
         for r in range(last):
-            weight = (w[a + r] if weighted else 1.0) if r < m else 0.0
+            weight = (_number(w, a + r, 0) if weighted else 1.0) if r < m else 0.0
             there[r] = weight if weight >= 0.0 else NAN     # the caller looks for the row at fault
             if weight == 0.0:
                 whole = False               # a row of weight 0 is not there, whatever it holds
@@ -62,7 +62,7 @@ cdef void _dd_moments(
                             elif j == p:
                                 value[i] = 1.0
                             else:
-                                value[i] = Y[a + r + i, j - p - 1] * scale[j - 1]
+                                value[i] = _number(y, a + r + i, j - p - 1) * scale[j - 1]
                     v = vec_load_f64(value)
                 if j == p:
                     s.hi, s.lo = v, vec_zero()
@@ -98,10 +98,14 @@ cdef void _dd_moments(
             _join_lanes(out + 2 * (i * q + j), sums + 2 * LANES * (i * q + j if i <= p else (p + 1) * q + i - p - 1))
 
 
-def dd_moments_work_size(Py_ssize_t p, Py_ssize_t n_targets):
-    """Length of the float64 workspace of `dd_moments`."""
+cdef inline Py_ssize_t _dd_moments_size(Py_ssize_t p, Py_ssize_t n_targets) noexcept nogil:
     cdef Py_ssize_t q = p + 1 + n_targets
     return (2 * q + 3) * DD_ROWS + (1 + 2 * ((p + 1) * q + n_targets)) * LANES
+
+
+def dd_moments_work_size(Py_ssize_t p, Py_ssize_t n_targets):
+    """Length of the float64 workspace of `dd_moments`."""
+    return _dd_moments_size(p, n_targets)
 
 
 def dd_moments(
@@ -127,6 +131,6 @@ def dd_moments(
     cdef Py_ssize_t column_step = X.strides[1] // <Py_ssize_t> sizeof(floating)
     with nogil:
         _dd_moments(
-            x, row_step, column_step, X.shape[1], Y, w, w is not None, lo, hi, &scale[0], &shift[0], &work[0],
-            &out[0, 0, 0],
+            x, row_step, column_step, X.shape[1], _strided_of_targets(Y), Y.shape[1], _strided_of_column(w), lo, hi,
+            &scale[0], &shift[0], &work[0], &out[0, 0, 0],
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Kernels of one x86-64 level: cross products, the shift, and the closed form of few columns.
+"""Kernels of one x86-64 level: cross products, the shift, refinement, and the closed form of few columns.
 
 Single-threaded loops over a row range, without the GIL.  Arguments are trusted: linreg_fast.inputs has
 checked them.  One entry serves C and F order: it reads the strides.  The NumPy twin of every function is in
@@ -21,10 +21,12 @@ include "narrow.pxi"
 include "wide.pxi"
 include "moments.pxi"
 include "dd_moments.pxi"
+include "refine.pxi"
 include "shift.pxi"
 include "solve.pxi"
 include "small.pxi"
 include "paired.pxi"
+include "extended.pxi"
 include "groups.pxi"
 
 lanes = LANES

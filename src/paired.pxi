@@ -15,6 +15,8 @@ cdef double MEANS_ROUNDING = 2.0 ** -46
 cdef double LEAST_PAIR = 2.0 ** -700        # of sums of squares: products of pairs stay exact between these
 cdef double MOST_PAIR = 2.0 ** 900
 cdef double LEAST_COEF = 2.0 ** -1000
+cdef double NEGLIGIBLE = 2.0 ** -90
+cdef double WHOLE = 2.0 ** 56               # times the error of a sum of squares: one that is larger has all its digits
 
 paired_constants = {
     "DD_UNIT": DD_UNIT,
@@ -24,6 +26,7 @@ paired_constants = {
     "LAST_PLACE": LAST_PLACE,
     "SURE_CONTRACTION": SURE_CONTRACTION,
     "MEANS_ROUNDING": MEANS_ROUNDING,
+    "NEGLIGIBLE": NEGLIGIBLE,
 }
 
 
@@ -75,6 +78,7 @@ cdef struct paired:
     double N                    # sum of the weights
     double N_noise              # its relative error
     double root                 # sqrt(unit N)
+    double algebra              # relative rounding of all that is done with the sums
     double* hi                  # (p + 1, width): of X and 1 with all columns
     double* lo
     double* q_hi                # (width,): sums of squares
@@ -107,6 +111,7 @@ cdef bint _unpack_paired(
         return False
     s.N_noise = noise[p] / s.N
     s.root = sqrt(unit * s.N)
+    s.algebra = fmin(unit, DD_UNIT)
     for j in range(width):
         s.q_hi[j] = s.q_lo[j] = s.d[j] = s.k[j] = s.x[j] = 0.0
     for j in range(m):
@@ -160,17 +165,105 @@ cdef bint _centre_paired(double unit, bint fit_intercept, const double* noise, p
         s.error[j] = 0.0
         if fit_intercept:
             s.error[j] = (
-                s.root / s.N * s.x[j] + size * s.N_noise + DD_UNIT * (size + fabs(s.m_hi[j]))
+                s.root / s.N * s.x[j] + size * s.N_noise + s.algebra * (size + fabs(s.m_hi[j]))
             )
         if j == p:
             continue
         error = s.x[j] + size * s.root
         error = error * error + size * size * noise[p] + unit * s.seen[j]
-        error += DD_UNIT * size * (s.N * size + 2.0 * fabs(s.u_hi[j]))
+        error += s.algebra * size * (s.N * size + 2.0 * fabs(s.u_hi[j]))
         if not s.q_hi[j] > 4.0 * error:
             return False
         if not s.q_hi[j] > DD_UNIT * s.N * (s.k[j] * s.k[j] + s.m_hi[j] * s.m_hi[j]):
             return False
+    return True
+
+
+cdef double _corrected(
+    const paired* s,
+    const double* R,            # A = R'R, rows of whole vectors
+    const double* roots,
+    double rcond,               # of A
+    double last,                # size of a correction that may be left, of the largest component
+    const double* c,            # as pairs, 0 from p on
+    const double* c_lo,
+    double* beta,               # OUT: likewise
+    double* beta_lo,
+    double* d,
+) noexcept nogil:
+    """beta = A^-1 c by corrections from residuals in double-double; its largest component, -1 if they do not shrink."""
+    cdef Py_ssize_t p = s.p, width = s.width, ld = _groups(p) * LANES, i, j
+    cdef double most, step, before = INFINITY
+    # a correction is shorter than the one before by this factor or less, as long as the factor says what it should
+    cdef double q = 10.0 * EPS / rcond
+    cdef dd a, r
+    for i in range(ld):
+        beta[i] = c[i]
+        beta_lo[i] = 0.0
+    _substituted(R, roots, p, ld, beta)
+    while True:
+        for i from 0 <= i < ld by LANES:
+            r = _load_pair(c + i, c_lo + i)
+            for j in range(p):
+                a = _load_pair(s.hi + j * width + i, s.lo + j * width + i)
+                _add_product(&r, vec_set(-beta[j]), a.hi, a.lo)
+                _add_product(&r, vec_set(-beta_lo[j]), a.hi, a.lo)
+            vec_store(d + i, r.hi + r.lo)
+        for i in range(p, ld):
+            d[i] = 0.0
+        _substituted(R, roots, p, ld, d)
+        most = step = 0.0
+        for i in range(p):
+            _add_number(beta + i, beta_lo + i, d[i])
+            most = fmax(most, fabs(beta[i]))
+            step = fmax(step, fabs(d[i]))
+        if step <= last * most or (q <= SURE_CONTRACTION and q * step <= last * most):
+            return most
+        if not step < 0.5 * before:
+            return -1.0
+        before = step
+
+
+cdef bint _deviations_in_pairs(
+    const paired* s,
+    const double* R,
+    const double* roots,
+    const double* e,
+    double rcond,
+    double last,
+    bint fit_intercept,
+    double* work,
+    double* h,                  # OUT
+) noexcept nogil:
+    """As `_deviations`, each of them from a solution of A z = c in pairs; False if it declines."""
+    cdef Py_ssize_t p = s.p, ld = _groups(p) * LANES, i, j
+    cdef double* z = work
+    cdef double* z_lo = z + ld
+    cdef double* c = z_lo + ld
+    cdef double* c_lo = c + ld
+    cdef double* d = c_lo + ld
+    cdef double[2] pair
+    cdef dd a
+    h[p] = NAN
+    for j in range(p + 1 if fit_intercept else p):
+        for i in range(ld):
+            c[i] = c_lo[i] = 0.0
+        if j < p:
+            c[j] = 1.0
+        else:
+            for i in range(p):
+                c[i] = s.m_hi[i] * e[i]
+                c_lo[i] = s.m_lo[i] * e[i]
+        if _corrected(s, R, roots, rcond, last, c, c_lo, z, z_lo, d) < 0.0:
+            return False
+        if j < p:
+            h[j] = sqrt(z[j] + z_lo[j]) * e[j]
+        else:
+            a.hi = a.lo = vec_zero()
+            for i from 0 <= i < ld by LANES:
+                _add_pair_product(&a, _load_pair(z + i, z_lo + i), vec_load_f64(c + i), vec_load_f64(c_lo + i))
+            _joined(a, s.seen + s.width, pair)
+            h[p] = sqrt(1.0 / s.N + pair[0])
     return True
 
 
@@ -185,6 +278,7 @@ cdef int _solve_paired(
     double l2,
     double* work,
     double* res,                # OUT
+    double* whole,              # OUT: all digits of the sums, [b, b_0 of the shifted problem] as pairs; or NULL
 ) noexcept nogil:
     """Coefficients and what is known of them; 1 if declined."""
     cdef paired s
@@ -197,9 +291,7 @@ cdef int _solve_paired(
     cdef double* rest = roots + ld              # of a target
     cdef double* at = rest + 7 * ld
     cdef double* tail = res + n_targets * (p + 3)
-    cdef double x_most = 0.0, z_most = 0.0, square, relative, rcond, worst = EPS, lever = 0.0
-    if unit < EPS:
-        return 1
+    cdef double x_most = 0.0, z_most = 0.0, square, relative, rcond, worst = EPS, lever = 0.0, last = LAST_PLACE
     s.p = p
     s.m = p + 1 + n_targets
     s.width = width = _groups(s.m) * LANES
@@ -239,22 +331,58 @@ cdef int _solve_paired(
         for j in range(i, p):
             R[i * ld + j] = s.hi[i * width + j]
     rcond = _factored(R, p, ld, X, roots, rest)
-    relative = x_most * (x_most + 2.0 * z_most * s.root) + z_most * z_most * s.N * (s.N_noise + DD_UNIT) + DD_UNIT
+    relative = x_most * (x_most + 2.0 * z_most * s.root) + z_most * z_most * s.N * (s.N_noise + s.algebra)
+    relative += s.algebra
     if not (rcond >= CHOLESKY_MARGIN * p * fmax(relative, EPS) and relative <= POOR * rcond):
         return 1
     tail[2 * p + 4 + n_targets] = 0.0
+    if whole != NULL:
+        last = DD_UNIT / rcond
     for j in range(n_targets):
         if not _solve_paired_target(
-            &s, n_targets, j, R, roots, e, l2, x_most, z_most, relative, rcond, lever, rest, res, &worst
+            &s, n_targets, j, R, roots, e, l2, x_most, z_most, relative, rcond, last, lever, rest, res, &worst,
+            NULL if whole == NULL else whole + 2 * (p + 1) * j, fit_intercept,
         ):
             return 1
     tail[0] = fmax(0.0, fmin(FULL_DIGITS, -log10(worst)))
     tail[1] = sqrt(rcond)
     tail[2] = s.N
-    _deviations(X, p, ld, e, s.k, s.d, s.N, fit_intercept, rest, tail + 3)
     for i in range(p):
         tail[p + 4 + i] = s.m_hi[i]
+    if whole != NULL and l2 == 0.0:
+        return 0 if _deviations_in_pairs(&s, R, roots, e, rcond, last, fit_intercept, rest, tail + 3) else 1
+    _deviations(X, p, ld, e, s.k, s.d, s.N, fit_intercept, rest, tail + 3)
     return 0
+
+
+cdef void _about_the_shift(
+    const paired* s,
+    Py_ssize_t y,               # the column of the target
+    const double* b,
+    const double* b_lo,
+    bint fit_intercept,
+    double* whole,              # OUT
+) noexcept nogil:
+    """Coefficients, and the intercept that goes with columns and targets about the shift, as pairs."""
+    cdef Py_ssize_t p = s.p, i
+    cdef const double* rest = s.hi + p * s.width    # N times what d misses the mean by
+    cdef double[2] pair
+    cdef dd a
+    a.hi = a.lo = vec_zero()
+    for i in range(p):
+        whole[2 * i] = b[i]
+        whole[2 * i + 1] = b_lo[i]
+    whole[2 * p] = whole[2 * p + 1] = 0.0
+    if not fit_intercept:
+        return
+    for i from 0 <= i < _groups(p) * LANES by LANES:
+        _add_pair_product(
+            &a, _load_pair(b + i, b_lo + i), vec_load_f64(s.d + i), vec_load_f64(rest + i) * vec_set(1.0 / s.N)
+        )
+    _joined(a, s.seen + s.width, pair)
+    whole[2 * p] = s.d[y]
+    whole[2 * p + 1] = rest[y] / s.N - pair[1]
+    _add_number(whole + 2 * p, whole + 2 * p + 1, -pair[0])
 
 
 cdef bint _solve_paired_target(
@@ -269,13 +397,16 @@ cdef bint _solve_paired_target(
     double z_most,
     double relative,            # error of A
     double rcond,               # of A
+    double last,                # size of a correction that may be left
     double lever,               # what an error of beta is worth in the intercept
     double* work,
     double* res,                # OUT
     double* worst,              # IN, OUT: relative error of a coefficient
+    double* whole,              # OUT, or NULL
+    bint fit_intercept,
 ) noexcept nogil:
     """The part of `_solve_paired` that target t takes; False if it declines."""
-    cdef Py_ssize_t p = s.p, width = s.width, ld = _groups(p) * LANES, y = p + 1 + t, i, j
+    cdef Py_ssize_t p = s.p, width = s.width, ld = _groups(p) * LANES, y = p + 1 + t, i
     cdef double* beta = work    # as pairs
     cdef double* beta_lo = beta + ld
     cdef double* c = beta_lo + ld
@@ -284,43 +415,25 @@ cdef bint _solve_paired_target(
     cdef double* b_lo = b + ld
     cdef double* d = b_lo + ld
     cdef double* lanes = s.seen + width
-    cdef double most, step, before, error, noise, q, z, b0, rss, terms, v
     cdef double* origin = res + n_targets * (p + 3) + p + 4
+    cdef double most, step, before, error, noise, q, z, b0, rss, terms, v, zero = ROUNDING, known = UNKNOWN
     cdef double[2] pair
-    cdef dd a, r
+    cdef dd a, r, penalty
+    if whole != NULL:
+        zero, known = NEGLIGIBLE, UNKNOWN * WHOLE
     for i in range(p):
-        c[i] = beta[i] = s.hi[i * width + y] * e[i]
+        c[i] = s.hi[i * width + y] * e[i]
         c_lo[i] = s.lo[i * width + y] * e[i]
-    before = INFINITY
     for i in range(p, ld):
-        c[i] = c_lo[i] = beta[i] = beta_lo[i] = b[i] = b_lo[i] = d[i] = 0.0
-    _substituted(R, roots, p, ld, beta)
+        c[i] = c_lo[i] = b[i] = b_lo[i] = 0.0
+    most = _corrected(s, R, roots, rcond, last, c, c_lo, beta, beta_lo, d)
+    if most < 0.0:
+        return False
     for i in range(p):
-        beta_lo[i] = 0.0
-    while True:
-        for i from 0 <= i < ld by LANES:
-            r = _load_pair(c + i, c_lo + i)
-            for j in range(p):
-                a = _load_pair(s.hi + j * width + i, s.lo + j * width + i)
-                _add_product(&r, vec_set(-beta[j]), a.hi, a.lo)
-                _add_product(&r, vec_set(-beta_lo[j]), a.hi, a.lo)
-            vec_store(d + i, r.hi + r.lo)
-        for i in range(p, ld):
-            d[i] = 0.0
-        _substituted(R, roots, p, ld, d)
-        most = step = 0.0
-        for i in range(p):
-            _add_number(beta + i, beta_lo + i, d[i])
-            most = fmax(most, fabs(beta[i]))
-            step = fmax(step, fabs(d[i]))
-        # the next one is shorter by this factor or less, as long as the factor says what it should
-        q = 10.0 * EPS / rcond
-        if step <= LAST_PLACE * most or (q <= SURE_CONTRACTION and q * step <= LAST_PLACE * most):
-            break
-        if not step < 0.5 * before:
-            return False
-        before = step
-    for i in range(p):
+        if whole != NULL:       # several corrections may leave more than half an ulp in the low part
+            q = beta[i]
+            beta[i] = q + beta_lo[i]
+            beta_lo[i] -= beta[i] - q
         b[i] = beta[i] * e[i]
         b_lo[i] = beta_lo[i] * e[i]
         res[t * p + i] = b[i]
@@ -333,7 +446,10 @@ cdef bint _solve_paired_target(
     for i from 0 <= i < ld by LANES:
         _add_pair_product(&a, _load_pair(beta + i, beta_lo + i), vec_load_f64(c + i), vec_load_f64(c_lo + i))
         if l2 > 0.0:
-            _add_product(&a, vec_load_f64(b + i), vec_set(l2) * vec_load_f64(b + i), vec_zero())
+            penalty.hi = vec_product(vec_set(l2), vec_load_f64(b + i))
+            penalty.lo = vec_product_error(vec_set(l2), vec_load_f64(b + i), penalty.hi)
+            penalty.lo += vec_set(l2) * vec_load_f64(b_lo + i)
+            _add_pair_product(&a, _load_pair(b + i, b_lo + i), penalty.hi, penalty.lo)
         _add_pair_product(&r, _load_pair(b + i, b_lo + i), vec_load_f64(s.m_hi + i), vec_load_f64(s.m_lo + i))
     _joined(a, lanes, pair)
     rss = (s.q_hi[y] - pair[0]) + (s.q_lo[y] - pair[1])
@@ -346,10 +462,10 @@ cdef bint _solve_paired_target(
     res[n_targets * p + t] = b0
     # what all that is worth
     noise = s.root * (x_most * fabs(s.d[y]) + z_most * s.x[y]) + x_most * s.x[y]
-    noise += z_most * fabs(s.d[y]) * s.N * (s.N_noise + DD_UNIT)
+    noise += z_most * fabs(s.d[y]) * s.N * (s.N_noise + s.algebra)
     step = (relative * most + noise) / rcond    # error of beta
     error = s.error[y]
-    before = ROUNDING * fmax(most, sqrt(s.q_hi[y]))
+    before = zero * fmax(most, sqrt(s.q_hi[y]))
     terms, v = fabs(s.m_hi[y]), s.m_lo[y]
     q, z = s.x[y], fabs(s.d[y])
     for i in range(p):
@@ -364,13 +480,19 @@ cdef bint _solve_paired_target(
     if terms > (1.0 + FAR) * (fabs(s.m_hi[y]) + sqrt(s.q_hi[y] / s.N)):
         origin[p + n_targets] = 1.0
     # an intercept within the rounding of the means that it is made of is none
-    if fabs(b0) > fmax(ROUNDING * terms, fmin(error, MEANS_ROUNDING * terms)):
+    if fabs(b0) > fmax(zero * terms, fmin(error, MEANS_ROUNDING * terms)):
         worst[0] = fmax(worst[0], (error + step * lever) / fabs(b0))
-    q = q * (q + 2.0 * s.root * z) + z * z * s.N * (s.N_noise + DD_UNIT) + p * step * (relative * most + noise)
+    q = q * (q + 2.0 * s.root * z) + z * z * s.N * (s.N_noise + s.algebra) + p * step * (relative * most + noise)
     if not (UNKNOWN * q <= POOR * s.q_hi[y]):
         return False
-    res[n_targets * (p + 1) + t] = rss if rss > UNKNOWN * q else NAN
+    res[n_targets * (p + 1) + t] = rss if rss > known * q else NAN
+    if whole != NULL:
+        _about_the_shift(s, y, b, b_lo, fit_intercept, whole)
     return isfinite(b0)
+
+
+cdef inline tuple _paired_scalars(const double* res, Py_ssize_t p, Py_ssize_t n_targets):
+    return (*_scalars(res, p, n_targets), res[n_targets * (p + 4) + 2 * p + 5])
 
 
 def paired_solve(
@@ -399,27 +521,18 @@ def paired_solve(
     cdef Py_buffer[5] a                         # M, noise, shift, work, res
     cdef Py_ssize_t n_targets = 0, i, held = 0
     cdef int status = 1
-    cdef const double* out
-    cdef const double* tail
     try:
         for array in (M, noise, shift, work, res):
             PyObject_GetBuffer(array, &a[held], PyBUF_SIMPLE)
             held += 1
         n_targets = a[1].len // <Py_ssize_t> sizeof(double) - 1 - p
-        if 0 < p <= SMALL and n_targets > 0:
+        if 0 < p <= SMALL and n_targets > 0 and unit >= EPS:
             with nogil:
                 status = _solve_paired(
                     <const double*> a[0].buf, <const double*> a[1].buf, unit, <const double*> a[2].buf, p, n_targets,
-                    fit_intercept, l2, <double*> a[3].buf, <double*> a[4].buf,
+                    fit_intercept, l2, <double*> a[3].buf, <double*> a[4].buf, NULL,
                 )
-        if status:
-            return None
-        out = <const double*> a[4].buf
-        tail = out + n_targets * (p + 3)
-        return (
-            out[n_targets * p], out[n_targets * (p + 1)], out[n_targets * (p + 2)], tail[0], tail[1], tail[2],
-            tail[2 * p + 4 + n_targets] > 0.0, tail[2 * p + 5 + n_targets],
-        )
+        return None if status else _paired_scalars(<const double*> a[4].buf, p, n_targets)
     finally:
         for i in range(held):
             PyBuffer_Release(&a[i])

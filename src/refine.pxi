@@ -13,9 +13,8 @@ cdef void _refine(
     Py_ssize_t row_step,
     Py_ssize_t column_step,
     Py_ssize_t p,
-    const double[:] y,
-    const double[:] w,
-    bint weighted,
+    strided y,
+    strided w,                  # w.at NULL: none
     Py_ssize_t lo,
     Py_ssize_t hi,
     const double* scale,
@@ -28,9 +27,10 @@ cdef void _refine(
     cdef double* g = work + 2 * p * LANES           # sums of a column: LANES high parts, LANES low parts
     cdef double* lane = g + 2 * (p + 2) * LANES     # y and w of LANES rows
     cdef Py_ssize_t i, j, u, m
-    cdef Py_ssize_t y_step = y.strides[0] // <Py_ssize_t> sizeof(double)
-    cdef Py_ssize_t w_step = w.strides[0] // <Py_ssize_t> sizeof(double) if weighted else 0
-    cdef bint whole
+    cdef Py_ssize_t y_step = y.row // <Py_ssize_t> sizeof(double), w_step = w.row // <Py_ssize_t> sizeof(double)
+    cdef const double* y0 = <const double*> y.at
+    cdef const double* w0 = <const double*> w.at
+    cdef bint whole, weighted = w.at != NULL
     cdef dd r, rss, s, g0
     cdef vec v, wv, x_hi, u_hi, u_lo
     for j in range(2 * (p + 2) * LANES):
@@ -41,20 +41,20 @@ cdef void _refine(
         whole = m == LANES
         if weighted and whole:
             for u in range(LANES):
-                whole = whole and w[i + u] != 0.0
+                whole = whole and w0[(i + u) * w_step] != 0.0
         wv = vec_set(1.0)
         if whole:
-            v = vec_gather(&y[i], y_step) * scale[p]
+            v = vec_gather(y0 + i * y_step, y_step) * scale[p]
             if weighted:
-                wv = vec_gather(&w[i], w_step)
+                wv = vec_gather(w0 + i * w_step, w_step)
         else:
             # a row of weight 0 is not there, whatever it holds
             for u in range(LANES):
                 lane[u] = lane[LANES + u] = 0.0
                 if u < m:
-                    lane[LANES + u] = w[i + u] if weighted else 1.0
+                    lane[LANES + u] = w0[(i + u) * w_step] if weighted else 1.0
                     if lane[LANES + u] != 0.0:
-                        lane[u] = y[i + u] * scale[p]
+                        lane[u] = y0[(i + u) * y_step] * scale[p]
             v = vec_load_f64(lane)
             wv = vec_load_f64(lane + LANES)
         r = _difference(v, vec_set(shift[p]))
@@ -124,8 +124,8 @@ def refine(
     cdef Py_ssize_t column_step = X.strides[1] // <Py_ssize_t> sizeof(floating)
     with nogil:
         _refine(
-            x, row_step, column_step, X.shape[1], y, w, w is not None, lo, hi, &scale[0], &shift[0], &coef[0, 0],
-            &work[0], &out[0, 0],
+            x, row_step, column_step, X.shape[1], _strided_of_column(y), _strided_of_column(w), lo, hi, &scale[0],
+            &shift[0], &coef[0, 0], &work[0], &out[0, 0],
         )
 
 

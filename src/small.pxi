@@ -84,6 +84,19 @@ cdef int _small(
     return _solve_small(M, p, n_targets, fit_intercept, l2, shift, rest, res)
 
 
+cdef struct given:
+    # the arrays of a fit, as they are read
+    const char* x
+    bint single                 # X of float32
+    bint c_order
+    Py_ssize_t ld
+    Py_ssize_t n
+    Py_ssize_t p
+    Py_ssize_t n_targets
+    strided y
+    strided w                   # w.at NULL: none
+
+
 cdef bint _strided_of_buffer(const Py_buffer* a, Py_ssize_t n, strided* y) noexcept nogil:
     """Whether a holds columns of n float64 that can be read in place, or one, described in y."""
     if not 1 <= a.ndim <= 2 or a.shape[0] != n or a.format[0] != c"d" or a.format[1] != 0:
@@ -92,6 +105,25 @@ cdef bint _strided_of_buffer(const Py_buffer* a, Py_ssize_t n, strided* y) noexc
     y.row = a.strides[0]
     y.column = a.strides[1] if a.ndim == 2 else 0
     return True
+
+
+cdef bint _given(const Py_buffer* X, const Py_buffer* y, const Py_buffer* w, given* g) noexcept nogil:
+    """Whether the arrays, w of which may be NULL, are such that kernels read them in place; described in g."""
+    cdef bint f_order
+    g.w.at = NULL
+    g.w.row = g.w.column = 0
+    if X.ndim != 2 or X.format[1] != 0 or (X.format[0] != c"d" and X.format[0] != c"f"):
+        return False
+    g.x, g.single, g.n, g.p = <const char*> X.buf, X.format[0] == c"f", X.shape[0], X.shape[1]
+    if not 0 < g.p <= SMALL or g.n == 0 or not _strided_of_buffer(y, g.n, &g.y):
+        return False
+    g.n_targets = y.shape[1] if y.ndim == 2 else 1
+    if g.n_targets == 0 or (w != NULL and (w.ndim != 1 or not _strided_of_buffer(w, g.n, &g.w))):
+        return False
+    g.c_order = X.strides[0] == g.p * X.itemsize and (g.p == 1 or X.strides[1] == X.itemsize)
+    f_order = X.strides[1] == g.n * X.itemsize and X.strides[0] == X.itemsize
+    g.ld = g.p if g.c_order else g.n
+    return (g.c_order or f_order) and <size_t> X.buf % X.itemsize == 0
 
 
 def small(
@@ -115,40 +147,27 @@ def small(
     res         as in `small_solve`, and returned
     """
     cdef Py_buffer[5] a                         # X, y, work, res, w
-    cdef strided ys, ws
-    cdef Py_ssize_t n, p, n_targets, i, held = 0
+    cdef given g
+    cdef Py_ssize_t i, held = 0
     cdef int status = 1
-    cdef bint c_order, f_order
-    ws.at = NULL
-    ws.row = ws.column = 0
     try:
         for array in (X, y, work, res, w)[:5 if w is not None else 4]:
             PyObject_GetBuffer(array, &a[held], PyBUF_RECORDS_RO)
             held += 1
-        if a[0].ndim != 2 or a[0].format[1] != 0:
-            return None
-        n, p = a[0].shape[0], a[0].shape[1]
-        if not 0 < p <= SMALL or n == 0 or not _strided_of_buffer(&a[1], n, &ys):
-            return None
-        n_targets = a[1].shape[1] if a[1].ndim == 2 else 1
-        if n_targets == 0 or (held == 5 and (a[4].ndim != 1 or not _strided_of_buffer(&a[4], n, &ws))):
-            return None
-        c_order = a[0].strides[0] == p * a[0].itemsize and (p == 1 or a[0].strides[1] == a[0].itemsize)
-        f_order = a[0].strides[1] == n * a[0].itemsize and a[0].strides[0] == a[0].itemsize
-        if not (c_order or f_order) or <size_t> a[0].buf % a[0].itemsize != 0:
+        if not _given(&a[0], &a[1], &a[4] if held == 5 else NULL, &g):
             return None
         with nogil:
-            if a[0].format[0] == c"d":
+            if g.single:
                 status = _small(
-                    <const double*> a[0].buf, p if c_order else n, c_order, n, p, ys, n_targets, ws,
-                    shift_rows, fit_intercept, l2, <double*> a[2].buf, <double*> a[3].buf,
+                    <const float*> g.x, g.ld, g.c_order, g.n, g.p, g.y, g.n_targets, g.w, shift_rows, fit_intercept,
+                    l2, <double*> a[2].buf, <double*> a[3].buf,
                 )
-            elif a[0].format[0] == c"f":
+            else:
                 status = _small(
-                    <const float*> a[0].buf, p if c_order else n, c_order, n, p, ys, n_targets, ws,
-                    shift_rows, fit_intercept, l2, <double*> a[2].buf, <double*> a[3].buf,
+                    <const double*> g.x, g.ld, g.c_order, g.n, g.p, g.y, g.n_targets, g.w, shift_rows, fit_intercept,
+                    l2, <double*> a[2].buf, <double*> a[3].buf,
                 )
-        return None if status else _scalars(<const double*> a[3].buf, p, n_targets)
+        return None if status else _scalars(<const double*> a[3].buf, g.p, g.n_targets)
     finally:
         for i in range(held):
             PyBuffer_Release(&a[i])

@@ -142,7 +142,7 @@ def test_fit_follows_the_plan():
         assert linreg_fast.fit(wide, z).solver == linreg_fast.plan(wide, z).solver == "svd"
 
 
-def test_fit_by_descent_where_the_plan_says_so(monkeypatch):
+def test_fit_by_descent_where_the_plan_says_so(monkeypatch, general_path):
     """No closed form is begun that would need more memory than there is."""
     monkeypatch.setattr(planning, "MEMORY_LIMIT", 100)
     X, y, _, _ = problem(200, 5)

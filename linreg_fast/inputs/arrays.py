@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from linreg_fast import sequences
 from linreg_fast.inputs.columns import Columns, readable
 from linreg_fast.inputs.kinds import check_number
 from linreg_fast.inputs.rounding import WIDER, Rounded, find_rounded, find_rounded_object
 
 IN_PLACE = (np.dtype(np.float64), np.dtype(np.float32))  # in native byte order
+FEW = 1 << 16  # numbers of a data frame that are sooner put together than the dtypes of its columns are asked for
 APART_BYTES = 4 << 20  # of a data frame: putting columns together costs more than what else a fit of columns apart does
 
 
@@ -34,6 +36,12 @@ def array_of(value: Any, name: str, apart: bool = False) -> Given:
 
     With `apart` a large data frame may come as the Columns that it holds.
     """
+    # kinds of which nothing that follows is to be asked
+    if type(value) is np.ndarray and value.dtype.kind in "fiub" and value.ndim:
+        return Given(value, rounded=find_rounded(value))
+    read = sequences.numbers(value)
+    if read is not None:
+        return Given(read)
     if not isinstance(value, np.ndarray):
         given = _from_frame(value, name, apart)
         if given is not None:
@@ -161,6 +169,9 @@ def _from_frame(value: Any, name: str, apart: bool) -> Given | None:
         return Given(array, names, labels, rounded)
     if len(set(names)) < len(names):
         raise ValueError(f"columns of {name} share a name: {names}")
+    block = _block_of(frame)
+    if block is not None:
+        return Given(block, names, labels)
     if _one_float_dtype(frame):
         found = _columns_of(frame) if apart else None
         return Given(frame.to_numpy() if found is None else found, names, labels)  # for pandas a view of its one block
@@ -196,6 +207,8 @@ def _first_rounded(frame: Any, dtypes: list[Any]) -> Rounded | None:
 
 def column_names(frame: Any) -> list[str] | None:
     """Names of the columns of a data frame, which may be anything, 0 or None too; None for a series."""
+    if type(frame).__module__.startswith("pandas"):  # where attributes that are missing are looked for at length
+        return [str(name) for name in frame.columns.tolist()] if type(frame).__name__ == "DataFrame" else None
     names = getattr(frame, "column_names", getattr(frame, "columns", None))  # an Arrow table has both
     return None if names is None else [str(name) for name in names]
 
@@ -271,6 +284,15 @@ def _columns_of(value: Any) -> Columns | None:
         return None
     columns = Columns(arrays)
     return None if (np.diff(columns.addresses) == arrays[0].nbytes).all() else columns
+
+
+def _block_of(frame: Any) -> NDArray[Any] | None:
+    """The one block of float64 or float32 that a small frame of pandas is, found without the dtypes of its columns."""
+    if not type(frame).__module__.startswith("pandas") or len(frame) * len(frame.columns) > FEW:
+        return None
+    array = frame.to_numpy()
+    # where the numbers are put together they are so each time anew
+    return array if array.dtype in IN_PLACE and np.may_share_memory(array, frame.to_numpy()) else None
 
 
 def _one_float_dtype(value: Any) -> bool:

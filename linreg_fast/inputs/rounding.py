@@ -14,6 +14,7 @@ from linreg_fast.inputs.callers import caller_level
 
 WIDER = "lLqQg"  # codes of dtypes whose numbers float64 may not hold
 WHOLE = 2**53  # up to which float64 holds every integer
+FEW = 1 << 13  # numbers that are squared without a second thread
 PIECE_BYTES = 1 << 20  # of an array that is looked at at a time
 
 
@@ -38,6 +39,10 @@ def find_rounded(a: NDArray[Any]) -> Rounded | None:
     """The first number of an array of numbers that conversion to float64 changes."""
     if a.dtype.char not in WIDER or not a.size:
         return None
+    if a.dtype.kind != "f" and a.size <= FEW:
+        rounded = a.astype(np.float64)
+        if np.vdot(rounded, rounded) < float(WHOLE**2):  # no sum of squares is less than one of them: half the time
+            return None
     if a.dtype.kind != "f" and int(a.max()) <= WHOLE and int(a.min()) >= -WHOLE:
         return None
     step = max(1, PIECE_BYTES // (8 * max(1, a[:1].size)))

@@ -8,6 +8,7 @@ no second table stands in memory.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
@@ -177,10 +178,11 @@ class Table:
 
     def converted(self, rows: Any) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64] | None]:
         """X, Y and w of some rows as the kernels want them; infinity for a longdouble that float64 does not hold."""
+        X, Y, w = self.X[rows], self.Y[rows], None if self.w is None else self.w[rows]
+        if max(X.itemsize, Y.itemsize, 0 if w is None else w.itemsize) <= 8:
+            return _piece(X, self.dtype), _piece(Y), None if w is None else _piece(w)
         with np.errstate(over="ignore"):
-            X = np.array(self.X[rows], dtype=self.dtype, order="C")
-            Y = np.array(self.Y[rows], dtype=np.float64, order="C")
-            return X, Y, None if self.w is None else np.array(self.w[rows], dtype=np.float64)
+            return _piece(X, self.dtype), _piece(Y), None if w is None else _piece(w)
 
 
 def table(
@@ -270,6 +272,10 @@ def table(
     return data
 
 
+def _piece(a: Any, dtype: str = "float64") -> NDArray[Any]:
+    return np.array(a, dtype=dtype, order="C")
+
+
 def _given(X: Any, argument: str) -> Given:
     if (plain(X) and X.ndim == 2) or isinstance(X, Columns):
         return Given(X)  # the common case, and the one where microseconds count
@@ -340,11 +346,16 @@ def _layout(X: Any, Y: NDArray[Any], w: NDArray[Any] | None) -> tuple[str, str, 
     dtype = "float32" if X.dtype == IN_PLACE[1] else "float64"
     if order and Y.dtype is Float and Y.flags.aligned and (w is None or (w.dtype is Float and w.flags.aligned)):
         return order, dtype, NOTHING
-    converted = [] if order or apart else [f"X ({X.dtype}, strides {X.strides})"]
+    converted = [] if order or apart else [_described("X", X.dtype, X.strides)]
     for name, a in (("y", Y), ("sample_weight", w)):
         if a is not None and not (a.dtype is Float and a.flags.aligned):
-            converted.append(f"{name} ({a.dtype})")
+            converted.append(_described(name, a.dtype))
     return "", dtype, converted
+
+
+@functools.lru_cache(256)  # text of dtypes takes as long as a third of a small fit
+def _described(name: str, dtype: np.dtype[Any], strides: tuple[int, ...] | None = None) -> str:
+    return f"{name} ({dtype})" if strides is None else f"{name} ({dtype}, strides {strides})"
 
 
 class Fault(NamedTuple):

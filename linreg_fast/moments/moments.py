@@ -395,10 +395,10 @@ class Moments:
             names = None if names is None else tuple(names[j] for j in positions)
         found = from_moments.of_few_columns(sums, options, one)
         if found is not None:
-            (small, ess), n = found, sums.n_samples
-            asked = (n, p, k, "auto", options.l2, 8, "C", small.sum_weight != n)
+            n = sums.n_samples
+            asked = (n, p, k, "auto", options.l2, 8, "C", found.sum_weight != n)
             noted = Noted(names, {}, self.n_dropped)
-            return LinearFit.of_small(small, options, asked, n, noted, from_moments.REASON, ess)
+            return LinearFit.of_small(found, options, asked, n, noted, from_moments.REASON)
         if positions is None or chosen is None:
             positions, chosen = chosen_features(None, p, None), chosen_targets(None, k)
             sums = self.part(positions, chosen)

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -59,8 +59,8 @@ _kernels = levels.kernels
 _spare: list[Vector] = []  # workspaces, as many as threads were here at once; append and pop are atomic
 
 
-def of_few_columns(part: PairedSums, options: FitOptions, one_target: bool) -> tuple[SmallFit, Any] | None:
-    """The closed form in one kernel, without LAPACK, and the part of tss that it explains, known better than tss - rss.
+def of_few_columns(part: PairedSums, options: FitOptions, one_target: bool) -> SmallFit | None:
+    """The closed form in one kernel, without LAPACK.
 
     None where `solve` has to look: beside many columns those that are constant, lost or too ill-conditioned, sums that
     know more than float64 holds, and all that asks for a warning.
@@ -81,7 +81,7 @@ def of_few_columns(part: PairedSums, options: FitOptions, one_target: bool) -> t
     _spare.append(work)
     if found is None:
         return None
-    return small.view(res, found[:7], p, k, one_target), found[7] if one_target else res[-k:]
+    return small.view(res, found, p, k, one_target)
 
 
 @any_range

@@ -29,9 +29,11 @@ SINGLE = np.dtype(np.float32)
 SMALL_SIZE = 1 << 16  # numbers of X up to which a fit is one kernel call, on this thread
 SMALL_WORK = max(levels.kernels.small_work_size(p, 1, SMALL_SIZE) for p in range(SMALL_COLUMNS + 1))
 WEIGHT_RANGE = (2.0**-200, 2.0**200)  # of the largest weight: far from where products of sums leave float64
-LEAN = ("auto", "fast")  # precisions that the kernel may reach
+SURE_DIGITS = 14.5  # that "extended" asks of an estimate on the safe side: the coefficients are full
+FULL_TARGETS = 16  # up to which the lane in double-double goes: it holds the square of their number and that of columns
 _kernels = levels.kernels
 _small = _kernels.small
+_extended = _kernels.extended
 _new = tuple.__new__  # half the time of calling SmallFit
 # workspaces for one target: as many as threads were in `_by_kernel` at once; append and pop are atomic
 _spare: list[NDArray[np.float64]] = []
@@ -49,6 +51,7 @@ class SmallFit(NamedTuple):
     sum_weight: float
     origin: Vector | None  # see `LinearFit`
     spread: Vector | None  # standard errors over the residual standard deviation, the intercept last
+    ess: Any = None  # where it is known better than as tss - rss
 
 
 def of_arrays(X: Any, y: Any, w: Any, options: FitOptions) -> SmallFit | FirstPass | None:
@@ -87,12 +90,14 @@ def weight_exponent(w: NDArray[Any]) -> int:
 def of_table(data: Table, options: FitOptions, report: Report | None) -> SmallFit | FirstPass | None:
     """The fit of few columns and more rows. None, or the cross products alone, where others have to go on."""
     n, p, k = data.n_rows, data.n_features, data.n_targets
-    if not 0 < p <= SMALL_COLUMNS or n <= p or options.precision not in LEAN:
+    if not 0 < p <= SMALL_COLUMNS or n <= p:
         return None
     seconds = n * rates.row_seconds(data.X.dtype.itemsize * p + 8 * k, p * (p + 1 + 2 * k))
     X, Y, w = data.X, data.Y, data.w
     if not data.order and n * (p + k - 1) <= SMALL_SIZE:
         X, Y, w = data.converted(slice(None))
+    elif options.precision == "extended" and n * (p + k - 1) > SMALL_SIZE:
+        return None
     elif seconds >= rates.THREADED_SECONDS or not data.order:
         found = _by_pass(data, options, report) if data.order or data.apart else None
         return found if w is None or _in_weight_range(found) else None
@@ -109,6 +114,8 @@ def _by_kernel(X: Any, y: Any, w: Any, options: FitOptions) -> SmallFit | FirstP
     n, p = X.shape
     one = y.ndim == 1
     k = 1 if one else y.shape[1]
+    if options.precision == "extended":
+        return _in_full(X, y, w, options)
     if k == 1:
         try:
             work = _spare.pop()
@@ -126,16 +133,32 @@ def _by_kernel(X: Any, y: Any, w: Any, options: FitOptions) -> SmallFit | FirstP
         if small.digits < AUTO_DIGITS:
             small = None
         elif _cancelled(small):
-            order = "C" if X.flags.c_contiguous else "F"
-            small = _with_residuals(Table(X, y.reshape(n, k), w, order, X.dtype.name, one_target=one), small, 1)
-    first = None
-    if small is None and _in_place(X, y, w):
+            order, dtype = "C" if X.flags.c_contiguous else "F", "float32" if X.dtype is SINGLE else "float64"
+            small = _with_residuals(Table(X, y.reshape(n, k), w, order, dtype, one_target=one), small, 1)
+    first, in_place = None, small is None and _in_place(X, y, w)
+    if found is not None and options.precision == "auto" and in_place and n * (p + k - 1) <= SMALL_SIZE:
+        small = _in_full(X, y, w, options)
+    if in_place and small is None:
         size = _kernels.moments_sizes(p, k, n)[1]
         at = size + (p + 2) * (p + 1 + k)  # the shift follows the sums and what the kernel unpacks of them
         first = _first_pass(work[:size], work[at : at + p + k].copy(), p, k)
     if k == 1:
         _spare.append(work)
     return first if small is None else small
+
+
+def _in_full(X: Any, y: Any, w: Any, options: FitOptions) -> SmallFit | None:
+    """All digits of float64 from sums in double-double; None where they are not sure to be."""
+    p, one = X.shape[1], y.ndim == 1
+    k = 1 if one else y.shape[1]
+    if k > FULL_TARGETS or not levels.kernels.double_double_works(1 + 2.0**-30, 1 + 2.0**-30):
+        return None
+    work_size, size = _kernels.extended_sizes(p, k)
+    res = np.empty(size)
+    found = _extended(X, y, w, SHIFT_ROWS, options.fit_intercept, options.l2, np.empty(work_size), res)
+    if found is None or (options.precision == "extended" and found[3] < SURE_DIGITS):
+        return None
+    return view(res, found, p, k, one)
 
 
 def _in_place(X: Any, y: Any, w: Any) -> bool:
@@ -169,13 +192,15 @@ def _first_pass(out: Vector, shift: Vector, p: int, k: int) -> FirstPass:
 
 def view(res: Vector, found: tuple[Any, ...], p: int, k: int, one_target: bool) -> SmallFit:
     """The fit that the kernels leave in res, and in what they return, the numbers of the first target and of all."""
-    intercept, rss, tss, digits, rcond, sum_weight, far = found
+    intercept, rss, tss, digits, rcond, sum_weight, far, *known = found
     at = k * (p + 3) + p + 4
     spread, origin = res[at - p - 1 : at], res[at : at + p + k] if far else None
     if one_target:
-        return _new(SmallFit, (res[:p], intercept, rss, tss, digits, rcond, sum_weight, origin, spread))
+        ess = known[0] if known else None
+        return _new(SmallFit, (res[:p], intercept, rss, tss, digits, rcond, sum_weight, origin, spread, ess))
     b0, squares, total = res[k * p : k * (p + 3)].reshape(3, k)
-    return SmallFit(res[: k * p].reshape(k, p), b0, squares, total, digits, rcond, sum_weight, origin, spread)
+    coef, ess = res[: k * p].reshape(k, p), res[-k:] if known else None
+    return SmallFit(coef, b0, squares, total, digits, rcond, sum_weight, origin, spread, ess)
 
 
 def _cancelled(small: SmallFit) -> bool:

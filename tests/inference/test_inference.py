@@ -141,7 +141,7 @@ def test_scales_out_of_range_of_their_squares():
     assert fit.intercept_stderr == pytest.approx(plain.intercept_stderr, rel=1e-12)
 
 
-def test_extended_where_the_factor_at_hand_is_good_enough(monkeypatch):
+def test_extended_where_the_factor_at_hand_is_good_enough(monkeypatch, general_path):
     """No pass in double-double over many rows, unless digits were lost."""
     X, y, _, _ = problem(300, 2)
     expected = both(linreg_fast.fit(X, y, precision="extended"))

@@ -223,3 +223,23 @@ def test_columns_of_large_frames_that_need_a_copy(monkeypatch):
     missing = pl.from_arrow(whole).with_columns(b=pl.when(pl.int_range(500) != 7).then(pl.col("b")))
     with pytest.raises(ValueError, match=r"X has NaN at row 7, column 1 \('b'\)"):
         linreg_fast.fit(missing, y)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_frames_of_one_block_and_of_several(dtype):
+    """A small frame is read as the block it is; one of the same numbers that is put together gives the same fit."""
+    X = np.random.default_rng(5).standard_normal((40, 3)).astype(dtype)
+    y = X.sum(axis=1, dtype=np.float64) + X[:, 0] ** 2
+    block = pd.DataFrame(X, columns=["a", "b", "c"])
+    several = pd.DataFrame({"a": X[:, 0]})
+    several["b"], several["c"] = X[:, 1], X[:, 2]
+    expected = linreg_fast.fit(X, y)
+    for frame in (block, block.iloc[:, :3], several, block[["a", "b", "c"]], several.copy()):
+        fit = linreg_fast.fit(frame, y)
+        np.testing.assert_allclose(fit.coef, expected.coef, rtol=1e-13)
+        assert fit.feature_names == ("a", "b", "c")
+    mixed = block.assign(d=np.arange(40) + 2**53)
+    with pytest.warns(linreg_fast.PrecisionWarning, match="'d'"):
+        linreg_fast.fit(mixed, y)
+    with pytest.raises(ValueError, match="share a name"):
+        linreg_fast.fit(pd.DataFrame(X, columns=["a", "b", "a"]), y)

@@ -18,6 +18,7 @@ import pytest
 import linreg_fast
 import linreg_fast.dask
 from linreg_fast import PrecisionWarning
+from linreg_fast.inputs import rounding
 
 N = 30
 LARGE = 2**53 + 1
@@ -112,3 +113,18 @@ def test_the_row_is_that_of_what_was_handed_in():
     y = pd.Series(ROUNDED, index=X.index)
     with pytest.warns(PrecisionWarning, match=rf"y has -?{LARGE} of int64 at row [56]"):
         linreg_fast.fit(X, y.iloc[::-1])
+
+
+@pytest.mark.parametrize("n", [3, rounding.FEW + 3])
+def test_the_last_whole_numbers_that_float64_holds(n):
+    """Found alike where a sum of squares says that there are none, and where the largest and the least do."""
+    for dtype, values in (
+        (np.int64, [2**53, -(2**53), 2**53 + 1, -(2**53) - 1, 2**63 - 1, -(2**63), -(2**63) + 1]),
+        (np.uint64, [2**53, 2**53 + 1, 2**64 - 1, 2**63]),
+    ):
+        for value in values:
+            for a in (np.ones(n, dtype), np.ones((n, 2), dtype)[::-1], np.ones((n, 2), dtype, order="F")):
+                a[1] = value
+                found = rounding.find_rounded(a)
+                assert (found is None) == (int(float(value)) == value), value
+                assert found is None or (found.value, found.row) == (value, 1)

@@ -12,7 +12,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from support.compare import KERNEL_TOLERANCE
-from support.exact import ulps
+from support.exact import dot, solve_exactly, ulps
 
 from linreg_fast import Moments, reference
 from linreg_fast.algebra.centred import FAR
@@ -829,6 +829,119 @@ def test_paired_solve_declines(kernels):
         assert kernels.paired_solve(part.M, part.noise, part.unit, part.shift, 3, True, 0.0, work, res) is None, what
 
 
+def run_extended(kernels, X, y, w, fit_intercept, l2, offset=0):
+    """(found, res) of one call, with guarded buffers."""
+    p, n_targets = X.shape[1], 1 if y.ndim == 1 else y.shape[1]
+    sizes = kernels.extended_sizes(p, n_targets)
+    work, work_untouched = guarded(sizes[0], np.nan, offset)
+    res, res_untouched = guarded(sizes[1], np.nan, offset)
+    found = kernels.extended(X, y, w, 256, fit_intercept, l2, work, res)
+    work_untouched(X.shape)
+    res_untouched(X.shape)
+    return found, res
+
+
+@layouts
+@dtypes
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_extended(kernels, order, dtype, fit_intercept):
+    """Within an ulp of the exact solution, whatever is asked for: coefficients, sums of squares, standard errors."""
+    for p, k, weights in ((1, 1, "random"), (2, 3, "absent rows"), (3, 1, "none"), (8, 2, "random"), (9, 1, "none")):
+        X, Y, w, _ = operands(2 * p + 20, p, k, order, dtype, weights, whole_numbers=False)
+        Y = strided(Y, "reversed") if p == 8 else Y
+        for l2 in (0.0, 2.5):
+            case = f"p={p} targets={k} weights={weights} l2={l2}"
+            found, res = run_extended(kernels, X, Y[:, 0] if k == 1 else Y, w, fit_intercept, l2, p % 8)
+            assert found, case
+            b0, rss, tss = res[k * p : k * (p + 3)].reshape(3, k)
+            tail, (c, v), ess = (
+                res[k * (p + 3) : k * (p + 3) + p + 4],
+                np.split(res[-2 * k - 1 - p : -k - 1], [p]),
+                res[-k:],
+            )
+            assert found == (b0[0], rss[0], tss[0], *tail[:3], res[-k - 1] > 0, ess[0]), case
+            assert tail[0] == FULL_DIGITS, case
+            for t in range(k):
+                *exact, exact_rss, exact_tss = reference.extended(X, Y[:, t], w, fit_intercept, l2)
+                values = [*res[t * p : (t + 1) * p], *([b0[t]] if fit_intercept else [])]
+                assert ulps(values, exact[: len(values)]) <= 1, case
+                assert ulps([rss[t], tss[t], ess[t]], [exact_rss, exact_tss, exact_tss - exact_rss]) <= 1, case
+                at_means = exact[p] + sum(Fraction(a) * slope for a, slope in zip(c, exact[:p], strict=True))
+                assert abs(Fraction(v[t]) - at_means) <= 2.0**-52 * abs(float(at_means)), case
+                assert fit_intercept or not (b0[t] or c.any() or v.any() or found[6]), case
+            if l2:
+                continue
+            there = np.arange(len(X)) if w is None else np.flatnonzero(w)
+            one = [1.0] * fit_intercept
+            rows = [[Fraction(float(v)) for v in [*X[i], *one]] for i in there]
+            weighted = [
+                [Fraction(1.0 if w is None else w[i]) * v for v in row] for i, row in zip(there, rows, strict=True)
+            ]
+            gram = [[dot(u, v) for v in zip(*rows, strict=True)] for u in zip(*weighted, strict=True)]
+            for j in range(len(gram)):
+                exact = solve_exactly(gram, [Fraction(i == j) for i in range(len(gram))])[j]
+                assert abs(Fraction(float(tail[3 + j])) ** 2 / exact - 1) <= 6 * EPS, case
+            assert fit_intercept or np.isnan(tail[-1]), case
+
+
+def test_extended_sums_up_residuals_that_the_cross_products_do_not_hold(kernels):
+    """Noise-free data: what rounding leaves of them, or nothing; of each target its own, in either layout."""
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((60, 3)) + 100.0
+    exactly = np.round(X * 8) @ np.array([1.0, -2.0, 0.5]) + 3.0
+    Y = np.column_stack([rng.standard_normal(60), (X * [1.0, 2.0, 3.0]).sum(axis=1), (X * [0.1, 0.5, 7.0]).sum(axis=1)])
+    for w in (None, rng.random(60) + 0.5):
+        for fit_intercept in (True, False):
+            for order in "CF":
+                found, res = run_extended(kernels, np.asarray(X, order=order), Y, w, fit_intercept, 0.0)
+                assert found
+                rss, tss = res[12:15], res[15:18]
+                assert ((rss < 1e-24 * tss) == [False, True, True]).all()
+                for t in range(3):
+                    exact = reference.extended(X, Y[:, t], w, fit_intercept, 0.0)
+                    assert rss[t] == pytest.approx(float(exact[-2]), rel=1e-15)
+        found, _ = run_extended(kernels, np.round(X * 8), exactly, w, True, 0.0)
+        assert 0.0 <= found[1] <= 2.0**-180 * found[2]
+
+
+def test_extended_declines(kernels):
+    """What is not sure to have all digits, or is for the general path to say something of."""
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((50, 3)), rng.standard_normal(50)
+    ones = np.ones(50)
+
+    def changed(a, at, value):
+        a = a.copy()
+        a[at] = value
+        return a
+
+    near, same = X.copy(), X.copy()
+    near[:, 1] = near[:, 0] + 1e-9 * near[:, 1]
+    same[:, 1] = same[:, 0] - same[:, 2]
+    assert run_extended(kernels, X, y, ones, True, 0.0)[0]
+    cases = {
+        "a constant column": (changed(X, (slice(None), 1), 3.0), y, None),
+        "a constant y": (X, np.full(50, 2.0), None),
+        "nearly dependent columns": (near, y, None),
+        "dependent columns": (same, y, None),
+        "NaN in X": (changed(X, (49, 2), np.nan), y, None),
+        "infinity in y": (X, changed(y, 0, -np.inf), None),
+        "a negative weight": (X, y, changed(ones, 7, -1e-300)),
+        "no weight": (X, y, np.zeros(50)),
+        "out of range": (X * 2.0**-380, y, None),
+        "far out of range": (X * 1e200, y, None),
+        "one row": (X[:1], y[:1], None),
+        "strides": (X[::2], y[::2], None),
+        "integers": (np.round(X).astype(np.int64), y, None),
+    }
+    for what, (A, v, w) in cases.items():
+        assert run_extended(kernels, A, v, w, True, 0.0)[0] is None, what
+    negligible = X @ np.array([1.0, 1e-13, 1.0]) + y
+    assert run_extended(kernels, near, negligible, None, True, 0.5)[0] is not None, (
+        "a penalty makes it well-conditioned"
+    )
+
+
 @layouts
 @dtypes
 @pytest.mark.parametrize("weights", WEIGHTS)
@@ -1011,6 +1124,10 @@ GUARD_PAGES = textwrap.dedent(
                                 sizes = k.small_work_size(p, 1, n), k.small_result_size(p, 1)
                                 work, res = (place(np.zeros(size), at_end) for size in sizes)
                                 k.small(X, Y[:, 0], w, 256, True, 1.0, work, res)
+                                for V in (Y[:, 0], place(X[:, :2].sum(axis=1, keepdims=True) * [1.0, 2.0], at_end)):
+                                    size = k.extended_sizes(p, V.ndim)
+                                    work, res = (place(np.zeros(number), at_end) for number in size)
+                                    k.extended(X, V, w, 256, True, 0.0, work, res)
                                 work, res = (place(np.zeros(size), at_end) for size in k.paired_sizes(p, 1))
                                 M = place(np.eye(p + 2)[..., None] * [n, 0.0], at_end)
                                 noise = place(np.zeros(p + 2), at_end)
