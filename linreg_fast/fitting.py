@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from linreg_fast.algebra import room
 from linreg_fast.algebra.paired import affordable
 from linreg_fast.algebra.precision import any_range
 from linreg_fast.algebra.sums import Sums
@@ -269,6 +270,7 @@ def fit_sums(rows: Rows, M: Sums, options: FitOptions) -> LinearFit:
 @any_range
 def _solved(problem: Problem) -> Solution:
     """The solution by the solver that the plan has chosen, refined as far as the options ask for it."""
+    room.for_lapack()
     if problem.plan.solver == "gd":
         return descent.solve(problem)
     if problem.plan.passes == "rows":

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from linreg_fast.algebra import room
 from linreg_fast.inputs.checks import number
 
 quiet = np.errstate(all="ignore")
@@ -70,6 +71,7 @@ def ratio(value: Any, stderr: Any) -> NDArray[np.float64]:
 @quiet
 def two_sided(t: Any, freedom: int) -> NDArray[np.float64]:
     """P(|T| > |t|) by Student's t; NaN with no degree of freedom left."""
+    room.for_lapack()
     from scipy.special import stdtr
 
     return np.asarray(2.0 * stdtr(max(freedom, 0) or math.nan, -np.abs(t)))
@@ -84,6 +86,7 @@ def interval(value: Any, stderr: Any, level: float, freedom: int) -> NDArray[np.
     TypeError, ValueError
         `level` is not a number between 0 and 1.
     """
+    room.for_lapack()
     from scipy.special import stdtrit
 
     level = number(level, "level", above=0.0)

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from linreg_fast.algebra import factors, paired
+from linreg_fast.algebra import factors, paired, room
 from linreg_fast.algebra.centred import Centred, in_user_units
 from linreg_fast.algebra.digits import FULL_DIGITS, ROUNDING, digits_of
 from linreg_fast.algebra.factors import Factor
@@ -107,6 +107,7 @@ def solve(problem: Problem, E: Equations) -> Solution:
         Fewer than three digits of the coefficients may be right, or none of the sum of squares of y; or a column is
         lost in the rounding of its sums.
     """
+    room.for_lapack()
     constant = constant_columns(problem, E.live)
     solution, kept = _solve(problem, E)
     solution.collinear = tuple(sorted({*constant, *solution.collinear}))
