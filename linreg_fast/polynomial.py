@@ -254,7 +254,7 @@ def _solution(E: Equations, R: Matrix, basis: _Basis, ey: int, n_samples: int) -
         ess=add(tss, -rss)[:1],
         rank=degree,
         rcond=rcond,
-        digits=min(FULL_DIGITS, -math.log10(worst), digits_held(b_hi)),
+        digits=min(FULL_DIGITS, -math.log10(worst), digits_held(b_hi[:-1], b_hi[-1:])),
         path=("cholesky",),
         y_unit=np.array([math.ldexp(1.0, -ey)]),
         n_samples=n_samples,

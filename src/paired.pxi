@@ -14,7 +14,6 @@ cdef double SURE_CONTRACTION = 1e-6
 cdef double MEANS_ROUNDING = 2.0 ** -46
 cdef double LEAST_PAIR = 2.0 ** -700        # of sums of squares: products of pairs stay exact between these
 cdef double MOST_PAIR = 2.0 ** 900
-cdef double LEAST_COEF = 2.0 ** -1000
 
 paired_constants = {
     "DD_UNIT": DD_UNIT,
@@ -320,7 +319,7 @@ cdef bint _solve_paired_target(
         b[i] = beta[i] * e[i]
         b_lo[i] = beta_lo[i] * e[i]
         res[t * p + i] = b[i]
-        if b[i] != 0.0 and not (fabs(b[i]) >= LEAST_COEF):
+        if beta[i] != 0.0 and not (fabs(b[i]) >= LEAST_COEF):
             return False
     if not isfinite(most):
         return False

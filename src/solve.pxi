@@ -11,6 +11,7 @@ cdef double SHIFT_LIMIT = 25.0
 cdef double ROUNDING = 2.0 ** -50
 cdef double LEAST_SQUARE = 2.0 ** -800
 cdef double MOST_SQUARE = 2.0 ** 1000
+cdef double LEAST_COEF = 2.0 ** -1000   # far from where float64 has fewer digits, or none
 
 solve_constants = {
     "EPS": EPS,
@@ -230,7 +231,7 @@ cdef bint _solve_target(
     double* res,                # OUT
     double* worst,              # IN, OUT: relative error of a coefficient
 ) noexcept nogil:
-    """The part of `_solve_small` that target t takes; False if a coefficient is not finite."""
+    """The part of `_solve_small` that target t takes; False if a coefficient leaves the range of float64."""
     cdef Py_ssize_t ld = _groups(p) * LANES, n = p + 1 + n_targets, y = p + 1 + t, i
     cdef double* beta = work
     cdef double* rhs = beta + ld
@@ -250,9 +251,11 @@ cdef bint _solve_target(
         beta[i] = rhs[i] = (M[i * n + y] - mu[i] * s) * e[i]
     _substituted(R, roots, p, ld, beta)
     rss = tss
-    error = fabs(m_y) + sqrt(fmax(tss, 0.0) / M[p * n + p])     # the mean of y rounds by its spread
+    error = fabs(m_y) + sqrt(fmax(tss, 0.0)) / sqrt(M[p * n + p])     # the mean of y rounds by its spread
     for i in range(p):
         b[i] = beta[i] * e[i]
+        if beta[i] != 0.0 and not (fabs(b[i]) >= LEAST_COEF):
+            return False
         rss -= beta[i] * rhs[i] + l2 * b[i] * b[i]
         most = fmax(most, fabs(beta[i]))
         if fit_intercept:

@@ -68,7 +68,17 @@ def intercepts(coef: Matrix, k: Vector, mu: Vector, ky: Vector, mu_y: Vector) ->
     return np.array([math.fsum(row) for row in terms.tolist()])
 
 
-def digits_held(coef: NDArray[np.float64]) -> float:
+def vanished(beta: Matrix, coef: Matrix) -> bool:
+    """Whether a coefficient that counts, beta in scaled columns, is 0 in the user's units: float64 has no digit of it.
+
+    Both are (p, n_targets).
+    """
+    size = np.abs(beta)
+    return bool(((coef == 0) & (size > ROUNDING * size.max(axis=0, initial=0.0))).any())
+
+
+def digits_held(coef: NDArray[np.float64], intercept: NDArray[np.float64]) -> float:
     """Decimal digits that float64 has of the smallest coefficient that is not 0: fewer where it is subnormal."""
-    least = float(np.abs(coef[coef != 0]).min(initial=1.0))
+    values = np.abs(np.append(coef, intercept))
+    least = float(values[values > 0].min(initial=1.0))
     return 1075 * math.log10(2) + math.log10(min(least, 2.0**-1022))

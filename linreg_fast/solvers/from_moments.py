@@ -26,7 +26,7 @@ import numpy as np
 
 from linreg_fast.algebra import factors, paired, room
 from linreg_fast.algebra.centred import Centred, in_user_units
-from linreg_fast.algebra.digits import FULL_DIGITS, ROUNDING, digits_of
+from linreg_fast.algebra.digits import FULL_DIGITS, ROUNDING, digits_of, vanished
 from linreg_fast.algebra.factors import Factor
 from linreg_fast.algebra.minimum_norm import independent, minimum_norm
 from linreg_fast.algebra.paired import Equations, PairedSums, keep
@@ -234,14 +234,16 @@ def _refine(E: Equations, factor: Factor, beta: Matrix) -> tuple[Matrix, float]:
     for _ in range(MAX_STEPS):
         h = add(E.c, -product(E.A, beta))
         d = _apply(factor, h[..., 0])
-        most = float(np.abs(beta[..., 0]).max(initial=0.0))
+        sizes = np.abs(beta[..., 0])
+        most = float(sizes.max(initial=0.0))
+        least = float(sizes[sizes > ROUNDING * most].min(initial=most))
         size = float(np.abs(d).max(initial=0.0))
         if not size < before / 2:
             break
         beta, before = add(beta, pairs(d)), size
         # or the next one would be of this size
-        sure = expected <= SURE_CONTRACTION and expected * size <= LAST_PLACE * most
-        if sure or size <= LAST_PLACE * most:
+        sure = expected <= SURE_CONTRACTION and expected * size <= LAST_PLACE * least
+        if sure or size <= LAST_PLACE * least:
             return beta, 0.0
     return beta, before / most if most > 0 else 0.0
 
@@ -280,7 +282,7 @@ def _finish(problem: Problem, E: Equations, scaled: Scaled) -> Solution:
         # b'S b + l2 b'b = b'c, and the penalty is no part of the residuals: S_yy - 2 b'c + b'S b
         rss[t] = max(0.0, _sum(E.S_yy[t], -terms[p:, t]))
         ess[t] = _sum(terms[p:, t]) if rss[t] > 0 else E.S_yy[t, 0]
-    digits = FULL_DIGITS
+    digits = 0.0 if vanished(beta[..., 0], coef[:, E.live].T) else FULL_DIGITS
     for t in range(n_targets):
         size = np.abs(beta[:, t, 0])
         most = float(size.max(initial=0.0))

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from linreg_fast.algebra import paired
 from linreg_fast.algebra.centred import in_user_units
-from linreg_fast.algebra.digits import FULL_DIGITS, digits_of
+from linreg_fast.algebra.digits import FULL_DIGITS, digits_of, vanished
 from linreg_fast.algebra.factors import Factor
 from linreg_fast.algebra.pairs import add, multiply, pairs, total, two_product
 from linreg_fast.algebra.precision import EPS, Matrix, Vector
@@ -177,6 +177,8 @@ def _refine_target(
             b0 = add(done.b0, total(multiply(pairs(target.mu), moved)[:, None]))
             intercept = intercept_of(b0[0], least, target.shift[C.live], target.shift[-1])
     coef = in_user_units(problem.rows, C, np.repeat(rounded, problem.rows.n_targets, axis=1))[t]
+    if vanished(rounded, coef[C.live, None]):
+        digits = 0.0
     rss = np.zeros((1, 2)) if done.rss[0, 0] < 0 else done.rss
     squares = _squares(problem, target) if full else pairs(solution.tss[t : t + 1])
     rss0, tss0, ess0 = (float(pair[0, 0]) for pair in (rss, squares, add(squares, -rss)))
