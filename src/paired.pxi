@@ -221,7 +221,7 @@ cdef int _solve_paired(
         return 1
     for i in range(p):
         square = s.hi[i * width + i] + l2
-        if not (square > 0.0):
+        if not (square > 0.0 and square - l2 >= LEAST_SHARE * l2):
             return 1
         frexp(square, &exponent)
         e[i] = ldexp(1.0, -(exponent >> 1))

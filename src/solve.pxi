@@ -11,6 +11,7 @@ cdef double SHIFT_LIMIT = 25.0
 cdef double ROUNDING = 2.0 ** -50
 cdef double LEAST_SQUARE = 2.0 ** -800
 cdef double MOST_SQUARE = 2.0 ** 1000
+cdef double LEAST_SHARE = 2.0 ** -20    # of a penalised square that is the column's own
 cdef double LEAST_COEF = 2.0 ** -1000   # far from where float64 has fewer digits, or none
 
 solve_constants = {
@@ -187,6 +188,8 @@ cdef int _solve_small(
         if fit_intercept and not (square > 0.0 and M[p * n + i] * mu[i] <= SHIFT_LIMIT * square):
             return 1
         rho = fmax(rho, M[p * n + i] * mu[i] / square)
+        if not (square >= LEAST_SHARE * l2):
+            return 1
         e[i] = ldexp(1.0, -<int> rint(0.5 * log2(square + l2)))
     for i in range(p * ld):
         R[i] = 0.0

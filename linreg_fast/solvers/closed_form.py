@@ -303,7 +303,7 @@ def _finish(problem: Problem, scaled: Scaled, path: tuple[str, ...], reason: str
     spread = np.sqrt(C.target_squares) / math.sqrt(M.sum_weight) * back  # by which the mean of y rounds
     size_y = np.sqrt(C.target_squares) * (scaled.rank == len(C.live))
     terms = np.abs(m_y) + spread + np.abs(coef * m).sum(axis=1)
-    digits = expected_digits(beta, scaled.delta, size_y, intercept, terms, lever)
+    digits = expected_digits(beta, scaled.delta, size_y, intercept, terms, lever, C.own, path[-1] == "cholesky")
     return Solution(
         coef=coef,
         intercept=intercept,
@@ -312,7 +312,7 @@ def _finish(problem: Problem, scaled: Scaled, path: tuple[str, ...], reason: str
         y_unit=back,
         rank=scaled.rank,
         rcond=scaled.rcond,
-        digits=0.0 if vanished(beta, coef[:, C.live].T) else digits,
+        digits=0.0 if vanished(beta, coef[:, C.live].T, C.own) else digits,
         path=path,
         reason=reason,
         beta=beta,

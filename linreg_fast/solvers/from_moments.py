@@ -234,7 +234,7 @@ def _refine(E: Equations, factor: Factor, beta: Matrix) -> tuple[Matrix, float]:
     for _ in range(MAX_STEPS):
         h = add(E.c, -product(E.A, beta))
         d = _apply(factor, h[..., 0])
-        sizes = np.abs(beta[..., 0])
+        sizes = np.abs(beta[..., 0]) / E.own[:, None]
         most = float(sizes.max(initial=0.0))
         least = float(sizes[sizes > ROUNDING * most].min(initial=most))
         size = float(np.abs(d).max(initial=0.0))
@@ -282,14 +282,15 @@ def _finish(problem: Problem, E: Equations, scaled: Scaled) -> Solution:
         # b'S b + l2 b'b = b'c, and the penalty is no part of the residuals: S_yy - 2 b'c + b'S b
         rss[t] = max(0.0, _sum(E.S_yy[t], -terms[p:, t]))
         ess[t] = _sum(terms[p:, t]) if rss[t] > 0 else E.S_yy[t, 0]
-    digits = 0.0 if vanished(beta[..., 0], coef[:, E.live].T) else FULL_DIGITS
+    digits = 0.0 if vanished(beta[..., 0], coef[:, E.live].T, E.own) else FULL_DIGITS
     for t in range(n_targets):
         size = np.abs(beta[:, t, 0])
         most = float(size.max(initial=0.0))
         delta = scaled.left + (E.noise + E.noise_c[t] / most) / scaled.rcond**2 if most > 0 else scaled.left
         error = float(E.noise_m_y[t] + E.noise_m @ np.abs(b[:, t, 0]))
         zero = ROUNDING * max(most, math.sqrt(E.S_yy[t, 0])) if scaled.rank == p else 0.0
-        slopes = digits_of(size, np.full(p, delta * most), zero)
+        # columns that are small beside a penalty round by as much less, and so do their coefficients
+        slopes = digits_of(size, delta * most * E.own, zero * E.own)
         terms_0 = abs(float(E.m_y[t, 0])) + float(np.abs(E.m[:, 0]) @ np.abs(b[:, t, 0]))
         # an intercept within the rounding of the means that it is made of is none
         zero_0 = max(ROUNDING * terms_0, min(error, MEANS_ROUNDING * terms_0))
