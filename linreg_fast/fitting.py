@@ -28,6 +28,7 @@ from linreg_fast.solvers.solution import Solution, constant_columns
 
 # of the fits that a call may ask for without any check
 PLAIN = {(p, i): FitOptions(precision=p, fit_intercept=i) for p in small.LEAN for i in (True, False)}
+UNGRADED = 2.0**-100  # share of a column in its penalised norm below which qr and svd say nothing of its coefficient
 UNIT_EXPONENT = 1000  # most powers of two of `y_unit`
 RAISE, ANALYTIC = MISSING[0], WEIGHTS[0]
 KEYWORDS = (
@@ -285,6 +286,8 @@ def _solved(problem: Problem) -> Solution:
         solution = refinement.refine(kept, solution, full)
     elif options.precision == "auto":
         refinement.sum_residuals(kept, solution)
+    if solution.path[-1] != "cholesky" and np.any(kept.centred.own < UNGRADED):
+        solution.digits = 0.0
     solution.collinear = tuple(sorted({*constant, *solution.collinear}))
     if options.on_collinear == "drop":
         solution.dropped = tuple(sorted({*constant, *solution.dropped}))

@@ -14,6 +14,7 @@ from linreg_fast.algebra.precision import EPS, Matrix, Vector
 
 FULL_DIGITS = 15.95  # -log10(EPS)
 LEAST_SHARE = 2.0**-10  # of a column in its penalised norm: it is not small beside the penalty
+STANDS_OUT = 1e3  # of times its error that a coefficient is known beside a penalty
 NO_SHARE = 2.0**-900  # of which float64 does not hold the products
 ROUNDING = 2.0**-50  # of the terms that a coefficient is made of: one below may be exactly 0, and counts as 0
 
@@ -43,6 +44,15 @@ def digits_of(size: Vector, error: Vector, negligible: Vector | float = 0.0) -> 
     return max(0.0, min(-math.log10(worst), FULL_DIGITS)) if worst < math.inf else 0.0
 
 
+def beside_penalty(size: Vector, error: Vector, small: NDArray[np.bool_]) -> tuple[Vector, Vector]:
+    """Sizes and errors of coefficients: nothing is known of one beside a penalty that does not stand out of its error.
+
+    `small` are those whose columns are small beside it, and whose coefficients may be so as well: even 0 is no sign.
+    """
+    lost = small & (size <= STANDS_OUT * error)
+    return np.where(lost, np.maximum(size, error), size), np.where(lost, np.maximum(size, error), error)
+
+
 def expected_digits(
     beta: Matrix,
     delta: Vector,
@@ -68,8 +78,7 @@ def expected_digits(
     share = np.reshape(own, (-1, 1))
     zero = ROUNDING * np.where(size_y > 0, np.maximum(most, size_y), 0.0) * share
     error = np.broadcast_to(delta * most * (share if graded else 1.0), size.shape)
-    # beside a penalty 0 may be all that is left of a coefficient
-    slopes = digits_of(np.where(share < LEAST_SHARE, np.maximum(size, error), size), error, zero)
+    slopes = digits_of(*beside_penalty(size, error, share < LEAST_SHARE), zero)
     rounding = EPS * terms + np.where(most > 0, delta * lever, 0.0)
     return min(slopes, digits_of(np.abs(intercept), rounding, ROUNDING * terms))
 

@@ -55,7 +55,8 @@ def minimum_norm(
     g, rest = _project(scale * basis.T, scale * beta)
     # rows of large columns keep their fit, those of small ones their part in the norm: whichever rounds less
     rounding = np.abs(beta) + np.abs(basis.T) @ np.abs(g)
-    least = np.where(np.linalg.norm(rest, axis=0) < scale * rounding, rest / scale, beta - basis.T @ g)
+    in_units = rest / np.where(scale > 0, scale, 1.0)  # 0 where columns are further apart than float64 reaches
+    least = np.where(np.linalg.norm(rest, axis=0) < scale * rounding, in_units, beta - basis.T @ g)
     return least, float(np.linalg.norm(inverse, 2))
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from linreg_fast.algebra import paired
 from linreg_fast.algebra.centred import in_user_units
-from linreg_fast.algebra.digits import FULL_DIGITS, digits_of, vanished
+from linreg_fast.algebra.digits import FULL_DIGITS, LEAST_SHARE, beside_penalty, digits_of, vanished
 from linreg_fast.algebra.factors import Factor
 from linreg_fast.algebra.pairs import add, multiply, pairs, total, two_product
 from linreg_fast.algebra.precision import EPS, Matrix, Vector
@@ -203,6 +203,7 @@ def _corrected(problem: Problem, target: _Target, factor: Factor | None, beta: M
     S_yy = float(problem.centred.target_squares[target.index])
     mu, m, k, ky = target.mu, target.m, target.shift[target.live], target.shift[-1]
     own = problem.centred.own
+    small = np.append(np.broadcast_to(own, len(beta)) < LEAST_SHARE, False)
     b0 = pairs(np.array([target.mu_y - mu @ beta[:, 0] if fit_intercept else 0.0]))
     kappa, gain = (factor.kappa, EPS * factor.gain) if factor else (1.0, EPS)
     # one pass may contract by luck: no more is relied on than the condition number predicts
@@ -229,7 +230,8 @@ def _corrected(problem: Problem, target: _Target, factor: Factor | None, beta: M
         size_b, steps = np.append(np.abs(beta[:, 0]), abs(intercept)), np.append(np.abs(d), abs(d0))
         noises = np.append(np.full(len(d), noise) * own, noise * float(np.linalg.norm(m)))
         zero = NEGLIGIBLE * np.append(np.full(len(d), most) * own, floor0)
-        digits = digits_of(size_b, _left(theta) * steps + noises, zero)
+        error = _left(theta) * steps + noises
+        digits = digits_of(*beside_penalty(size_b, error + reach * small, small), zero)
         last = LAST_PLACE * np.abs(beta[:, 0]) + NEGLIGIBLE * most * own
         last0, lever = LAST_PLACE * abs(intercept) + NEGLIGIBLE * floor0, float(np.abs(m).sum())
         if (np.abs(d) + reach <= last).all() and abs(d0) + reach * lever <= last0:

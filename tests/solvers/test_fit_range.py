@@ -272,3 +272,15 @@ def test_digits_of_an_intercept_under_tiny_weights(solver):
     fit = linreg_fast.fit(X, y * 2.0**520, sample_weight=w * 2.0**-90, solver=solver, precision="fast")
     assert plain.digits < 12
     assert fit.digits == pytest.approx(plain.digits, abs=0.5)
+
+
+@pytest.mark.parametrize("solver", ["auto", "svd"])
+def test_dependent_columns_from_end_to_end(solver):
+    """Their exponents are further apart than float64 reaches."""
+    X, y = whole_problem(20, 2)
+    X = np.column_stack([X, X[:, 0]]) * [2.0**600, 2.0**-600, 2.0**600]
+    with pytest.warns(RankWarning):
+        fit = linreg_fast.fit(X, y, solver=solver)
+    assert fit.rank == 2
+    np.testing.assert_allclose(fit.coef[0], fit.coef[2], rtol=1e-12)
+    np.testing.assert_allclose(fit.coef[1], linreg_fast.fit(X[:, :2], y).coef[1], rtol=1e-12)
