@@ -71,9 +71,7 @@ def centre(M: Sums, fit_intercept: bool, l2: float) -> Centred:
 def keep(C: Centred, kept: NDArray[np.intp]) -> Centred:
     """The problem of some of its columns."""
     square, own = np.ix_(kept, kept), C.own if isinstance(C.own, float) else C.own[kept]
-    return replace(
-        C, live=C.live[kept], gram=C.gram[square], cross=C.cross[kept], exponents=C.exponents[kept], own=own
-    )
+    return replace(C, live=C.live[kept], gram=C.gram[square], cross=C.cross[kept], exponents=C.exponents[kept], own=own)
 
 
 def in_user_units(rows: Rows, C: Centred, beta: Matrix) -> Matrix:

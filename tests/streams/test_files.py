@@ -382,16 +382,13 @@ def test_what_cannot_be_read_is_told(table, tmp_path, name, settings, error, tex
 
 
 def test_arrow_buffers_that_are_shorter_than_the_file_says(tmp_path):
-    """The length of a buffer, a few hundred bytes before the end of the metadata, is cut to 0."""
     path = write(pa.table({"a": np.arange(300.0), "y": np.arange(300.0) ** 2}), tmp_path / "t.arrow")
-    whole, length, refused = path.read_bytes(), (2400).to_bytes(8, "little"), 0
-    at = -1
-    while (at := whole.find(length, at + 1)) >= 0:
+    whole = path.read_bytes()
+    length = (2400).to_bytes(8, "little")
+    for at in (whole.find(length), whole.find(length, whole.find(length) + 32)):  # of the two columns
         path.write_bytes(whole[:at] + bytes(8) + whole[at + 8 :])
-        with pytest.raises(ValueError, match=r"t\.arrow"):
+        with pytest.raises(ValueError, match=r"t\.arrow is damaged: .* expected at least 2400 byte"):
             linreg_fast.fit_file(path, target="y")
-        refused += 1
-    assert refused
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit on memory is Linux's")
