@@ -114,7 +114,7 @@ def thin_svd(A: Matrix) -> tuple[Matrix, Vector, Matrix]:
 
 
 def svd_loss(A: Matrix, svd: tuple[Matrix, Vector, Matrix]) -> float:
-    """By how much A V = U diag(sigma) fails, in roundings of A; divide and conquer leaves up to some tens, at least 1."""
+    """By how much A V = U diag(sigma) fails, in roundings of A, at least 1: divide and conquer leaves some tens."""
     U, sigma, Vt = svd
     return max(1.0, float(np.abs(A @ Vt.T - U * sigma).max()) / (EPS * float(sigma[0])))
 
