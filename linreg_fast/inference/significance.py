@@ -51,15 +51,19 @@ def residual_deviation(rss: Any, freedom: int, unit: Any) -> Any:
 def standard_errors(rss: Any, freedom: int, unit: Any, spread: NDArray[np.float64]) -> NDArray[np.float64]:
     """sqrt(rss / freedom) spread unit, those of each target in a row, rss being in units of unit^2.
 
-    With small weights the residual deviation leaves the range of float64 downwards and the spread upwards.
+    With small weights the residual deviation leaves the range of float64 downwards and the spread upwards: NaN where
+    the spread is beyond it and the standard error need not be.
     """
     s = np.sqrt(np.divide(rss, max(freedom, 0) or math.nan))
     (m_s, e_s), (m_spread, e_spread), (m_unit, e_unit) = (np.frexp(a) for a in (s, spread, unit))
     errors = np.multiply.outer(m_s, m_spread)
-    if np.isinf(spread).any():  # of columns near the end of the range; nothing times as much is nothing
-        errors[np.isnan(errors) & np.equal.outer(s, np.zeros_like(spread)) & ~np.isnan(spread)] = 0.0
     exponents = np.add.outer(e_s + e_unit, e_spread)  # no factor nor product of two need be in range
-    return np.asarray(np.ldexp(errors * (m_unit if np.ndim(unit) == 0 else m_unit[:, None]), exponents))
+    found = np.asarray(np.ldexp(errors * (m_unit if np.ndim(unit) == 0 else m_unit[:, None]), exponents))
+    beyond = np.isinf(spread)
+    if beyond.any():  # of subnormal columns: times less than 1 it is not known, times nothing it is nothing
+        size = np.asarray(s * unit)[..., None]
+        found = np.where(beyond & ~(size >= 1), np.where(size == 0, 0.0, math.nan), found)
+    return found
 
 
 @quiet

@@ -48,6 +48,7 @@ POOR = 1e-3  # relative error of the coefficients that is worth a ConditionWarni
 UNKNOWN = 8.0  # times the error of a sum of squares: one that is not larger is not known
 LOST = 0.1  # of the sum of squares of y: where as much of it is not known, r2 has no digit
 MAX_STEPS = 8  # of refinement
+TINY = 2.0**-1022
 LAST_PLACE = 2.0**-60  # corrections of this size, of the largest coefficient, end it
 MEANS_ROUNDING = 2.0**-46  # of its terms: the most that the rounding of the means may excuse in an intercept of 0
 SURE_CONTRACTION = 1e-6  # predicted by the condition number; a larger one has to be seen
@@ -290,7 +291,7 @@ def _finish(problem: Problem, E: Equations, scaled: Scaled) -> Solution:
         error = float(E.noise_m_y[t] + E.noise_m @ np.abs(b[:, t, 0]))
         zero = ROUNDING * max(most, math.sqrt(E.S_yy[t, 0])) if scaled.rank == p else 0.0
         # columns that are small beside a penalty round by as much less, and so do their coefficients
-        slopes = digits_of(size, delta * most * E.own, zero * E.own)
+        slopes = digits_of(size, delta * most * E.own / E.own.max(initial=TINY), zero * E.own)
         terms_0 = abs(float(E.m_y[t, 0])) + float(np.abs(E.m[:, 0]) @ np.abs(b[:, t, 0]))
         # an intercept within the rounding of the means that it is made of is none
         zero_0 = max(ROUNDING * terms_0, min(error, MEANS_ROUNDING * terms_0))

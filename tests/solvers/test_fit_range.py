@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import numpy as np
@@ -284,3 +285,24 @@ def test_dependent_columns_from_end_to_end(solver):
     assert fit.rank == 2
     np.testing.assert_allclose(fit.coef[0], fit.coef[2], rtol=1e-12)
     np.testing.assert_allclose(fit.coef[1], linreg_fast.fit(X[:, :2], y).coef[1], rtol=1e-12)
+
+
+def test_standard_errors_of_subnormal_columns():
+    """Beyond the range inf, or not known where only what they are a product of is; never inf in its place."""
+    X, y = whole_problem(40, 2)
+    y = y + np.arange(40) % 3 * 4.0
+    plain = linreg_fast.fit(X, y)
+    for exponent in (-1000, -1020, -1035, -1060):
+        for unit in (0, -40, -60):
+            scaled = np.column_stack([X[:, 0], np.ldexp(X[:, 1], exponent)])
+            try:
+                fit = linreg_fast.fit(scaled, y * 2.0**unit)
+            except ValueError:
+                continue  # the coefficient itself is beyond it
+            true = math.log2(plain.stderr[1]) + unit - exponent
+            assert fit.stderr[0] == pytest.approx(plain.stderr[0] * 2.0**unit, rel=1e-6)
+            if np.isfinite(fit.stderr[1]):
+                assert math.log2(fit.stderr[1]) == pytest.approx(true, abs=1e-6)
+                assert exponent >= -1020
+            else:
+                assert np.isnan(fit.stderr[1]) == (true < 1024)

@@ -31,7 +31,7 @@ COMMON = textwrap.dedent(
         "qr": lambda: linreg_fast.fit(X[:50_000], y[:50_000], solver="qr"),
         "gd": lambda: linreg_fast.fit(X, y, solver="gd", passes="data", max_iter=20, tol=0),
         "moments": lambda: Moments(30).update(X, y).solve(),
-        "stream": lambda: linreg_fast.fit_stream((X[at : at + 5000], y[at : at + 5000]) for at in range(0, 100000, 5000)),
+        "stream": lambda: linreg_fast.fit_stream((X[i : i + 5000], y[i : i + 5000]) for i in range(0, 100_000, 5000)),
     }
 
     def bits(fit):
