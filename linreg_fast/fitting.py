@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from linreg_fast.algebra import room
 from linreg_fast.algebra.centred import origin_of_sums
 from linreg_fast.algebra.paired import affordable
 from linreg_fast.algebra.precision import any_range
@@ -27,6 +28,7 @@ from linreg_fast.solvers.problem import Problem
 from linreg_fast.solvers.small import SmallFit, weight_exponent
 from linreg_fast.solvers.solution import Solution, constant_columns
 
+UNGRADED = 2.0**-100  # share of a column in its penalised norm below which qr and svd say nothing of its coefficient
 UNIT_EXPONENT = 1000  # most powers of two of `y_unit`
 RAISE, ANALYTIC = MISSING[0], WEIGHTS[0]
 KEYWORDS = (
@@ -277,6 +279,7 @@ def fit_sums(rows: Rows, M: Sums, options: FitOptions) -> LinearFit:
 @any_range
 def _solved(problem: Problem) -> Solution:
     """The solution by the solver that the plan has chosen, refined as far as the options ask for it."""
+    room.for_lapack()
     if problem.plan.solver == "gd":
         return descent.solve(problem)
     if problem.plan.passes == "rows":
@@ -291,6 +294,8 @@ def _solved(problem: Problem) -> Solution:
         solution = refinement.refine(kept, solution, full)
     elif options.precision == "auto":
         refinement.sum_residuals(kept, solution)
+    if solution.path[-1] != "cholesky" and np.any(kept.centred.own < UNGRADED):
+        solution.digits = 0.0
     solution.collinear = tuple(sorted({*constant, *solution.collinear}))
     if options.on_collinear == "drop":
         solution.dropped = tuple(sorted({*constant, *solution.dropped}))

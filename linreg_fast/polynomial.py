@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from linreg_fast.algebra import paired
+from linreg_fast.algebra import paired, room
 from linreg_fast.algebra.digits import FULL_DIGITS, digits_held
 from linreg_fast.algebra.paired import Equations, PairedSums
 from linreg_fast.algebra.pairs import add, cholesky, divide, multiply, pairs, product, solve_transposed, total, two_sum
@@ -240,6 +240,7 @@ def _solution(E: Equations, R: Matrix, basis: _Basis, ey: int, n_samples: int) -
         rss = np.zeros(2)
     series = product(half, z)[:, 0] * scale
     mean = add(E.m_y[0], -total(multiply(E.m, series)))[0]
+    room.for_lapack()
     singular = np.linalg.svd(R[..., 0], compute_uv=False)
     rcond = float(singular[-1] / singular[0])
     worst = _worst_error(E, b[:, 0], series[:, 0] / scale[:, 0], C[..., 0], rcond, singular[0])
@@ -253,7 +254,7 @@ def _solution(E: Equations, R: Matrix, basis: _Basis, ey: int, n_samples: int) -
         ess=add(tss, -rss)[:1],
         rank=degree,
         rcond=rcond,
-        digits=min(FULL_DIGITS, -math.log10(worst), digits_held(b_hi)),
+        digits=min(FULL_DIGITS, -math.log10(worst), digits_held(b_hi[:-1], b_hi[-1:])),
         path=("cholesky",),
         y_unit=np.array([math.ldexp(1.0, -ey)]),
         n_samples=n_samples,

@@ -184,7 +184,7 @@ class LinearFit(_Base):
                 reason=solution.reason or problem.plan.reason,
                 plan_arguments=problem.asked,
                 precision=options.precision,
-                digits=max(0.0, min(solution.digits, digits_held(solution.coef))),
+                digits=max(0.0, min(solution.digits, digits_held(solution.coef, solution.intercept))),
                 rank=solution.rank,
                 rcond=solution.rcond,
                 converged=solution.converged,

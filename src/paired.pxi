@@ -14,7 +14,6 @@ cdef double SURE_CONTRACTION = 1e-6
 cdef double MEANS_ROUNDING = 2.0 ** -46
 cdef double LEAST_PAIR = 2.0 ** -700        # of sums of squares: products of pairs stay exact between these
 cdef double MOST_PAIR = 2.0 ** 900
-cdef double LEAST_COEF = 2.0 ** -1000
 cdef double NEGLIGIBLE = 2.0 ** -90
 cdef double WHOLE = 2.0 ** 56               # times the error of a sum of squares: one that is larger has all its digits
 
@@ -314,7 +313,7 @@ cdef int _solve_paired(
         return 1
     for i in range(p):
         square = s.hi[i * width + i] + l2
-        if not (square > 0.0):
+        if not (square > 0.0 and square - l2 >= LEAST_SHARE * l2):
             return 1
         frexp(square, &exponent)
         e[i] = ldexp(1.0, -(exponent >> 1))
@@ -437,7 +436,7 @@ cdef bint _solve_paired_target(
         b[i] = beta[i] * e[i]
         b_lo[i] = beta_lo[i] * e[i]
         res[t * p + i] = b[i]
-        if b[i] != 0.0 and not (fabs(b[i]) >= LEAST_COEF):
+        if beta[i] != 0.0 and not (fabs(b[i]) >= LEAST_COEF):
             return False
     if not isfinite(most):
         return False
@@ -477,7 +476,7 @@ cdef bint _solve_paired_target(
         if fabs(beta[i]) > before:
             worst[0] = fmax(worst[0], step / fabs(beta[i]))
     origin[p + t] = s.m_hi[y] + v
-    if terms > (1.0 + FAR) * (fabs(s.m_hi[y]) + sqrt(s.q_hi[y] / s.N)):
+    if terms > (1.0 + FAR) * (fabs(s.m_hi[y]) + sqrt(s.q_hi[y]) / sqrt(s.N)):
         origin[p + n_targets] = 1.0
     # an intercept within the rounding of the means that it is made of is none
     if fabs(b0) > fmax(zero * terms, fmin(error, MEANS_ROUNDING * terms)):

@@ -12,6 +12,8 @@ cdef double ROUNDING = 2.0 ** -50
 cdef double FAR = 8.0
 cdef double LEAST_SQUARE = 2.0 ** -800
 cdef double MOST_SQUARE = 2.0 ** 1000
+cdef double LEAST_SHARE = 2.0 ** -20    # of a penalised square that is the column's own
+cdef double LEAST_COEF = 2.0 ** -1000   # far from where float64 has fewer digits, or none
 
 solve_constants = {
     "EPS": EPS,
@@ -190,6 +192,8 @@ cdef int _solve_small(
         if fit_intercept and not (square > 0.0 and M[p * n + i] * mu[i] <= SHIFT_LIMIT * square):
             return 1
         rho = fmax(rho, M[p * n + i] * mu[i] / square)
+        if not (square >= LEAST_SHARE * l2):
+            return 1
         e[i] = ldexp(1.0, -<int> rint(0.5 * log2(square + l2)))
     for i in range(p * ld):
         R[i] = 0.0
@@ -235,7 +239,7 @@ cdef bint _solve_target(
     double* res,                # OUT
     double* worst,              # IN, OUT: relative error of a coefficient
 ) noexcept nogil:
-    """The part of `_solve_small` that target t takes; False if a coefficient is not finite."""
+    """The part of `_solve_small` that target t takes; False if a coefficient leaves the range of float64."""
     cdef Py_ssize_t ld = _groups(p) * LANES, n = p + 1 + n_targets, y = p + 1 + t, i
     cdef double* beta = work
     cdef double* rhs = beta + ld
@@ -256,10 +260,12 @@ cdef bint _solve_target(
         beta[i] = rhs[i] = (M[i * n + y] - mu[i] * s) * e[i]
     _substituted(R, roots, p, ld, beta)
     rss = tss
-    error = fabs(m_y) + sqrt(fmax(tss, 0.0) / M[p * n + p])     # the mean of y rounds by its spread
+    error = fabs(m_y) + sqrt(fmax(tss, 0.0)) / sqrt(M[p * n + p])     # the mean of y rounds by its spread
     v, square = m_y, error
     for i in range(p):
         b[i] = beta[i] * e[i]
+        if beta[i] != 0.0 and not (fabs(b[i]) >= LEAST_COEF):
+            return False
         rss -= beta[i] * rhs[i] + l2 * b[i] * b[i]
         most = fmax(most, fabs(beta[i]))
         if fit_intercept:

@@ -18,6 +18,27 @@ settings.register_profile("same", max_examples=60, derandomize=True, deadline=No
 settings.register_profile("explore", max_examples=2000, deadline=None)
 settings.load_profile("same")
 
+
+def pytest_report_header(config):
+    from support import stress  # not before its assertions are rewritten
+
+    return f"LINREG_FAST_STRESS_SEED={stress.SEED}" if _asks_for_stress(config) else None
+
+
+def pytest_collection_modifyitems(config, items):
+    """Tests marked `stress` run where the expression of -m names them, and nowhere else."""
+    if _asks_for_stress(config):
+        return
+    left = [item for item in items if item.get_closest_marker("stress")]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
+
+
+def _asks_for_stress(config):
+    return "stress" in config.option.markexpr
+
+
 CLOSED = ("auto", "cholesky", "qr", "svd")
 # with options: steps enough to see that they are the same
 EVERY_SOLVER = {solver: {"max_iter": 5, "tol": 0} if solver == "gd" else {} for solver in (*CLOSED, "gd")}

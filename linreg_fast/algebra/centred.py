@@ -36,6 +36,7 @@ class Centred:
     means: Vector  # mu = s / N of all columns, in the units of the sums; 0 without an intercept
     worst_offset: float  # rho: N mu^2 / S_jj at most
     l2: float
+    own: Vector | float = 1.0  # roots of what of the diagonal of A is of the columns, not of the penalty
 
 
 def centre(M: Sums, fit_intercept: bool, l2: float) -> Centred:
@@ -61,18 +62,19 @@ def centre(M: Sums, fit_intercept: bool, l2: float) -> Centred:
     # e d must be a float64 itself, which bounds it for subnormal columns
     e = np.minimum(-np.round(0.5 * size).astype(np.int64), 1023 - d_exponent)
     scale = np.ldexp(1.0, e)
+    own = np.minimum(1.0, np.sqrt(spread[live]) * scale) if l2 else 1.0
     A *= scale
     A *= scale[:, None]
     exponents = e + d_exponent
     if l2:
         A[np.diag_indices_from(A)] += np.ldexp(l2, 2 * exponents)
-    return Centred(live, A, c[live] * scale[:, None], S_yy, exponents, np.frexp(M.target_unit)[1] - 1, mu, rho, l2)
+    return Centred(live, A, c[live] * scale[:, None], S_yy, exponents, np.frexp(M.target_unit)[1] - 1, mu, rho, l2, own)
 
 
 def keep(C: Centred, kept: NDArray[np.intp]) -> Centred:
     """The problem of some of its columns."""
-    square = np.ix_(kept, kept)
-    return replace(C, live=C.live[kept], gram=C.gram[square], cross=C.cross[kept], exponents=C.exponents[kept])
+    square, own = np.ix_(kept, kept), C.own if isinstance(C.own, float) else C.own[kept]
+    return replace(C, live=C.live[kept], gram=C.gram[square], cross=C.cross[kept], exponents=C.exponents[kept], own=own)
 
 
 def in_user_units(rows: Rows, C: Centred, beta: Matrix) -> Matrix:
@@ -101,7 +103,7 @@ def origin_of_sums(M: Sums, C: Centred, coef: Matrix) -> Vector | None:
     """The same from moments about a shift, beside an intercept."""
     back = np.ldexp(1.0, -C.target_exponents)
     mean, mean_y = two_sum(M.shift, C.means / M.unit), two_sum(M.target_shift, M.target_mean * back)
-    spread_y = np.sqrt(C.target_squares / M.sum_weight) * back
+    spread_y = np.sqrt(C.target_squares) / np.sqrt(M.sum_weight) * back
     return origin(coef, np.column_stack(mean), np.column_stack(mean_y), spread_y)
 
 

@@ -113,6 +113,12 @@ def thin_svd(A: Matrix) -> tuple[Matrix, Vector, Matrix]:
         return scipy.linalg.svd(A, full_matrices=False, check_finite=False, lapack_driver="gesvd")  # type: ignore[no-any-return]
 
 
+def svd_loss(A: Matrix, svd: tuple[Matrix, Vector, Matrix]) -> float:
+    """By how much A V = U diag(sigma) fails, in roundings of A, at least 1: divide and conquer leaves some tens."""
+    U, sigma, Vt = svd
+    return max(1.0, float(np.abs(A @ Vt.T - U * sigma).max()) / (EPS * float(sigma[0])))
+
+
 def pivoted_svd(A: Matrix, noise: float) -> tuple[Vector, Matrix]:
     """Singular values of the columns whose Gram matrix A is known in pairs, descending, and V'.
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from linreg_fast.algebra.precision import EPS, Matrix
 
+FAR_APART = 500  # exponents of columns: squares of their scales leave float64
 PART = 1e-6  # of a unit vector in the null space: columns with less do not take part in the dependency
 
 
@@ -51,12 +52,32 @@ def minimum_norm(
     inverse = np.linalg.inv(null[:, pivots])
     basis = inverse @ null
     basis[np.abs(basis) <= 16 * len(e) * EPS * kappa] = 0.0
-    scale = np.ldexp(1.0, e - e.max())[:, None]
+    least = beta.copy()
+    for rows in _apart(basis) if e.max() - e.min() > FAR_APART else [np.arange(len(basis))]:
+        columns = np.flatnonzero(basis[rows].any(axis=0)) if len(rows) < len(basis) else np.arange(len(e))
+        least[columns] = _least_along(basis[np.ix_(rows, columns)], e[columns], beta[columns])
+    return least, float(np.linalg.norm(inverse, 2))
+
+
+def _least_along(basis: Matrix, e: NDArray[np.int64], beta: Matrix) -> Matrix:
+    """Of all beta - basis' g that for which ||2^e beta|| is least."""
+    scale = np.ldexp(1.0, np.maximum(e - e.max(), -FAR_APART))[:, None]
     g, rest = _project(scale * basis.T, scale * beta)
     # rows of large columns keep their fit, those of small ones their part in the norm: whichever rounds less
     rounding = np.abs(beta) + np.abs(basis.T) @ np.abs(g)
-    least = np.where(np.linalg.norm(rest, axis=0) < scale * rounding, rest / scale, beta - basis.T @ g)
-    return least, float(np.linalg.norm(inverse, 2))
+    least: Matrix = np.where(np.linalg.norm(rest, axis=0) < scale * rounding, rest / scale, beta - basis.T @ g)
+    return least
+
+
+def _apart(basis: Matrix) -> list[NDArray[np.intp]]:
+    """Rows in groups that share no column, so that float64 need not reach from one to the other."""
+    groups: list[tuple[list[int], NDArray[np.bool_]]] = []
+    for i, row in enumerate(basis != 0):
+        touched = [group for group in groups if (group[1] & row).any()]
+        groups = [group for group in groups if not (group[1] & row).any()]
+        rows = [at for group in touched for at in group[0]]
+        groups.append(([*rows, i], np.any([row, *(seen for _, seen in touched)], axis=0)))
+    return [np.array(rows) for rows, _ in groups]
 
 
 def _project(A: Matrix, B: Matrix) -> tuple[Matrix, Matrix]:

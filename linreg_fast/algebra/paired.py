@@ -163,6 +163,7 @@ class Equations:
     sum_weight: Matrix  # (2,)
     lost: NDArray[np.intp]  # columns that vary, but by less than the sums can tell
     doubt: Doubt  # of [X, 1, y]
+    own: Vector  # roots of what of the diagonal of A is of the columns, not of the penalty
     constant_y: NDArray[np.bool_]  # targets of which the algebra has left no more than its own rounding
 
 
@@ -243,7 +244,7 @@ def equations(part: PairedSums, fit_intercept: bool, l2: float) -> Equations:
     if not fit_intercept:
         mean, noise_mean = np.zeros_like(mean), np.zeros_like(noise_mean)
     S_yy = centred[np.arange(p + 1, len(M)), np.arange(p + 1, len(M))]
-    own = N[0] * DD_UNIT * (shift[p:] ** 2 + mean[p + 1 :, 0] ** 2)
+    least_y = N[0] * DD_UNIT * (shift[p:] ** 2 + mean[p + 1 :, 0] ** 2)
     return Equations(
         live=live,
         A=A,
@@ -260,14 +261,22 @@ def equations(part: PairedSums, fit_intercept: bool, l2: float) -> Equations:
         sum_weight=N,
         lost=lost,
         doubt=Doubt(x, size, root, N_hi * (N_noise + DD_UNIT)),
-        constant_y=S_yy[:, 0] <= own,
+        own=np.minimum(1.0, np.sqrt(spread[live]) * scale[:, 0]) if l2 else np.ones(len(live)),
+        constant_y=S_yy[:, 0] <= least_y,
     )
 
 
 def keep(E: Equations, kept: NDArray[np.intp]) -> Equations:
     """The equations of some of the columns."""
     return replace(
-        E, live=E.live[kept], A=E.A[np.ix_(kept, kept)], c=E.c[kept], e=E.e[kept], m=E.m[kept], noise_m=E.noise_m[kept]
+        E,
+        live=E.live[kept],
+        A=E.A[np.ix_(kept, kept)],
+        c=E.c[kept],
+        e=E.e[kept],
+        m=E.m[kept],
+        noise_m=E.noise_m[kept],
+        own=E.own[kept],
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from linreg_fast.algebra import room
 from linreg_fast.inputs.checks import number
 
 quiet = np.errstate(all="ignore")
@@ -50,15 +51,19 @@ def residual_deviation(rss: Any, freedom: int, unit: Any) -> Any:
 def standard_errors(rss: Any, freedom: int, unit: Any, spread: NDArray[np.float64]) -> NDArray[np.float64]:
     """sqrt(rss / freedom) spread unit, those of each target in a row, rss being in units of unit^2.
 
-    With small weights the residual deviation leaves the range of float64 downwards and the spread upwards.
+    With small weights the residual deviation leaves the range of float64 downwards and the spread upwards: NaN where
+    the spread is beyond it and the standard error need not be.
     """
     s = np.sqrt(np.divide(rss, max(freedom, 0) or math.nan))
     (m_s, e_s), (m_spread, e_spread), (m_unit, e_unit) = (np.frexp(a) for a in (s, spread, unit))
     errors = np.multiply.outer(m_s, m_spread)
-    if np.isinf(spread).any():  # of columns near the end of the range; nothing times as much is nothing
-        errors[np.isnan(errors) & np.equal.outer(s, np.zeros_like(spread)) & ~np.isnan(spread)] = 0.0
     exponents = np.add.outer(e_s + e_unit, e_spread)  # no factor nor product of two need be in range
-    return np.asarray(np.ldexp(errors * (m_unit if np.ndim(unit) == 0 else m_unit[:, None]), exponents))
+    found = np.asarray(np.ldexp(errors * (m_unit if np.ndim(unit) == 0 else m_unit[:, None]), exponents))
+    beyond = np.isinf(spread)
+    if beyond.any():  # of subnormal columns: times less than 1 it is not known, times nothing it is nothing
+        size = np.asarray(s * unit)[..., None]
+        found = np.where(beyond & ~(size >= 1), np.where(size == 0, 0.0, math.nan), found)
+    return found
 
 
 @quiet
@@ -70,6 +75,7 @@ def ratio(value: Any, stderr: Any) -> NDArray[np.float64]:
 @quiet
 def two_sided(t: Any, freedom: int) -> NDArray[np.float64]:
     """P(|T| > |t|) by Student's t; NaN with no degree of freedom left."""
+    room.for_lapack()
     from scipy.special import stdtr
 
     return np.asarray(2.0 * stdtr(max(freedom, 0) or math.nan, -np.abs(t)))
@@ -84,6 +90,7 @@ def interval(value: Any, stderr: Any, level: float, freedom: int) -> NDArray[np.
     TypeError, ValueError
         `level` is not a number between 0 and 1.
     """
+    room.for_lapack()
     from scipy.special import stdtrit
 
     level = number(level, "level", above=0.0)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from linreg_fast.algebra import paired
+from linreg_fast.algebra import paired, room
 from linreg_fast.algebra.paired import Equations
 from linreg_fast.algebra.pairs import add, multiply, pairs, product, total
 from linreg_fast.algebra.precision import EPS, Matrix, Vector
@@ -222,6 +222,7 @@ def _by_eigenvalues(E: Equations, l2s: Vector, coef: Matrix) -> Any:
     A penalty is on coefficients of one common unit, so columns may be scaled by a common factor only; where
     their norms differ too much for that, none is.
     """
+    room.for_lapack()
     import scipy.linalg
 
     every = np.arange(len(l2s))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast.algebra import paired
+from linreg_fast.algebra import paired, room
 from linreg_fast.algebra.precision import EPS, Matrix
 from linreg_fast.inputs.checks import chosen_features, chosen_targets
 from linreg_fast.moments.moments import Moments, check_moments
@@ -150,6 +150,7 @@ def _search(
 
 def _independent(A: Matrix) -> Any:
     """Columns that do not depend on each other, by Cholesky with pivots."""
+    room.for_lapack()
     from scipy.linalg import lapack
 
     if not len(A):

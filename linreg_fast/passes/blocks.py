@@ -71,13 +71,19 @@ def fold(
     stop = [] if stop is None else stop
     ends: list[threading.Lock] = []
     taken = {cpu.processor()}
+    most = n_threads - 1  # helpers
 
     def work(helper: bool = True) -> None:
+        nonlocal most
         try:
             while left and not stop:
                 # helpers that others kept busy until now come later
                 while not helper and len(ends) < min(n_threads - 1, len(left) - 1):
-                    end = pool.help_with(work, n_threads - 1, taken)
+                    try:
+                        end = pool.help_with(work, most, taken)
+                    except (RuntimeError, MemoryError):  # no more threads: on with those that are there
+                        most = 0
+                        continue
                     if end is None:
                         break
                     ends.append(end)

@@ -84,8 +84,12 @@ def _serve(helper: _Helper, pool: _Pool) -> None:
 def help_with(call: Callable[[], object], most: int, taken: set[int]) -> threading.Lock | None:
     """Have a helper make a call that never raises; the lock is released when that is done.
 
-    None where all of at most `most` helpers are busy, or no thread can be started, as while the
-    interpreter ends. `taken` are the processors of the threads that work with it.
+    None where all of at most `most` helpers are busy. `taken` are the processors of the threads that work with it.
+
+    Raises
+    ------
+    RuntimeError, MemoryError
+        No thread can be started: a limit, or the interpreter ends. With `most` 0 none is.
     """
     pool = _pool
     try:
@@ -98,10 +102,10 @@ def help_with(call: Callable[[], object], most: int, taken: set[int]) -> threadi
         helper = _Helper()
         try:
             threading.Thread(target=_serve, args=(helper, pool), name="linreg_fast", daemon=True).start()
-        except RuntimeError:
+        except BaseException:
             with pool.lock:
                 pool.count -= 1
-            return None
+            raise
     if helper.processor >= 0:
         # Linux wakes a thread beside its waker, where it waits for a tick of some milliseconds, rather than on a
         # processor that sleeps, if that is a virtual one or all were busy of late.
@@ -119,12 +123,14 @@ def help_with(call: Callable[[], object], most: int, taken: set[int]) -> threadi
 
 
 def submit(function: Callable[..., Any], *args: Any) -> Any:
-    """A future of the pool; where that takes none, as while the interpreter ends, the work is done here."""
+    """A future of the pool; where no thread can be started, as while the interpreter ends, the work is done here."""
     from concurrent.futures import Future
 
     future: Future[Any] = Future()
     call = functools.partial(_settle, future, functools.partial(function, *args))
-    if help_with(call, sys.maxsize, set()) is None:
+    try:
+        help_with(call, sys.maxsize, set())
+    except (RuntimeError, MemoryError):
         call()
     return future
 
@@ -156,9 +162,12 @@ def in_order(calls: Iterable[Callable[[], Any]], n_threads: int) -> Generator[An
                 call()
 
     shares = _shares(n_threads)
-    ends = [
-        end for share in shares if (end := help_with(functools.partial(work, share), sys.maxsize, set())) is not None
-    ]
+    ends: list[threading.Lock] = []
+    with suppress(RuntimeError, MemoryError):  # those that could be started are enough
+        for share in shares:
+            end = help_with(functools.partial(work, share), sys.maxsize, set())
+            assert end is not None
+            ends.append(end)
     try:
         for call in calls:
             future: Future[Any] = Future()

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from linreg_fast.algebra.centred import Centred, in_user_units
-from linreg_fast.algebra.digits import cholesky_delta, expected_digits, intercepts, qr_delta
+from linreg_fast.algebra.digits import cholesky_delta, expected_digits, intercepts, qr_delta, vanished
 from linreg_fast.algebra.factors import (
     Factor,
     check_solution,
@@ -25,6 +25,7 @@ from linreg_fast.algebra.factors import (
     merge_triangles,
     pivoted_svd,
     solve_triangle,
+    svd_loss,
     thin_svd,
     triangle_rcond,
 )
@@ -223,11 +224,12 @@ def _by_singular_values(C: Centred, R: Matrix, svd: tuple[Matrix, Vector, Matrix
     rcond = float(sigma[rank - 1] / sigma[0]) if rank else 0.0
     beta = Vt[:rank].T @ ((U[:, :rank].T @ R[:p, p:]) / sigma[:rank, None])
     check_solution(C, beta, "SVD", ROWS_MARGIN + RANK_TOLERANCE / EPS)
-    growth = 1.0
+    delta = qr_delta(R, p, 1 / rcond) * svd_loss(R[:p, :p], svd)
     if rank < p:
         beta, growth = minimum_norm(Vt[:rank], Vt[rank:], C.exponents, beta, 1 / rcond)
+        delta *= growth
     factor = Factor(None, Vt[:rank], sigma[:rank], 1 / rcond, 1 / rcond, Vt[rank:])
-    return Scaled(beta, rank, rcond, qr_delta(R, p, 1 / rcond) * growth, factor)
+    return Scaled(beta, rank, rcond, delta, factor)
 
 
 def _qr_rows(problem: Problem) -> Matrix:
@@ -292,12 +294,16 @@ def _finish(problem: Problem, scaled: Scaled, path: tuple[str, ...], reason: str
     mu, mu_y = C.means / M.unit, M.target_mean * back
     intercept = np.zeros(problem.rows.n_targets)
     if problem.options.fit_intercept:
-        intercept = intercepts(coef, M.shift, mu, M.target_shift, mu_y)
+        # in scaled columns, as a subnormal coefficient has lost digits
+        k, mu_e = (np.ldexp(v[C.live], C.exponents) for v in (M.shift, mu))
+        ky, mu_t = (np.ldexp(v, C.target_exponents) for v in (M.target_shift, mu_y))
+        intercept = intercepts(beta.T, k, mu_e, ky, mu_t) * back
     m, m_y = M.shift + mu, M.target_shift + mu_y
     lever = np.ldexp(np.abs(m[C.live]), C.exponents).sum() * np.abs(beta).max(axis=0, initial=0.0) * back
-    spread = np.sqrt(C.target_squares / M.sum_weight) * back  # by which the mean of y rounds
+    spread = np.sqrt(C.target_squares) / math.sqrt(M.sum_weight) * back  # by which the mean of y rounds
     size_y = np.sqrt(C.target_squares) * (scaled.rank == len(C.live))
     terms = np.abs(m_y) + spread + np.abs(coef * m).sum(axis=1)
+    digits = expected_digits(beta, scaled.delta, size_y, intercept, terms, lever, C.own, path[-1] == "cholesky")
     return Solution(
         coef=coef,
         intercept=intercept,
@@ -306,7 +312,7 @@ def _finish(problem: Problem, scaled: Scaled, path: tuple[str, ...], reason: str
         y_unit=back,
         rank=scaled.rank,
         rcond=scaled.rcond,
-        digits=expected_digits(beta, scaled.delta, size_y, intercept, terms, lever),
+        digits=0.0 if vanished(beta, coef[:, C.live].T, C.own) else digits,
         path=path,
         reason=reason,
         beta=beta,

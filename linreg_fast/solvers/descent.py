@@ -20,7 +20,7 @@ import numpy as np
 from linreg_fast import plan_costs
 from linreg_fast.algebra import factors
 from linreg_fast.algebra.centred import centre, origin_of_sums
-from linreg_fast.algebra.digits import FULL_DIGITS, ROUNDING, cholesky_delta, digits_of
+from linreg_fast.algebra.digits import FULL_DIGITS, ROUNDING, cholesky_delta, digits_of, vanished
 from linreg_fast.algebra.precision import EPS, Vector, any_range
 from linreg_fast.algebra.sums import Sums
 from linreg_fast.inputs.table import Table
@@ -270,6 +270,8 @@ def _digits(M: Sums, coef: Vector, intercept: float, fit_intercept: bool, l2: fl
         return 0.0
     exact = np.ldexp(best[:, 0], C.exponents - C.target_exponents[0])
     b = coef[C.live]
+    if vanished(best, exact[:, None]):
+        return 0.0
     delta = cholesky_delta(C, best, rcond)[0] * np.abs(best).max(initial=0.0)
     error = np.abs(b - exact) + np.ldexp(delta, C.exponents - C.target_exponents[0])
     size = ROUNDING * max(float(np.abs(best).max(initial=0.0)), math.sqrt(C.target_squares[0]))

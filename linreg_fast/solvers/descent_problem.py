@@ -95,6 +95,8 @@ def _of_scaled_moments(M: Sums, fit_intercept: bool, l2: float) -> Quadratic:
     factor[C.live] = np.ldexp(D[C.live], C.exponents)
     if l2:  # factor**2 may overflow, and 0 * inf would be NaN
         A[np.diag_indices(p)] += l2 / M.sum_weight * factor**2
+        if not np.isfinite(A).all():
+            raise ValueError("l2 beside the squares of X leaves the range of float64: scale the columns")
     back = 1 / M.target_unit[0]
     mean, mean_y = M.shift + C.means / M.unit, float(M.target_shift[0] + M.target_mean[0] * back * fit_intercept)
     # in the units of y, as a learning rate is meant for J of y itself

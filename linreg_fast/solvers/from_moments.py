@@ -24,9 +24,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from linreg_fast.algebra import factors, paired
+from linreg_fast.algebra import factors, paired, room
 from linreg_fast.algebra.centred import Centred, in_user_units, origin
-from linreg_fast.algebra.digits import FULL_DIGITS, ROUNDING, digits_of
+from linreg_fast.algebra.digits import FULL_DIGITS, ROUNDING, digits_of, vanished
 from linreg_fast.algebra.factors import Factor
 from linreg_fast.algebra.minimum_norm import independent, minimum_norm
 from linreg_fast.algebra.paired import Equations, PairedSums, keep
@@ -48,6 +48,7 @@ POOR = 1e-3  # relative error of the coefficients that is worth a ConditionWarni
 UNKNOWN = 8.0  # times the error of a sum of squares: one that is not larger is not known
 LOST = 0.1  # of the sum of squares of y: where as much of it is not known, r2 has no digit
 MAX_STEPS = 8  # of refinement
+TINY = 2.0**-1022
 LAST_PLACE = 2.0**-60  # corrections of this size, of the largest coefficient, end it
 MEANS_ROUNDING = 2.0**-46  # of its terms: the most that the rounding of the means may excuse in an intercept of 0
 SURE_CONTRACTION = 1e-6  # predicted by the condition number; a larger one has to be seen
@@ -101,6 +102,7 @@ def solve(problem: Problem, E: Equations) -> Solution:
         Fewer than three digits of the coefficients may be right, or none of the sum of squares of y; or a column is
         lost in the rounding of its sums.
     """
+    room.for_lapack()
     constant = constant_columns(problem, E.live)
     solution, kept = _solve(problem, E)
     solution.collinear = tuple(sorted({*constant, *solution.collinear}))
@@ -227,14 +229,16 @@ def _refine(E: Equations, factor: Factor, beta: Matrix) -> tuple[Matrix, float]:
     for _ in range(MAX_STEPS):
         h = add(E.c, -product(E.A, beta))
         d = _apply(factor, h[..., 0])
-        most = float(np.abs(beta[..., 0]).max(initial=0.0))
+        sizes = np.abs(beta[..., 0]) / E.own[:, None]
+        most = float(sizes.max(initial=0.0))
+        least = float(sizes[sizes > ROUNDING * most].min(initial=most))
         size = float(np.abs(d).max(initial=0.0))
         if not size < before / 2:
             break
         beta, before = add(beta, pairs(d)), size
         # or the next one would be of this size
-        sure = expected <= SURE_CONTRACTION and expected * size <= LAST_PLACE * most
-        if sure or size <= LAST_PLACE * most:
+        sure = expected <= SURE_CONTRACTION and expected * size <= LAST_PLACE * least
+        if sure or size <= LAST_PLACE * least:
             return beta, 0.0
     return beta, before / most if most > 0 else 0.0
 
@@ -273,14 +277,15 @@ def _finish(problem: Problem, E: Equations, scaled: Scaled) -> Solution:
         # b'S b + l2 b'b = b'c, and the penalty is no part of the residuals: S_yy - 2 b'c + b'S b
         rss[t] = max(0.0, _sum(E.S_yy[t], -terms[p:, t]))
         ess[t] = _sum(terms[p:, t]) if rss[t] > 0 else E.S_yy[t, 0]
-    digits = FULL_DIGITS
+    digits = 0.0 if vanished(beta[..., 0], coef[:, E.live].T, E.own) else FULL_DIGITS
     for t in range(n_targets):
         size = np.abs(beta[:, t, 0])
         most = float(size.max(initial=0.0))
         delta = scaled.left + (E.noise + E.noise_c[t] / most) / scaled.rcond**2 if most > 0 else scaled.left
         error = float(E.noise_m_y[t] + E.noise_m @ np.abs(b[:, t, 0]))
         zero = ROUNDING * max(most, math.sqrt(E.S_yy[t, 0])) if scaled.rank == p else 0.0
-        slopes = digits_of(size, np.full(p, delta * most), zero)
+        # columns that are small beside a penalty round by as much less, and so do their coefficients
+        slopes = digits_of(size, delta * most * E.own / E.own.max(initial=TINY), zero * E.own)
         terms_0 = abs(float(E.m_y[t, 0])) + float(np.abs(E.m[:, 0]) @ np.abs(b[:, t, 0]))
         # an intercept within the rounding of the means that it is made of is none
         zero_0 = max(ROUNDING * terms_0, min(error, MEANS_ROUNDING * terms_0))
@@ -319,7 +324,7 @@ def _finish(problem: Problem, E: Equations, scaled: Scaled) -> Solution:
 def _origin(coef: Matrix, E: Equations) -> Vector | None:
     mean = np.zeros((coef.shape[1], 2))
     mean[E.live] = E.m
-    return origin(coef, mean, E.m_y, np.sqrt(np.maximum(E.S_yy[:, 0], 0.0) / float(E.sum_weight[0])))
+    return origin(coef, mean, E.m_y, np.sqrt(np.maximum(E.S_yy[:, 0], 0.0)) / math.sqrt(E.sum_weight[0]))
 
 
 def _sum(*terms: Matrix) -> float:

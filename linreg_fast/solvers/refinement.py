@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from linreg_fast.algebra import paired
 from linreg_fast.algebra.centred import in_user_units
-from linreg_fast.algebra.digits import FULL_DIGITS, digits_of
+from linreg_fast.algebra.digits import FULL_DIGITS, LEAST_SHARE, beside_penalty, digits_of, vanished
 from linreg_fast.algebra.factors import Factor
 from linreg_fast.algebra.pairs import add, multiply, pairs, total, two_product
 from linreg_fast.algebra.precision import EPS, Matrix, Vector
@@ -39,6 +39,7 @@ STALLED = 0.5  # a contraction worse than this is none
 FLOOR = 1e-11  # of the largest coefficient: corrections that stall below are rounding, those above a bad factor
 SURE_CONTRACTION = 1e-6  # predicted for the first correction; a larger one has to be seen
 DD_EPS = 2.0**-106  # relative rounding of a double-double
+HOPELESS = 1e300  # of corrections that do not contract; not infinite, of a correction of 0 nothing is left
 GAIN_LIMIT = 1e-6  # share of rss that a correction may take off it in the last pass of "auto"
 CANCELLED = 1e-6  # share of tss that rss may fall to before it is summed from the residuals themselves
 FAR_OFF = 1e3  # of the standard deviation of y: offsets beyond cost residuals three digits
@@ -177,6 +178,8 @@ def _refine_target(
             b0 = add(done.b0, total(multiply(pairs(target.mu), moved)[:, None]))
             intercept = intercept_of(b0[0], least, target.shift[C.live], target.shift[-1])
     coef = in_user_units(problem.rows, C, np.repeat(rounded, problem.rows.n_targets, axis=1))[t]
+    if vanished(rounded, coef[C.live, None], C.own):
+        digits = 0.0
     rss = np.zeros((1, 2)) if done.rss[0, 0] < 0 else done.rss
     squares = _squares(problem, target) if full else pairs(solution.tss[t : t + 1])
     rss0, tss0, ess0 = (float(pair[0, 0]) for pair in (rss, squares, add(squares, -rss)))
@@ -199,6 +202,8 @@ def _corrected(problem: Problem, target: _Target, factor: Factor | None, beta: M
     fit_intercept, N = problem.options.fit_intercept, problem.sums.sum_weight
     S_yy = float(problem.centred.target_squares[target.index])
     mu, m, k, ky = target.mu, target.m, target.shift[target.live], target.shift[-1]
+    own = problem.centred.own
+    small = np.append(np.broadcast_to(own, len(beta)) < LEAST_SHARE, False)
     b0 = pairs(np.array([target.mu_y - mu @ beta[:, 0] if fit_intercept else 0.0]))
     kappa, gain = (factor.kappa, EPS * factor.gain) if factor else (1.0, EPS)
     # one pass may contract by luck: no more is relied on than the condition number predicts
@@ -223,10 +228,11 @@ def _corrected(problem: Problem, target: _Target, factor: Factor | None, beta: M
         noise = reach + DD_EPS * kappa * (math.sqrt(S_yy) + most + kappa * math.sqrt(max(0.0, float(rss[0]))))
         theta = max(size / before if count > 1 and before > 0 else expected, expected)
         size_b, steps = np.append(np.abs(beta[:, 0]), abs(intercept)), np.append(np.abs(d), abs(d0))
-        noises = np.append(np.full(len(d), noise), noise * float(np.linalg.norm(m)))
-        zero = NEGLIGIBLE * np.append(np.full(len(d), most), floor0)
-        digits = digits_of(size_b, _left(theta) * steps + noises, zero)
-        last = LAST_PLACE * np.abs(beta[:, 0]) + NEGLIGIBLE * most
+        noises = np.append(np.full(len(d), noise) * own, noise * float(np.linalg.norm(m)))
+        zero = NEGLIGIBLE * np.append(np.full(len(d), most) * own, floor0)
+        error = _left(theta) * steps + noises
+        digits = digits_of(*beside_penalty(size_b, error + reach * small, small), zero)
+        last = LAST_PLACE * np.abs(beta[:, 0]) + NEGLIGIBLE * most * own
         last0, lever = LAST_PLACE * abs(intercept) + NEGLIGIBLE * floor0, float(np.abs(m).sum())
         if (np.abs(d) + reach <= last).all() and abs(d0) + reach * lever <= last0:
             break
@@ -249,7 +255,7 @@ def _corrected(problem: Problem, target: _Target, factor: Factor | None, beta: M
 
 def _left(theta: float) -> float:
     """What corrections that contract by theta still add up to, over the last one."""
-    return theta / (1 - theta) if theta < 1 else math.inf
+    return theta / (1 - theta) if theta < 1 else HOPELESS
 
 
 def _squares(problem: Problem, target: _Target) -> Matrix:

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast.algebra.centred import check_range, origin
-from linreg_fast.algebra.digits import FULL_DIGITS, digits_of, expected_digits, intercepts
-from linreg_fast.algebra.factors import thin_svd
+from linreg_fast.algebra.digits import FULL_DIGITS, digits_of, expected_digits, intercepts, vanished
+from linreg_fast.algebra.factors import svd_loss, thin_svd
 from linreg_fast.algebra.minimum_norm import independent, minimum_norm
 from linreg_fast.algebra.pairs import add, divide, multiply, pairs, total, two_sum
 from linreg_fast.algebra.precision import EPS, Matrix, Vector, any_range
@@ -76,7 +76,7 @@ def solve(problem: Problem) -> Solution:
         if fit_intercept:
             b0 = intercepts(b.T, rows.k, rows.mu, rows.ky, rows.mu_y)
         lever = np.abs(rows.k[live]) @ np.ldexp(1.0, e) * np.abs(beta).max(axis=0, initial=0.0)
-        delta = EPS / rcond * (1 + tan / rcond)
+        delta = svd_loss(Z, (U, sigma, Vt)) * EPS / rcond * (1 + tan / rcond)
         weight = n if rows.w is None else float((rows.w / rows.unit).sum())
         size_y = np.sqrt(np.einsum("ij,ij->j", rows.V, rows.V))
         m, m_y = rows.k + rows.mu, rows.ky + rows.mu_y
@@ -97,7 +97,7 @@ def solve(problem: Problem) -> Solution:
         tss=np.einsum("ij,ij->j", rows.V, rows.V) * rows.unit,
         rank=rank,
         rcond=rcond,
-        digits=digits,
+        digits=0.0 if vanished(b * np.linalg.norm(rows.Z, axis=0)[:, None], coef.T) else digits,
         path=("svd",),
         y_unit=np.ldexp(1.0, -rows.ey),
         n_samples=n_samples,

@@ -210,11 +210,10 @@ def _row_group(file: Any, group: int, columns: list[str], threads: bool) -> Any:
 def _ipc_batches(path: Path, columns: list[str], files: Files) -> Iterator[Any]:
     schema = ipc(path).schema
     reader = ipc(path, [schema.get_field_index(name) for name in columns])
-    if hasattr(reader, "num_record_batches"):
-        for i in range(reader.num_record_batches):
-            yield reader.get_batch(i)
-    else:
-        yield from reader
+    many = hasattr(reader, "num_record_batches")
+    for batch in map(reader.get_batch, range(reader.num_record_batches)) if many else reader:
+        batch.validate()  # that its buffers are as long as it says
+        yield batch
 
 
 def ipc(path: Path, fields: list[int] | None = None) -> Any:

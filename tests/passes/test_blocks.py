@@ -190,6 +190,39 @@ def test_helper_that_was_busy_joins_a_pass_later():
     assert pool._pool.count == 1
 
 
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), MemoryError()])
+def test_threads_that_cannot_be_started(monkeypatch, error):
+    """A pass asks once and goes on with the threads that are there; the next one asks again."""
+    pool._renew_pool()
+    end = pool.help_with(lambda: None, 1, set())
+    wait_until(lambda: not end.locked() and pool._pool.idle)
+    asked, seen, both = [], set(), threading.Barrier(2)
+
+    def start(thread):
+        asked.append(thread)
+        raise error
+
+    def one_block(lo, hi):
+        if threading.get_ident() not in seen:
+            seen.add(threading.get_ident())
+            both.wait(10)
+        return (lo,)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    for passes in (1, 2):
+        seen.clear()
+        assert blocks.fold(64, 64, one_block, lambda a, b: a + b, 8) == tuple(range(64))
+        assert (len(asked), len(seen), pool._pool.count) == (passes, 2, 1)
+        wait_until(lambda: pool._pool.idle)
+    pool._renew_pool()
+    del asked[:]
+    assert blocks.fold(64, 64, lambda lo, hi: (lo,), lambda a, b: a + b, 8) == tuple(range(64))
+    assert len(asked) == 1
+    assert pool.submit(int, "7").result() == 7
+    assert list(pool.in_order([lambda i=i: i for i in range(20)], 4)) == list(range(20))
+    assert (len(asked), pool._pool.count) == (3, 0)
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system has no affinity")
 def test_helpers_keep_their_processors():
     """They are kept off the caller's processor for a pass, and only for that."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import numpy as np
 import pytest
-from conftest import intercepts, solvers
+from conftest import CLOSED, intercepts, solvers
 from support.exact import exact_fit, worst_lre
 from support.problems import problem, whole_problem
 
 import linreg_fast
-from linreg_fast import RankWarning
+from linreg_fast import Moments, RankWarning
 
 pytestmark = pytest.mark.numerics
 
@@ -210,3 +211,98 @@ def test_an_exact_fit_with_huge_weights():
         fit = linreg_fast.fit(x, 2 * x + 1, sample_weight=np.full(6, 1e200), precision="extended")
         assert (fit.slope, fit.intercept, fit.r2) == (2.0, 1.0, 1.0)
         assert fit.stderr[0] < 1e-30
+
+
+def test_descent_of_a_penalty_beyond_the_range():
+    X, y = whole_problem()
+    with pytest.raises(ValueError, match="l2 beside the squares of X leaves the range of float64"):
+        linreg_fast.fit(X * 2.0**-300, y, solver="gd", l2=2.0**800)
+
+
+# what is promised of coefficients at the ends of the range
+
+
+def vanishing():
+    """Problems with a slope that is not 0, but is in float64: X, y and the options."""
+    X, y = whole_problem(20, 2)
+    return {
+        "small columns under a penalty": (X * 2.0**-200, y * 2.0**-100, {"l2": 2.0**800}),
+        "subnormal column under a penalty": (X * [1.0, 2.0**-1060], y * 2.0**-100, {"l2": 1.0}),
+        "large columns": (X * 2.0**500, y * 2.0**-600, {}),
+        "one large column": (X * [1.0, 2.0**700], y * 2.0**-400, {}),
+        "no more rows than columns": (X[:2] * 2.0**500, y[:2] * 2.0**-600, {"fit_intercept": False}),
+    }
+
+
+@pytest.mark.parametrize("precision", ["fast", "auto", "extended"])
+@pytest.mark.parametrize("kind", vanishing())
+def test_no_digits_of_a_coefficient_that_vanishes(kind, precision):
+    X, y, options = vanishing()[kind]
+    for solver in CLOSED if precision == "auto" and len(y) > 2 else ("auto",):
+        fit = linreg_fast.fit(X, y, precision=precision, solver=solver, **options)
+        assert (fit.coef == 0).any(), "float64 holds it"
+        assert fit.digits == 0, solver
+
+
+def test_no_digits_of_a_coefficient_of_moments_that_vanishes():
+    X, y, options = vanishing()["small columns under a penalty"]
+    fit = Moments(2).update(X, y).solve(**options)
+    assert (fit.coef == 0).all()
+    assert fit.digits == 0
+
+
+@pytest.mark.parametrize("precision", ["fast", "auto", "extended"])
+def test_digits_of_subnormal_coefficients(precision):
+    """A slope with few bits would be worth as little in the intercept where the column is large."""
+    x = np.array([-5.0, 1.0, 3.0, 7.0, -9.0, 2.0, 12.0])[:, None]
+    X, y = x * 2.0**970, x[:, 0] * 1.3 * 2.0**-90 + 2.0**-110
+    fit = linreg_fast.fit(X, y, precision=precision)
+    assert worst_lre([*fit.coef, fit.intercept], exact_fit(X, y)) >= fit.digits - 1.5
+    assert fit.digits < 10
+
+
+@pytest.mark.parametrize("solver", CLOSED)
+def test_digits_of_an_intercept_under_tiny_weights(solver):
+    """Squares of y over tiny weights leave the range, which is no rounding of the mean."""
+    X, y = whole_problem(20, 2)
+    y = y - X @ [1.0, 2.0] + X @ [1.0, 1.0] + np.arange(20.0) % 3 * 2.0**-30
+    w = 1.0 + np.arange(20) % 3
+    *_, intercept = exact_fit(X, y, True, w)
+    y = y - float(intercept) * (1 - 2.0**-20)
+    plain = linreg_fast.fit(X, y, sample_weight=w, solver=solver, precision="fast")
+    fit = linreg_fast.fit(X, y * 2.0**520, sample_weight=w * 2.0**-90, solver=solver, precision="fast")
+    assert plain.digits < 12
+    assert fit.digits == pytest.approx(plain.digits, abs=0.5)
+
+
+@pytest.mark.parametrize("solver", ["auto", "svd"])
+def test_dependent_columns_from_end_to_end(solver):
+    """Their exponents are further apart than float64 reaches."""
+    X, y = whole_problem(20, 2)
+    X = np.column_stack([X, X[:, 0]]) * [2.0**600, 2.0**-600, 2.0**600]
+    with pytest.warns(RankWarning):
+        fit = linreg_fast.fit(X, y, solver=solver)
+    assert fit.rank == 2
+    np.testing.assert_allclose(fit.coef[0], fit.coef[2], rtol=1e-12)
+    np.testing.assert_allclose(fit.coef[1], linreg_fast.fit(X[:, :2], y).coef[1], rtol=1e-12)
+
+
+def test_standard_errors_of_subnormal_columns():
+    """Beyond the range inf, or not known where only what they are a product of is; never inf in its place."""
+    X, y = whole_problem(40, 2)
+    y = y + np.arange(40) % 3 * 4.0
+    plain = linreg_fast.fit(X, y)
+    for exponent in (-1000, -1020, -1035, -1060):
+        for unit in (0, -40, -60):
+            scaled = np.column_stack([X[:, 0], np.ldexp(X[:, 1], exponent)])
+            try:
+                fit = linreg_fast.fit(scaled, y * 2.0**unit)
+            except ValueError:
+                continue  # the coefficient itself is beyond it
+            true = math.log2(plain.stderr[1]) + unit - exponent
+            assert fit.stderr[0] == pytest.approx(plain.stderr[0] * 2.0**unit, rel=1e-6)
+            if np.isfinite(fit.stderr[1]):
+                assert math.log2(fit.stderr[1]) == pytest.approx(true, abs=1e-6)
+                assert exponent >= -1020
+            else:
+                assert np.isnan(fit.stderr[1]) == (true < 1024)

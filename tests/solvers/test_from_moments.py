@@ -239,3 +239,17 @@ def test_collinear_columns_as_fit_has_them():
     with pytest.raises(ValueError, match="on_collinear"):
         M.solve(on_collinear="ignore")
     assert M.solve(on_collinear="raise", features=[1, 3]).collinear == ()
+
+
+def test_small_coefficients_in_pairs():
+    """Corrections go on until the smallest coefficient that counts is full, not only the largest."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        X = rng.integers(-9, 10, (13, 3)) + 1000.0
+        X[:, 2] = 2 * X[:, 0] - X[:, 1]
+        X += rng.integers(-1, 2, (13, 3))
+        y = X[:, 1] - X[:, 2] + 2.0**-33 * rng.integers(-5, 6, 13)
+        fit = Moments(3, precision="extended").update(X, y).solve(fit_intercept=False)
+        digits = worst_lre(fit.coef, exact_fit(X, y, False))
+        assert digits >= fit.digits - 1.5, f"seed {seed}: {fit.digits:.1f} digits promised, {digits:.1f} reached"
+        assert digits >= 15, f"seed {seed}"

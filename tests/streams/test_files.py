@@ -381,6 +381,16 @@ def test_what_cannot_be_read_is_told(table, tmp_path, name, settings, error, tex
         linreg_fast.fit_file(tmp_path / name, **({"target": "y"} | settings))
 
 
+def test_arrow_buffers_that_are_shorter_than_the_file_says(tmp_path):
+    path = write(pa.table({"a": np.arange(300.0), "y": np.arange(300.0) ** 2}), tmp_path / "t.arrow")
+    whole = path.read_bytes()
+    length = (2400).to_bytes(8, "little")
+    for at in (whole.find(length), whole.find(length, whole.find(length) + 32)):  # of the two columns
+        path.write_bytes(whole[:at] + bytes(8) + whole[at + 8 :])
+        with pytest.raises(ValueError, match=r"t\.arrow is damaged: .* expected at least 2400 byte"):
+            linreg_fast.fit_file(path, target="y")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit on memory is Linux's")
 def test_memory_does_not_grow_with_the_file(tmp_path):
     """More than twice the rows under a hard limit that the smaller table alone would exceed if it were read whole."""
