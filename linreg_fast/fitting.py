@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from linreg_fast.algebra import room
 from linreg_fast.algebra.centred import origin_of_sums
@@ -16,11 +17,11 @@ from linreg_fast.algebra.paired import affordable
 from linreg_fast.algebra.precision import any_range
 from linreg_fast.algebra.sums import Sums
 from linreg_fast.inputs.missing import of_complete_rows
-from linreg_fast.inputs.table import Rows, Table, table
+from linreg_fast.inputs.table import Rows, Table, layout, table
 from linreg_fast.options import MISSING, PRECISIONS, WEIGHTS, FitOptions, descent_options
 from linreg_fast.passes.progress import Report, reporting
 from linreg_fast.passes.table_sums import FirstPass
-from linreg_fast.plan_costs import PlanArguments
+from linreg_fast.plan_costs import DESCENT_STEPS, PlanArguments
 from linreg_fast.planning import plan_arguments
 from linreg_fast.result import LinearFit, Noted
 from linreg_fast.solvers import closed_form, descent, refinement, small, spread, wide
@@ -187,11 +188,16 @@ def fit(
     if lean:
         found = small.of_arrays(X, y, sample_weight, options)
         if isinstance(found, SmallFit):
-            n, order = len(X), "C" if X.flags.c_contiguous else "F"
-            k = 1 if y.ndim == 1 else y.shape[1]
-            asked = (n, X.shape[1], k, "auto", options.l2, X.itemsize, order, sample_weight is not None)
-            n_samples = n if sample_weight is None else int(np.count_nonzero(sample_weight))
-            return LinearFit.of_small(found, options, asked, n_samples)
+            order = "C" if X.flags.c_contiguous else "F"
+            return _small_fit(found, options, X, y, sample_weight, order)
+        A, v = (small.readable(X), small.readable(y)) if found is None else (None, None)
+        if A is not None and v is not None:
+            A = A if A.ndim == 2 else A[:, None]
+            found = small.of_arrays(A, v, sample_weight, options)
+            if isinstance(found, SmallFit):
+                given = X.reshape(A.shape) if type(X) is np.ndarray else A, y if type(y) is np.ndarray else v
+                order, _, copies = layout(*given, sample_weight)
+                return _small_fit(found, options, *given, sample_weight, order, tuple(copies))
         first = found
     data = table(X, y, sample_weight, feature_names)
     if options.weights == "frequency":
@@ -200,6 +206,24 @@ def fit(
         return _fit_rows(data, options, None, first)
     with reporting(progress) as report:
         return _fit_rows(data, options, report, first)
+
+
+def _small_fit(
+    found: SmallFit,
+    options: FitOptions,
+    X: NDArray[Any],
+    y: NDArray[Any],
+    w: NDArray[Any] | None,
+    order: str,
+    copies: tuple[str, ...] = (),
+) -> LinearFit:
+    """The result of few numbers in arrays, X being of two dimensions."""
+    n, p = X.shape
+    k = 1 if y.ndim == 1 else y.shape[1]
+    asked: tuple[Any, ...] = (n, p, k, "auto", options.l2, X.itemsize, order, w is not None)
+    if copies:
+        asked = (*asked, 1, None, DESCENT_STEPS, copies)  # as `PlanArguments` has them
+    return LinearFit.of_small(found, options, asked, n if w is None else int(np.count_nonzero(w)))
 
 
 @functools.lru_cache(128)

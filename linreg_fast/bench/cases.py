@@ -16,6 +16,7 @@ import numpy as np
 import linreg_fast
 from linreg_fast import cpu
 from linreg_fast.bench.peers import installed_peers, numpy_side
+from linreg_fast.bench.small_inputs import group_rows, small_rows
 from linreg_fast.bench.timing import FULL, NUMPY, OURS, QUICK, SMALL_ROWS, Array, Effort, Row, Side, measured, pinned
 from linreg_fast.passes import levels
 
@@ -33,6 +34,7 @@ SHAPES: tuple[tuple[int, int, tuple[str, ...]], ...] = (
     (1_000, 10, ()),
     (100, 3, ()),
 )
+GROUPED = (1_000_000, 5)
 TARGETS = (100_000, 20, 50)
 GROWTH = ((100_000, 1_000_000, 10_000_000), 10)
 
@@ -199,6 +201,8 @@ def cases(
     found: list[Callable[[], list[Row]]] = [
         functools.partial(shape_rows, *shape, effort, threads, peers) for shape in _shapes(effort)
     ]
+    found.append(functools.partial(small_rows, effort, threads))
+    found.append(functools.partial(group_rows, _fewer(GROUPED[0], effort), GROUPED[1], effort, threads))
     found.append(functools.partial(target_rows, _fewer(n, effort), p, k, effort, threads))
     counts = tuple(_fewer(n, effort) for n in GROWTH[0])
     found.append(functools.partial(growth_rows, counts, GROWTH[1], effort, threads))

@@ -142,7 +142,7 @@ class Table:
     def taken(self, rows: Any) -> Table:
         """Some rows, without a second check."""
         X, Y, w = self.X[rows], self.Y[rows], None if self.w is None else self.w[rows]
-        order, dtype, copies = _layout(X, Y, w)
+        order, dtype, copies = layout(X, Y, w)
         numbers = np.arange(self.n_rows)[rows] if self.numbers is None else self.numbers[rows]
         return replace(self, X=X, Y=Y, w=w, order=order, dtype=dtype, copies=copies, numbers=numbers)
 
@@ -262,7 +262,7 @@ def table(
             rounded = "sample_weight", given.rounded
     if feature_names is not None:
         names = _checked_names(feature_names, X.shape[1])
-    order, dtype, copies = _layout(X, y, w)
+    order, dtype, copies = layout(X, y, w)
     data = Table(X, y, w, order, dtype, names, target_names, one_target, one_feature, copies, argument)
     data.weight_name, data.labels, data.rounded = weight_name, labels, rounded
     if left_out:
@@ -330,7 +330,7 @@ def matrix(X: Any, n_features: int, feature_names: Sequence[str] | None = None) 
     if names is not None and feature_names is not None and not one_feature and names != list(feature_names):
         raise ValueError(f"X has the columns {names}; the fit is of {list(feature_names)}, in this order")
     Y = np.empty((X.shape[0], 0))
-    order, dtype, copies = _layout(X, Y, None)
+    order, dtype, copies = layout(X, Y, None)
     return Table(X, Y, None, order, dtype, copies=copies)
 
 
@@ -338,7 +338,7 @@ def _shape(a: Any, one: bool) -> tuple[int, ...]:
     return tuple(a.shape[:1] if one else a.shape)
 
 
-def _layout(X: Any, Y: NDArray[Any], w: NDArray[Any] | None) -> tuple[str, str, list[str]]:
+def layout(X: Any, Y: NDArray[Any], w: NDArray[Any] | None) -> tuple[str, str, list[str]]:
     """(order, dtype of X in the kernels, what is converted): order is "" if anything is."""
     order, apart = "", isinstance(X, Columns)
     if not apart and X.dtype in IN_PLACE and X.flags.aligned:

@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from linreg_fast import sequences
 from linreg_fast.algebra.precision import Vector
 from linreg_fast.inputs.checks import Float
+from linreg_fast.inputs.rounding import find_rounded
 from linreg_fast.inputs.table import Table
 from linreg_fast.options import FitOptions
 from linreg_fast.passes import levels, products, rates
@@ -72,6 +74,18 @@ def of_arrays(X: Any, y: Any, w: Any, options: FitOptions) -> SmallFit | FirstPa
         return None
     found = _by_kernel(X, y, w, options)
     return found if w is None or _in_weight_range(found) else None
+
+
+def readable(a: Any) -> NDArray[Any] | None:
+    """Few numbers of a plain array or of lists as `of_arrays` reads them; None where others have to look at them."""
+    if type(a) is not np.ndarray:
+        return sequences.numbers(a)
+    dtype = a.dtype
+    if not 0 < a.ndim <= 2 or a.size > SMALL_SIZE:
+        return None
+    if not (dtype is Float or dtype is SINGLE):
+        return np.array(a, Float, order="C") if dtype.kind in "fiub" and find_rounded(a) is None else None
+    return np.ascontiguousarray(a, Float if a.ndim == 1 else dtype)
 
 
 def _in_weight_range(found: SmallFit | FirstPass | None) -> bool:

@@ -13,7 +13,7 @@ from support.tables import ROOT
 
 from linreg_fast import cpu
 from linreg_fast.bench import cases as bench_cases
-from linreg_fast.bench import peers, report, timing
+from linreg_fast.bench import peers, report, small_inputs, timing
 from linreg_fast.bench.timing import Effort, Side, interleaved, pinned
 from linreg_fast.passes import levels
 
@@ -112,6 +112,25 @@ def test_limit_is_the_larger_of_reading_and_arithmetic():
     assert fit["limit"] == pytest.approx(max(read, product))
     for row in (gradient, cost, predict):
         assert row["limit"] == pytest.approx(8 * 1500 * 41 / row["read_rate"])
+
+
+def test_small_inputs_have_the_answers_of_lstsq():
+    with pinned(1):
+        rows = small_inputs.small_rows(TINY, 1)
+    assert len({row["what"] for row in rows}) == len(rows) >= 10
+    for row in rows:
+        assert set(row["seconds"]) == {timing.OURS, timing.NUMPY}
+        assert row["notes"] == []
+        assert row["limit"] is None
+
+
+def test_groups_beside_one_fit():
+    with pinned(1):
+        rows = small_inputs.group_rows(2_000, 5, TINY, 1)
+    assert [row["what"] for row in rows] == ["by_group, 40 groups", "by_group and solve, 40 groups"]
+    for row in rows:
+        assert row["limit"] >= 8 * 2_000 * 7 / row["read_rate"]
+        assert min(row["seconds"].values()) > 0
 
 
 @pytest.mark.parametrize("level", levels.LEVELS)

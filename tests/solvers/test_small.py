@@ -177,7 +177,48 @@ def test_plain_fits_do_not_take_it(monkeypatch):
             linreg_fast.fit(A, v, precision=precision)
 
 
-# lists
+# other layouts and dtypes, lists
+
+
+LAYOUTS = {
+    "strided": lambda A: np.repeat(A, 2, axis=-1)[..., ::2],
+    "reversed": lambda A: A[::-1].copy()[::-1],
+    "int64": lambda A: A.astype(np.int64),
+    "uint8": lambda A: (A + 100).astype(np.uint8),
+    "bool": lambda A: A > 0,
+    "float16": lambda A: A.astype(np.float16),
+    "longdouble": lambda A: A.astype(np.longdouble),
+    "big-endian": lambda A: A.astype(">f8"),
+    "read-only": lambda A: np.broadcast_to(A, A.shape),
+}
+
+
+@pytest.mark.parametrize("kind", LAYOUTS)
+def test_layouts_and_dtypes_are_read_as_float64(kind, monkeypatch):
+    """The same bits as of the numbers in C order, in one or two dimensions, and the plan that says what is copied."""
+    rng = np.random.default_rng(1)
+    X, y = np.round(rng.standard_normal((50, 3)) * 30), np.round(rng.standard_normal(50) * 30)
+    for A, v in ((LAYOUTS[kind](X), y), (X, LAYOUTS[kind](y)), (LAYOUTS[kind](X), LAYOUTS[kind](y))):
+        plain = linreg_fast.fit(A.astype(np.float64, order="C"), v.astype(np.float64))
+        checked = linreg_fast.fit(A, v, n_threads=1)
+        with monkeypatch.context() as patched:
+            patched.setattr("linreg_fast.fitting.table", None)  # not looked at any further
+            fit = linreg_fast.fit(A, v)
+        assert numbers(fit) == numbers(plain) == numbers(checked)
+        assert str(fit.plan) == str(checked.plan)
+    x = LAYOUTS[kind](X[:, 0])
+    assert numbers(linreg_fast.fit(x, y)) == numbers(linreg_fast.fit(x.astype(np.float64), y))
+
+
+def test_layouts_keep_what_is_said_of_them():
+    """Rounded integers are warned of, and messages speak of the shapes that were handed in."""
+    with pytest.warns(linreg_fast.PrecisionWarning, match="row 3"):
+        linreg_fast.fit(np.array([1, 2, 3, 2**53 + 1, 5]), np.arange(5.0))
+    with pytest.raises(ValueError, match=r"shape \(5,\), y \(4,\)"):
+        linreg_fast.fit(np.arange(5), np.arange(4.0))
+    with pytest.raises(ValueError, match="row 2"):
+        linreg_fast.fit(np.array([1.0, 2.0, np.nan, 4.0, 6.0]), np.arange(5))
+    assert linreg_fast.fit(np.arange(6)[::2], [0, 2, 4]).predict([7.0]) == 7.0
 
 
 @pytest.mark.parametrize("kind", [list, tuple])
