@@ -28,7 +28,7 @@ sys.path[:0] = [str(TOP / "tests"), str(TOP / "tests" / "solvers")]
 import test_polynomial as polynomial  # noqa: E402
 import test_random_problems as random_problems  # noqa: E402
 from support import certified as strd  # noqa: E402
-from support.exact import worst_lre  # noqa: E402
+from support.exact import exact_fit, worst_lre  # noqa: E402
 from support.tables import DATA  # noqa: E402
 
 MOST = 16.0  # digits: a float64 that is the exact solution rounded
@@ -49,10 +49,10 @@ def with_ones(solve: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Solver:
     return lambda X, y, fit_intercept: solve(np.column_stack([np.ones(len(y)), X]) if fit_intercept else X, y)
 
 
-def scikit_learn(X, y, fit_intercept):
+def scikit_learn(X, y, fit_intercept, w=None):
     from sklearn.linear_model import LinearRegression
 
-    peer = LinearRegression(fit_intercept=fit_intercept).fit(X, y)
+    peer = LinearRegression(fit_intercept=fit_intercept).fit(X, y, w)
     return [peer.intercept_, *peer.coef_] if fit_intercept else peer.coef_
 
 
@@ -83,9 +83,11 @@ def digits(solve: Solver, X, y, fit_intercept, exact) -> float:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = solve(X, y, fit_intercept)
-    if not np.isfinite(found).all():
-        return 0.0
-    return float(np.clip(worst_lre(found, exact), 0.0, MOST))
+    return _reached(found, exact)
+
+
+def _reached(found, exact) -> float:
+    return float(np.clip(worst_lre(found, exact), 0.0, MOST)) if np.isfinite(found).all() else 0.0
 
 
 def table(head: Sequence[str], rows: list[list[str]]) -> str:
@@ -137,6 +139,77 @@ def polynomials() -> str:
             ]
         rows.append([name] + [f"{np.clip(worst_lre(side, exact), 0.0, MOST):.1f}" for side in sides])
     return table(["", "fit_polynomial", "fit, extended", "numpy Polynomial.fit", "numpy polyfit"], rows)
+
+
+def ends() -> str:
+    """Digits where numbers are far from 1, from 0 or from each other, and what `digits` of "auto" says."""
+    rows = []
+    for name, (X, y, w) in _ends().items():
+        *slopes, intercept = exact_fit(X, y, w=w)
+        exact = [intercept, *slopes]
+        root = np.ones(len(y)) if w is None else np.sqrt(w)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            auto, extended = (linreg_fast.fit(X, y, sample_weight=w, precision=how) for how in ("auto", "extended"))
+            sides = [
+                *([fit.intercept, *fit.coef] for fit in (auto, extended)),
+                *(_of_two_batches(X, y, w, how) for how in ("auto", "extended")),
+                np.linalg.lstsq(root[:, None] * np.column_stack([np.ones(len(y)), X]), root * y)[0],
+                scikit_learn(X, y, True, w),
+            ]
+        cells = ["-" if side is None else f"{_reached(side, exact):.1f}" for side in sides]
+        rows.append([name, cells[0], f"{auto.digits:.1f}", *cells[1:]])
+    head = ["", "auto", "it says", "extended", "Moments", "Moments, extended", "numpy lstsq", "scikit-learn"]
+    return table(head, rows)
+
+
+def _of_two_batches(X, y, w, precision) -> list[float] | None:
+    """By `Moments`; None where they refuse the scale of the numbers."""
+    moments = linreg_fast.Moments(X.shape[1], precision=precision)
+    try:
+        for rows in (slice(9), slice(9, None)):
+            moments.update(X[rows], y[rows], sample_weight=None if w is None else w[rows])
+        fit = moments.solve()
+    except ValueError:
+        return None
+    return [fit.intercept, *fit.coef]
+
+
+def _ends() -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
+    rng = np.random.default_rng(2)
+    X = rng.standard_normal((40, 2))
+    y, exactly = 3.0 + X @ [1.0, 2.0] + rng.standard_normal(40), np.round(16 * X) @ [1.0, 2.0]
+    ladder = 2.0**52 + np.arange(40.0)[:, None] % 4
+    near = np.column_stack([X[:, 0], X[:, 0] + 1e-13 * X[:, 1]])
+    return {
+        "x = 2^52 + 0, 1, 2 or 3": (ladder, 2.0 * (ladder[:, 0] - 2.0**52) + 1.0, None),
+        "columns about 1e8": (X + 1e8, y, None),
+        "columns about 1e12": (X + 1e12, y, None),
+        "y about 1e12": (X, y + 1e12, None),
+        "columns times 1e-200 and 1e200": (X * [1e-200, 1e200], y, None),
+        "columns of subnormal numbers": (X * 2.0**-1040, y * 2.0**-300, None),
+        "weights of 5e-324 to 2e-322": (X, y, np.arange(1, 41) * 5e-324),
+        "weights of 1e250": (X, y, rng.random(40) * 1e250),
+        "no residuals, an intercept of 0": (np.round(16 * X), exactly, None),
+        "condition 1e13": (near, y, None),
+    }
+
+
+def predictions() -> str:
+    """Digits of predictions at x = offset + k / 1000, of y about 1."""
+    rows = []
+    for offset in (0.0, 1e3, 1e6, 1e9, 1e12):
+        x = offset + np.arange(200) / 1000
+        y = 1.0 + np.round(64 * np.sin(np.arange(200.0))) / 64
+        slope, intercept = exact_fit(x[:, None], y)
+        exact = [intercept + slope * Fraction(v) for v in x.tolist()]
+        fit = linreg_fast.fit(x, y)
+        b0, b = scikit_learn(x[:, None], y, True)
+        ours, peer = fit.predict(x), x * b + b0
+        line = np.polynomial.Polynomial.fit(x, y, 1)(x)
+        sides = ours, fit.intercept + fit.slope * x, peer, line
+        rows.append([f"{offset:g}"] + [f"{np.clip(worst_lre(side, exact), 0.0, MOST):.1f}" for side in sides])
+    return table(["offset", "predict", "intercept + slope x", "scikit-learn", "numpy Polynomial.fit"], rows)
 
 
 def random_sets(count: int, picture: Path) -> str:
@@ -212,6 +285,20 @@ Filip has 7.6 digits in common with it; `fit_polynomial` never rounds them.
 
 {polynomials}
 
+## The ends of float64
+
+40 rows, mostly of two columns. `it says` is `digits` of `auto`: an estimate on the safe side. NumPy gets rows times the
+roots of their weights.
+
+{ends}
+
+## Predictions far from 0
+
+y about 1 over x = offset + k / 1000, against the exact line. `predict` goes by the means where the products with the
+coefficients would cancel; intercept and slope, each right to the last place, cannot say it at an offset of 1e12.
+
+{predictions}
+
 ## Random problems
 
 {count} problems of 12 to 40 rows and 1 to 6 columns: condition of the centred, equilibrated columns 1 to 1e14,
@@ -239,6 +326,8 @@ def main() -> None:
         sets=sets,
         errors=errors,
         polynomials=polynomials(),
+        ends=ends(),
+        predictions=predictions(),
         count=arguments.problems,
         random=random_sets(arguments.problems, arguments.picture),
     )

@@ -18,6 +18,7 @@ from linreg_fast.algebra.sums import Sums
 from linreg_fast.inputs.table import Rows
 
 FAR = 8.0  # times the size of y: offsets of columns beyond cost predictions a digit
+LEAST_MEAN = 2.0**-960  # whose low part float64 still holds
 
 
 @dataclass(slots=True)
@@ -71,6 +72,16 @@ def centre(M: Sums, fit_intercept: bool, l2: float) -> Centred:
     return Centred(live, A, c[live] * scale[:, None], S_yy, exponents, np.frexp(M.target_unit)[1] - 1, mu, rho, l2, own)
 
 
+def scaled_means(M: Sums, C: Centred, mu: Matrix | None = None) -> Vector:
+    """Means of the columns that vary less their shift, in scaled columns: in the user's those of subnormal ones round.
+
+    mu are these means in the units of the sums, as pairs, if they are known better than C has them.
+    """
+    e = C.exponents - (np.frexp(M.unit[C.live])[1] - 1)
+    scaled: Vector = np.ldexp(C.means[C.live], e) if mu is None else np.ldexp(mu, e[:, None])
+    return scaled
+
+
 def keep(C: Centred, kept: NDArray[np.intp]) -> Centred:
     """The problem of some of its columns."""
     square, own = np.ix_(kept, kept), C.own if isinstance(C.own, float) else C.own[kept]
@@ -96,7 +107,8 @@ def origin(coef: Matrix, mean: Matrix, mean_y: Matrix, spread_y: Vector) -> Vect
     if not (np.abs(coef) @ np.abs(c) > FAR * size).any():
         return None
     point = np.concatenate([c, mean_y[:, 0] + (mean_y[:, 1] - coef @ left)])
-    return point if np.isfinite(point).all() else None
+    held = (c == 0) | (np.abs(c) >= LEAST_MEAN)
+    return point if np.isfinite(point).all() and held.all() else None
 
 
 def origin_of_sums(M: Sums, C: Centred, coef: Matrix) -> Vector | None:

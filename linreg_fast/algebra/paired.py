@@ -180,7 +180,7 @@ def moved(M: Matrix, noise: Vector, unit: float, p: int, delta: Matrix) -> tuple
         y[~np.eye(len(y), dtype=bool)] = 0.0  # not kept
     size = np.abs(delta[:, 0])
     rounding = DD_UNIT * (N[0] * size * size + 2 * size * np.abs(s[:, 0]))
-    return out, noise + 2 * size * np.sqrt(unit * N[0] * noise) + size * size * noise[p] + rounding
+    return out, noise + 2 * size * (np.sqrt(unit * N[0]) * np.sqrt(noise)) + size * size * noise[p] + rounding
 
 
 def centre(part: PairedSums, fit_intercept: bool) -> About:

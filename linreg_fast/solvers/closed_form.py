@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from linreg_fast.algebra.centred import Centred, in_user_units
+from linreg_fast.algebra.centred import Centred, in_user_units, scaled_means
 from linreg_fast.algebra.digits import cholesky_delta, expected_digits, intercepts, qr_delta, vanished
 from linreg_fast.algebra.factors import (
     Factor,
@@ -295,9 +295,8 @@ def _finish(problem: Problem, scaled: Scaled, path: tuple[str, ...], reason: str
     intercept = np.zeros(problem.rows.n_targets)
     if problem.options.fit_intercept:
         # in scaled columns, as a subnormal coefficient has lost digits
-        k, mu_e = (np.ldexp(v[C.live], C.exponents) for v in (M.shift, mu))
-        ky, mu_t = (np.ldexp(v, C.target_exponents) for v in (M.target_shift, mu_y))
-        intercept = intercepts(beta.T, k, mu_e, ky, mu_t) * back
+        k, ky = np.ldexp(M.shift[C.live], C.exponents), np.ldexp(M.target_shift, C.target_exponents)
+        intercept = intercepts(beta.T, k, scaled_means(M, C), ky, M.target_mean) * back
     m, m_y = M.shift + mu, M.target_shift + mu_y
     lever = np.ldexp(np.abs(m[C.live]), C.exponents).sum() * np.abs(beta).max(axis=0, initial=0.0) * back
     spread = np.sqrt(C.target_squares) / math.sqrt(M.sum_weight) * back  # by which the mean of y rounds

@@ -201,10 +201,10 @@ def _spread(problem: Problem, E: Equations, solution: Solution) -> Vector | None
     if E.l2 or solution.rank < len(E.live):
         return None
     factor, fit_intercept = solution.factor, problem.options.fit_intercept
-    scale = spread.Scale(problem.rows.n_features, E.live, E.e, E.m[:, 0], fit_intercept)
+    scale = spread.Scale(problem.rows.n_features, E.live, E.e, np.ldexp(E.m, E.e[:, None]), fit_intercept)
     lost = factor is not None and factor.gain * EPS > spread.LOSS
     if lost and E.noise < EPS / 2 and len(E.live) <= paired.WIDEST:
-        found = spread.unscaled_pairs(E.A, scale, E.m, E.sum_weight)
+        found = spread.unscaled_pairs(E.A, scale, E.sum_weight)
         if found is not None:
             return found
     return spread.unscaled(factor, scale, float(E.sum_weight[0]))

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast.algebra import paired
-from linreg_fast.algebra.centred import in_user_units
+from linreg_fast.algebra.centred import in_user_units, scaled_means
 from linreg_fast.algebra.digits import FULL_DIGITS, LEAST_SHARE, beside_penalty, digits_of, vanished
 from linreg_fast.algebra.factors import Factor
 from linreg_fast.algebra.pairs import add, multiply, pairs, total, two_product
@@ -115,7 +115,7 @@ def _target(problem: Problem, t: int) -> _Target:
     scale, shift = np.zeros((2, problem.rows.n_features + 1))
     scale[live], scale[-1] = unit, to_y
     shift[live], shift[-1] = M.shift[live] * unit, M.target_shift[t] * to_y
-    mu, mu_y = C.means[live] / M.unit[live] * unit, float(M.target_mean[t])
+    mu, mu_y = scaled_means(M, C), float(M.target_mean[t])
     penalty = C.l2 * unit * unit if C.l2 else np.zeros(len(live))  # 0 * inf would be NaN
     return _Target(t, live, scale, shift, mu, shift[live] + mu, mu_y, float(shift[-1]) + mu_y, penalty)
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast.algebra import paired
+from linreg_fast.algebra.centred import scaled_means
 from linreg_fast.algebra.factors import Factor
 from linreg_fast.algebra.paired import WIDEST
 from linreg_fast.algebra.pairs import add, cholesky, divide, multiply, pairs, solve_transposed, square_root, total
@@ -23,12 +24,15 @@ LOSS = 1e-14  # relative error of the factor beyond which "extended" makes anoth
 
 
 class Scale(NamedTuple):
-    """How the columns of a factor stand to those of the user: which they are, by which powers of two, their means."""
+    """How the columns of a factor stand to those of the user: which they are, by which powers of two.
+
+    `means` are theirs as pairs, (p, 2), in the columns of the factor: those of subnormal columns would round.
+    """
 
     n_features: int
     live: NDArray[np.intp]
     exponents: NDArray[np.int64]
-    means: Vector
+    means: Matrix
     fit_intercept: bool
 
 
@@ -52,25 +56,25 @@ def unscaled(factor: Factor | None, scale: Scale, N: float) -> Vector | None:
     with np.errstate(over="ignore"):
         out[scale.live] = np.ldexp(np.sqrt(np.einsum("ij,ij->i", half, half)), scale.exponents)
     if scale.fit_intercept:
-        of_means = np.einsum("i,ij->j", np.ldexp(scale.means, scale.exponents), half)
+        of_means = np.einsum("i,ij->j", scale.means[:, 0], half)
         out[-1] = np.hypot(np.sqrt(1 / N), np.linalg.norm(of_means))
     return out
 
 
-def unscaled_pairs(A: Matrix, scale: Scale, means: Matrix, N: Matrix) -> Vector | None:
-    """The same from A, (p, p, 2), the means, (p, 2), and N as pairs; None where A has no Cholesky factor in pairs."""
+def unscaled_pairs(A: Matrix, scale: Scale, N: Matrix) -> Vector | None:
+    """The same from A, (p, p, 2), and N as pairs; None where A has no Cholesky factor in pairs."""
     R = cholesky(A)
     if R is None:
         return None
-    p, e = len(A), scale.exponents
-    right = np.concatenate([pairs(np.eye(p)), means[:, None] * np.ldexp(1.0, e)[:, None, None]], axis=1)
+    p = len(A)
+    right = np.concatenate([pairs(np.eye(p)), scale.means[:, None]], axis=1)
     Z = solve_transposed(R, right)
     squares = total(multiply(Z, Z)) if p else np.zeros((1, 2))
     squares[-1] = add(squares[-1], divide(pairs(np.array(1.0)), N))
     roots = square_root(squares)[:, 0]
     out = np.full(scale.n_features + 1, np.nan)
     with np.errstate(over="ignore"):
-        out[scale.live] = np.ldexp(roots[:-1], e)
+        out[scale.live] = np.ldexp(roots[:-1], scale.exponents)
     if scale.fit_intercept:
         out[-1] = roots[-1]
     return out
@@ -83,7 +87,8 @@ def spread_of(problem: Problem, factor: Factor | None, refined: bool) -> Vector 
     """
     M, C = problem.sums, problem.centred
     p, live = len(C.live), C.live
-    means = M.shift[live] + C.means[live] / M.unit[live]
+    shift = pairs(np.ldexp(M.shift[live], C.exponents))
+    means = add(shift, pairs(scaled_means(M, C)))
     scale = Scale(problem.rows.n_features, live, C.exponents, means, problem.options.fit_intercept)
     plain = unscaled(factor, scale, M.sum_weight)
     if not refined or plain is None or factor is None or p > WIDEST:
@@ -91,5 +96,5 @@ def spread_of(problem: Problem, factor: Factor | None, refined: bool) -> Vector 
     if factor.gain * EPS <= LOSS and M.n_rows * float(p) ** 2 > paired.CHEAP:
         return plain
     A, mu, N = problem.pairs
-    found = unscaled_pairs(A, scale, add(pairs(M.shift[live]), mu / M.unit[live, None]), N)
+    found = unscaled_pairs(A, scale._replace(means=add(shift, scaled_means(M, C, mu))), N)
     return plain if found is None else found

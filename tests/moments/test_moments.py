@@ -528,3 +528,23 @@ def test_an_exact_fit_has_an_r2_and_no_standard_errors(p):
     assert (noisy.stderr > 0).all()
     constant = Moments(p, shift=np.full(p + 1, 0.5)).update(X, np.full(300, 7.0)).solve()
     assert (constant.r2, constant.rss, constant.tss) == (1.0, 0.0, 0.0) or np.isnan(constant.r2)
+
+
+@pytest.mark.parametrize("precision", ["auto", "extended"])
+@pytest.mark.parametrize("exponent", [-700, 500, 800, 980])
+def test_weights_of_any_scale_within_range(exponent, precision):
+    """Products of sums leave float64 long before the sums do; what the weights are no factor of stays."""
+    rng = np.random.default_rng(0)
+    X, y, w = rng.standard_normal((40, 2)) + 7.0, rng.standard_normal(40), rng.random(40) + 0.5
+
+    def solved(w):
+        batches = [
+            Moments(2, precision=precision).update(X[at], y[at], sample_weight=w[at]) for at in (slice(9), slice(9, 40))
+        ]
+        return (batches[0] + batches[1]).solve()
+
+    plain, scaled = solved(w), solved(np.ldexp(w, exponent))
+    np.testing.assert_allclose(scaled.coef, plain.coef, rtol=1e-13)
+    np.testing.assert_allclose(scaled.stderr, plain.stderr, rtol=1e-13)
+    assert scaled.intercept == pytest.approx(plain.intercept, rel=1e-13)
+    assert scaled.digits >= 13.0

@@ -306,3 +306,19 @@ def test_standard_errors_of_subnormal_columns():
                 assert exponent >= -1020
             else:
                 assert np.isnan(fit.stderr[1]) == (true < 1024)
+
+
+@pytest.mark.parametrize("options", [{}, {"precision": "extended"}, {"solver": "qr"}, {"solver": "svd"}])
+@pytest.mark.parametrize("exponent", [-1030, -1045, -1060])
+def test_subnormal_columns_cost_no_digit(exponent, options):
+    """Their means are kept in scaled columns: in the user's they have 5 to 14 digits, and with them the intercept."""
+    rng = np.random.default_rng(2)
+    X = rng.standard_normal((40, 2))
+    y = np.ldexp(3.0 + X.sum(axis=1) + rng.standard_normal(40), -300)
+    X = np.ldexp(X, exponent)
+    fit = linreg_fast.fit(X, y, **options)
+    reached = worst_lre([*fit.coef, fit.intercept], exact_fit(X, y))
+    assert reached >= (15.5 if "precision" in options else 14.0)
+    assert fit.digits <= reached + 1.0
+    ordinary = linreg_fast.fit(np.ldexp(X, 1000), y, **options)
+    assert fit.intercept_stderr == pytest.approx(ordinary.intercept_stderr, rel=1e-13)
