@@ -251,7 +251,7 @@ def fit_table(
     if first is None and options.solver == "auto":
         found = small.of_table(data, options, report)
         if isinstance(found, SmallFit):
-            return LinearFit.of_small(found, options, asked, data.n_present()[0], Noted.of(data))
+            return LinearFit.of_small(found, options, asked, data.n_present(), Noted.of(data))
         first = found
     exponent = 0 if data.w is None else weight_exponent(data.w)
     problem = Problem(data, options, asked, report, None if exponent else first)
@@ -277,7 +277,7 @@ def _solved_with_weights(problem: Problem, exponent: int) -> Solution:
     )
     if solution.spread is not None:
         solution.spread = np.ldexp(solution.spread, exponent // 2)
-    solution.n_samples, solution.sum_weight = data.n_present()
+    solution.n_samples, solution.sum_weight = data.n_present(), data.sum_weight()
     return solution
 
 

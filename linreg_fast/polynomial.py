@@ -107,7 +107,7 @@ def fit_polynomial(
             f"the x are too close to {degree} places to determine a polynomial of that degree in {hint}"
         )
     with np.errstate(divide="ignore", invalid="ignore"):
-        solution = _solution(E, R, basis, ey, data.n_present()[0])
+        solution = _solution(E, R, basis, ey, data.n_present())
     if precision != "fast":
         solution.reason += ", sums in double-double"
     shape = without_rows(degree, 1, None, True)

@@ -189,7 +189,7 @@ class Moments:
                 f"and {self.n_targets} of y"
             )
         self._check_names(names)
-        n_rows = data.n_rows if data.w is None else int(np.count_nonzero(data.w))
+        n_rows = data.n_present()
         if n_rows == 0:
             self.n_dropped += data.n_dropped
             return self

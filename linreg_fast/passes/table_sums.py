@@ -62,7 +62,7 @@ def of_table(
         if far.any():
             shift = shift + np.where(far & (squares > 0), s / N / scale, 0.0)
             M = products.cross_products(data, shift, scale, n_threads, report)
-    return of_cross_products(M, p, data.n_present()[0], shift, scale)
+    return of_cross_products(M, p, data.n_present(), shift, scale)
 
 
 def in_range(M: Matrix, data: Table, shift: Vector) -> bool:

@@ -146,7 +146,7 @@ def _finish(problem: Problem, M: Sums | None, coef: Vector, intercept: float, en
     l2, workers, y_unit, digits = options.l2, options.workers, 1.0, 0.0
     if M is None:
         assert isinstance(rows, Table)
-        n_samples, sum_weight = rows.n_present()
+        n_samples, sum_weight = rows.n_present(), rows.sum_weight()
         tss = _total_squares(rows, options.fit_intercept)
     else:
         C = centre(M, options.fit_intercept, 0.0)

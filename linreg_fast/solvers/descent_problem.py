@@ -152,7 +152,7 @@ class Evaluator:
     def __init__(self, quadratic: Quadratic, data: Table, problem: Problem) -> None:
         self.quadratic, self.data = quadratic, data
         self.l2, self.n_threads = problem.options.l2, problem.options.workers
-        self.N = data.n_present()[1]
+        self.N = data.sum_weight()
 
     def __call__(self, z: Vector) -> tuple[float, Vector]:
         b, b0 = self.quadratic.coefficients(z)

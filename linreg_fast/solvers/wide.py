@@ -87,7 +87,7 @@ def solve(problem: Problem) -> Solution:
         found = _refine(rows, live, fit_intercept, l2)
         if found is not None:
             b[live], b0, rss, digits = found.b, found.b0, found.rss, found.digits
-    n_samples, sum_weight = data.n_present()
+    n_samples, sum_weight = data.n_present(), data.sum_weight()
     coef = np.ldexp(b, rows.ex[:, None] - rows.ey).T.copy()
     check_range(data, coef)
     return Solution(
