@@ -182,6 +182,24 @@ def small(X: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None, fit_intercep
     return np.concatenate([b, [m_y - m @ b, w @ (v - Z @ b) ** 2, w @ v**2]])
 
 
+def triangle(A: Array) -> Array:
+    """R of A = R'R, row by row."""
+    rest, R = A.copy(), np.zeros_like(A)
+    for i in range(len(A)):
+        R[i, i:] = rest[i, i:] / math.sqrt(rest[i, i])
+        rest[i:, i:] -= R[i, i:, None] * R[i, i:]
+    return R
+
+
+def inverse_triangle(R: Array) -> Array:
+    """R^-1, from its last row upwards."""
+    X = np.zeros_like(R)
+    for i in range(len(R) - 1, -1, -1):
+        X[i, i] = 1.0
+        X[i] = (X[i] - products(R[i, i + 1 :, None], X[i + 1 :])[0]) / R[i, i]
+    return X
+
+
 def paired_solve(M: Array, shift: Array, p: int, fit_intercept: bool, l2: float, t: int = 0) -> list[Fraction]:
     """[b_1 .. b_p, b_0, rss, tss] of target t in rational numbers, exactly, from pairs M of [X - k, 1, y - ky]."""
     y = p + 1 + t

@@ -19,9 +19,6 @@ import numpy as np
 from linreg_fast.algebra.centred import Centred, in_user_units, scaled_means
 from linreg_fast.algebra.digits import cholesky_delta, expected_digits, intercepts, qr_delta, vanished
 from linreg_fast.algebra.factors import (
-    Factor,
-    check_solution,
-    cholesky,
     merge_triangles,
     pivoted_svd,
     solve_triangle,
@@ -36,6 +33,7 @@ from linreg_fast.algebra.precision import DD_UNIT, EPS, Matrix, Vector
 from linreg_fast.algebra.sums import Sums
 from linreg_fast.inputs.table import Table
 from linreg_fast.passes import blocks, rates
+from linreg_fast.solvers.factor import Factor, check_solution, cholesky, in_rows
 from linreg_fast.solvers.problem import Problem
 from linreg_fast.solvers.solution import ConditionWarning, Solution, caller_level, collinear_columns
 
@@ -127,7 +125,7 @@ def _by_cholesky(problem: Problem) -> tuple[Scaled | None, str]:
     """The solution of R'R beta = c; None, and why, where "auto" has to go on."""
     C, solver = problem.centred, problem.options.solver
     p = len(C.live)
-    beta, triangle, gram_rcond = cholesky(C)
+    beta, triangle, gram_rcond = cholesky(C, problem.options.workers)
     doubtful = beta is not None and (gram_rcond < RCOND_CHOLESKY or _rounding_alone(C.gram, triangle))
     if doubtful and solver == "cholesky" and gram_rcond >= p * EPS:
         # pivots of dependent columns are rounding, which may well exceed p eps: the rows themselves say how small
@@ -204,7 +202,7 @@ def _by_pairs(problem: Problem, R: Matrix, kappa: float) -> Scaled:
         raise np.linalg.LinAlgError("the columns of X are too close to dependent for double-double")
     beta = solve_triangle(R, p) if np.diagonal(R)[:p].all() else np.zeros((p, R.shape[1] - p))
     gain = max(1.0, kappa * kappa * DD_UNIT / EPS)
-    factor = Factor(np.asfortranarray(in_pairs[..., 0]), None, None, kappa, gain, pairs=in_pairs)
+    factor = Factor(in_rows(in_pairs[..., 0]), None, None, kappa, gain, pairs=in_pairs)
     return Scaled(beta, p, 1 / kappa, qr_delta(R, p, kappa), factor)
 
 
@@ -213,7 +211,7 @@ def _by_triangle(C: Centred, R: Matrix, rcond: float) -> Scaled:
     p = len(C.live)
     beta = solve_triangle(R, p)
     check_solution(C, beta, "QR", ROWS_MARGIN)
-    factor = Factor(np.asfortranarray(R[:p, :p]), None, None, 1 / rcond, 1 / rcond)
+    factor = Factor(in_rows(R[:p, :p]), None, None, 1 / rcond, 1 / rcond)
     return Scaled(beta, p, rcond, qr_delta(R, p, 1 / rcond), factor)
 
 

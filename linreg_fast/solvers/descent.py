@@ -18,7 +18,6 @@ from typing import NamedTuple
 import numpy as np
 
 from linreg_fast import plan_costs
-from linreg_fast.algebra import factors
 from linreg_fast.algebra.centred import centre, origin_of_sums
 from linreg_fast.algebra.digits import FULL_DIGITS, ROUNDING, cholesky_delta, digits_of, vanished
 from linreg_fast.algebra.precision import EPS, Vector, any_range
@@ -34,6 +33,7 @@ from linreg_fast.solvers.descent_problem import (
     power_iteration,
     quadratic_of,
 )
+from linreg_fast.solvers.factor import cholesky
 from linreg_fast.solvers.problem import Problem
 from linreg_fast.solvers.refinement import CANCELLED, residual_squares
 from linreg_fast.solvers.solution import Solution, caller_level
@@ -265,7 +265,7 @@ def _digits(M: Sums, coef: Vector, intercept: float, fit_intercept: bool, l2: fl
     C = centre(M, fit_intercept, l2)
     if not len(C.live):
         return FULL_DIGITS
-    best, _, rcond = factors.cholesky(C)
+    best, _, rcond = cholesky(C)
     if best is None:
         return 0.0
     exact = np.ldexp(best[:, 0], C.exponents - C.target_exponents[0])

@@ -24,10 +24,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from linreg_fast.algebra import factors, paired, room
+from linreg_fast.algebra import paired, room
 from linreg_fast.algebra.centred import Centred, in_user_units, origin
 from linreg_fast.algebra.digits import FULL_DIGITS, ROUNDING, digits_of, vanished
-from linreg_fast.algebra.factors import Factor
+from linreg_fast.algebra.factors import pivoted_svd
 from linreg_fast.algebra.minimum_norm import independent, minimum_norm
 from linreg_fast.algebra.paired import Equations, PairedSums, keep
 from linreg_fast.algebra.pairs import add, multiply, pairs, product
@@ -37,6 +37,7 @@ from linreg_fast.passes import levels
 from linreg_fast.plan_costs import SMALL_COLUMNS
 from linreg_fast.solvers import closed_form, small, spread
 from linreg_fast.solvers.closed_form import RANK_TOLERANCE
+from linreg_fast.solvers.factor import Factor, check_solution, cholesky
 from linreg_fast.solvers.problem import Problem
 from linreg_fast.solvers.small import SmallFit
 from linreg_fast.solvers.solution import ConditionWarning, Solution, caller_level, collinear_columns, constant_columns
@@ -134,7 +135,7 @@ def _solve(problem: Problem, E: Equations) -> tuple[Solution, Equations]:
         return _finish(problem, E, Scaled(np.zeros((0, n_targets, 2)), 0, 1.0, ("mean",), "", None)), E
     A, c = np.ascontiguousarray(E.A[..., 0]), np.ascontiguousarray(E.c[..., 0])
     simple = Centred(E.live, A, c, E.S_yy[:, 0], E.e, np.zeros(n_targets, np.int64), E.m[:, 0], 0.0, E.l2)
-    beta, R, gram_rcond = factors.cholesky(simple)
+    beta, R, gram_rcond = cholesky(simple)
     if beta is not None and gram_rcond >= CHOLESKY_MARGIN * p * max(E.noise, EPS):
         factor = Factor(R, None, None, 1 / math.sqrt(gram_rcond), 1 / gram_rcond)
         solution = _refined(problem, E, factor, beta, ("cholesky",), "")
@@ -145,7 +146,7 @@ def _solve(problem: Problem, E: Equations) -> tuple[Solution, Equations]:
         "the condition of the columns is beyond what cholesky of their moments can decide",
     )
     exact = E.noise < EPS / 2  # the sums know more than float64 holds
-    sigma, Vt = factors.pivoted_svd(E.A, E.noise) if exact else _eigen(A)
+    sigma, Vt = pivoted_svd(E.A, E.noise) if exact else _eigen(A)
     # at most 1/2, so that one direction is left where nothing at all is sure
     cut = min(0.5, max(RANK_TOLERANCE * math.sqrt(p), math.sqrt(RANK_MARGIN * p * E.noise)))
     rank = int(np.count_nonzero(sigma > cut * sigma[0]))
@@ -163,7 +164,7 @@ def _solve(problem: Problem, E: Equations) -> tuple[Solution, Equations]:
     factor = Factor(None, Vt[:rank], sigma[:rank], 1 / math.sqrt(gram_rcond), 1 / gram_rcond, Vt[rank:])
     beta = _apply(factor, c)
     if rank == p and not exact:
-        factors.check_solution(simple, beta, "eigenvalue", closed_form.ROWS_MARGIN)
+        check_solution(simple, beta, "eigenvalue", closed_form.ROWS_MARGIN)
     solution = _refined(problem, E, factor, beta, path, reason)
     solution.collinear = collinear
     _warn_poor(E, gram_rcond)

@@ -9,10 +9,10 @@ import numpy as np
 
 from linreg_fast.algebra import paired
 from linreg_fast.algebra.centred import Centred
-from linreg_fast.algebra.factors import Factor
 from linreg_fast.algebra.minimum_norm import independent, minimum_norm
 from linreg_fast.algebra.pairs import add, cholesky, pairs, product, solve_transposed, solve_upper
 from linreg_fast.algebra.precision import EPS, Matrix
+from linreg_fast.solvers.factor import Factor
 from linreg_fast.solvers.problem import Problem
 
 ROUNDED_ZERO = 2.0**-90  # of coefficients of size 1: what is smaller is 0

@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from linreg_fast.algebra import paired
 from linreg_fast.algebra.centred import in_user_units, scaled_means
 from linreg_fast.algebra.digits import FULL_DIGITS, LEAST_SHARE, beside_penalty, digits_of, vanished
-from linreg_fast.algebra.factors import Factor
 from linreg_fast.algebra.pairs import add, multiply, pairs, total, two_product
 from linreg_fast.algebra.precision import EPS, Matrix, Vector
 from linreg_fast.passes import levels, residuals
 from linreg_fast.passes.residuals import pass_pairs
 from linreg_fast.solvers import closed_form
+from linreg_fast.solvers.factor import Factor
 from linreg_fast.solvers.null_space import least_norm, null_pairs
 from linreg_fast.solvers.problem import Problem
 from linreg_fast.solvers.solution import ConditionWarning, Solution, caller_level

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast.algebra.factors import Factor
 from linreg_fast.algebra.minimum_norm import PART, independent
 from linreg_fast.algebra.precision import Matrix, Vector
 from linreg_fast.inputs.callers import caller_level as caller_level
+from linreg_fast.solvers.factor import Factor
 from linreg_fast.solvers.problem import Problem
 
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from linreg_fast.algebra import paired
 from linreg_fast.algebra.centred import scaled_means
-from linreg_fast.algebra.factors import Factor
 from linreg_fast.algebra.paired import WIDEST
 from linreg_fast.algebra.pairs import add, cholesky, divide, multiply, pairs, solve_transposed, square_root, total
 from linreg_fast.algebra.precision import EPS, Matrix, Vector
+from linreg_fast.solvers.factor import Factor, inverse_squares
 from linreg_fast.solvers.problem import Problem
 
 LOSS = 1e-14  # relative error of the factor beyond which "extended" makes another one in double-double
@@ -36,28 +36,26 @@ class Scale(NamedTuple):
     fit_intercept: bool
 
 
-def unscaled(factor: Factor | None, scale: Scale, N: float) -> Vector | None:
+def unscaled(factor: Factor | None, scale: Scale, N: float, n_threads: int = 1) -> Vector | None:
     """Standard errors over the residual standard deviation, (n_features + 1,), the intercept last; N = sum w.
 
-    NaN for columns that are not in the factor, and without an intercept; None below full rank.  The last use of a
-    factor: R^-1 takes the place of R, which the factor no longer has.
+    NaN for columns that are not in the factor, and without an intercept; None below full rank.
     """
-    from scipy.linalg import lapack
-
+    means = np.ascontiguousarray(scale.means[:, 0])
     if factor is None:
-        half = np.zeros((0, 0))
+        squares = np.zeros(1)
     elif factor.R is not None:
-        half, factor.R = lapack.dtrtri(factor.R, overwrite_c=True)[0], None
+        squares = inverse_squares(factor.R, means, n_threads)
     elif factor.Vt is not None and factor.sigma is not None and len(factor.Vt) == len(scale.live):
         half = factor.Vt.T / factor.sigma
+        squares = np.append(np.einsum("ij,ij->i", half, half), np.sum((means @ half) ** 2))
     else:
         return None
     out = np.full(scale.n_features + 1, np.nan)
     with np.errstate(over="ignore"):
-        out[scale.live] = np.ldexp(np.sqrt(np.einsum("ij,ij->i", half, half)), scale.exponents)
+        out[scale.live] = np.ldexp(np.sqrt(squares[:-1]), scale.exponents)
     if scale.fit_intercept:
-        of_means = np.einsum("i,ij->j", scale.means[:, 0], half)
-        out[-1] = np.hypot(np.sqrt(1 / N), np.linalg.norm(of_means))
+        out[-1] = np.hypot(np.sqrt(1 / N), np.sqrt(squares[-1]))
     return out
 
 
@@ -90,7 +88,7 @@ def spread_of(problem: Problem, factor: Factor | None, refined: bool) -> Vector 
     shift = pairs(np.ldexp(M.shift[live], C.exponents))
     means = add(shift, pairs(scaled_means(M, C)))
     scale = Scale(problem.rows.n_features, live, C.exponents, means, problem.options.fit_intercept)
-    plain = unscaled(factor, scale, M.sum_weight)
+    plain = unscaled(factor, scale, M.sum_weight, problem.options.workers)
     if not refined or plain is None or factor is None or p > WIDEST:
         return plain
     if factor.gain * EPS <= LOSS and M.n_rows * float(p) ** 2 > paired.CHEAP:

@@ -12,14 +12,14 @@ from support.problems import ill_conditioned, problem
 
 import linreg_fast
 from linreg_fast import ConditionWarning
-from linreg_fast.algebra import centred, factors
+from linreg_fast.algebra import centred
 from linreg_fast.algebra.pairs import two_product
 from linreg_fast.algebra.precision import EPS
 from linreg_fast.inputs.table import table
 from linreg_fast.options import FitOptions
 from linreg_fast.passes import levels, table_sums
 from linreg_fast.plan_costs import PlanArguments
-from linreg_fast.solvers import closed_form
+from linreg_fast.solvers import closed_form, factor
 from linreg_fast.solvers.problem import Problem
 
 pytestmark = [pytest.mark.numerics, pytest.mark.usefixtures("general_path")]
@@ -151,16 +151,16 @@ def test_cholesky_that_fails_goes_to_qr(monkeypatch):
         linreg_fast.fit(X, y, solver="cholesky")
 
 
-@pytest.mark.parametrize("wrong", [lambda b: b * 1.001, lambda b: b + np.nan, np.zeros_like, lambda b: b[::-1]])
-def test_wrong_solution_of_lapack_is_detected(monkeypatch, wrong):
+@pytest.mark.parametrize("wrong", [lambda L: L * 1.001, lambda L: L + np.nan, np.ones_like, lambda L: L[::-1]])
+def test_wrong_factor_of_lapack_is_detected(monkeypatch, wrong):
     X, y = ill_conditioned(10.0)
-    real = lapack.dpotrs
+    real = lapack.dpotrf
 
     def broken(*arguments, **options):
-        b, info = real(*arguments, **options)
-        return wrong(b), info
+        L, info = real(*arguments, **options)
+        return wrong(L), info
 
-    monkeypatch.setattr(lapack, "dpotrs", broken)
+    monkeypatch.setattr(lapack, "dpotrf", broken)
     for solver in ("auto", "cholesky"):
         with pytest.raises(np.linalg.LinAlgError, match="BLAS or LAPACK library in use computes wrong results"):
             linreg_fast.fit(X, y, solver=solver)
@@ -183,7 +183,7 @@ def test_wrong_factors_of_the_rows_are_detected(monkeypatch, wrong, fit_intercep
             linreg_fast.fit(X, y, solver="svd", fit_intercept=fit_intercept)
 
 
-def too_far(factor, h, real=factors.Factor.solve):
+def too_far(factor, h, real=factor.Factor.solve):
     """Corrections that leave twice the error they should take away."""
     return 3 * real(factor, h)
 
@@ -192,7 +192,7 @@ def test_refinement_that_stalls(monkeypatch):
     """Each solver is tried, the change recorded, and at last it is said that nothing was refined."""
     X, y = ill_conditioned(3e7, n=60, noise=10.0)
     fast = linreg_fast.fit(X, y, solver="svd", precision="fast")
-    monkeypatch.setattr(factors.Factor, "solve", too_far)
+    monkeypatch.setattr(factor.Factor, "solve", too_far)
     with pytest.warns(ConditionWarning, match="refinement does not contract through svd") as caught:
         fit = linreg_fast.fit(X, y, precision="extended")
     assert caught[0].filename == __file__
@@ -209,9 +209,9 @@ def test_refinement_that_stalls(monkeypatch):
 def test_refinement_that_stalls_once(monkeypatch):
     """A bad factor is left for the next solver's."""
     X, y = ill_conditioned(1e6, n=60, noise=10.0)
-    real = factors.Factor.solve
+    real = factor.Factor.solve
     monkeypatch.setattr(
-        factors.Factor, "solve", lambda self, h: too_far(self, h) if self.gain > 1.1 * self.kappa else real(self, h)
+        factor.Factor, "solve", lambda self, h: too_far(self, h) if self.gain > 1.1 * self.kappa else real(self, h)
     )
     fit = linreg_fast.fit(X, y, precision="extended")
     assert fit.solver_path == ("cholesky", "qr")
@@ -259,7 +259,7 @@ def test_the_next_fit_is_not_harmed_by_a_failure(monkeypatch):
     X, y = ill_conditioned(10.0)
     expected = linreg_fast.fit(X, y).coef
     with monkeypatch.context() as patch:
-        patch.setattr(lapack, "dpotrs", lambda R, c, **_: (c * np.nan, 0))
+        patch.setattr(lapack, "dpotrf", lambda A, **_: (A * np.nan, 0))
         with pytest.raises(np.linalg.LinAlgError):
             linreg_fast.fit(X, y)
     assert (linreg_fast.fit(X, y).coef == expected).all()
