@@ -195,7 +195,8 @@ def fit(
             A = A if A.ndim == 2 else A[:, None]
             found = small.of_arrays(A, v, sample_weight, options)
             if isinstance(found, SmallFit):
-                given = X.reshape(A.shape) if type(X) is np.ndarray else A, y if type(y) is np.ndarray else v
+                rows = A if type(X) is not np.ndarray else X if X.ndim == 2 else X[:, None]
+                given = rows, y if type(y) is np.ndarray else v
                 order, _, copies = layout(*given, sample_weight)
                 return _small_fit(found, options, *given, sample_weight, order, tuple(copies))
         first = found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from fractions import Fraction
 
@@ -219,6 +220,47 @@ def test_layouts_keep_what_is_said_of_them():
     with pytest.raises(ValueError, match="row 2"):
         linreg_fast.fit(np.array([1.0, 2.0, np.nan, 4.0, 6.0]), np.arange(5))
     assert linreg_fast.fit(np.arange(6)[::2], [0, 2, 4]).predict([7.0]) == 7.0
+
+
+def test_the_first_lane_says_what_the_general_path_says():
+    """Fits, warnings and errors, of every kind of X with every kind of y: one thread asked for is no first lane."""
+    five = np.arange(5)
+    kinds = [
+        *(np.array(5.0), np.empty(0), np.empty((0, 3)), np.ones(1), np.ones((5, 1, 1)), five, five + 0.5, five > 2),
+        *(
+            np.eye(5)[:, :3],
+            np.eye(3, 5),
+            np.eye(5),
+            np.where(five == 2, np.nan, five),
+            np.where(five == 2, -np.inf, five),
+        ),
+        *(five * 1j, five.astype(object), np.array(list("abcde")), five.astype("M8[D]"), five.astype(np.float16)),
+        *(
+            five.astype(np.longdouble) / 3,
+            five.astype(np.uint64),
+            five + 2**60,
+            np.full(5, 2),
+            np.zeros(5, [("a", float)]),
+        ),
+        *(np.ma.masked_equal(five, 2), five.tolist(), [[v] for v in five.tolist()], [[1], [2, 3]], None, 3, "abc"),
+    ]
+
+    def outcome(X, y, **options):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                fit = linreg_fast.fit(X, y, **options)
+                said = numbers(fit), fit.n_samples, str(fit.plan), fit.predict(np.ones((1, fit.n_features))).shape
+            except (TypeError, ValueError) as error:
+                said = type(error), str(error)
+        return said, [(one.category, str(one.message), one.filename) for one in caught]
+
+    fitted = 0
+    for X, y in itertools.product(kinds, kinds):
+        found = outcome(X, y)
+        assert found == outcome(X, y, n_threads=1), (X, y)
+        fitted += len(found[0]) == 4
+    assert fitted > 100
 
 
 @pytest.mark.parametrize("kind", [list, tuple])
