@@ -161,6 +161,7 @@ def fit(
         stream = Stream(sources.of_files(path, roles, csv), options)
         result = fitting.fit_source(stream, checkpoint, bar or False)
     warn_left_out(stream.source.left_out, stacklevel=1)
+    stream.source.noticed.warn()
     seconds = time.perf_counter() - start
     if save is not None:
         result.save(save)

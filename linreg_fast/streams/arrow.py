@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from linreg_fast.inputs.rounding import Rounded, find_rounded, find_rounded_object
 
 FLOATS = {"halffloat": "float16", "float": "float32", "double": "float64"}  # NumPy's names of Arrow's types
 
@@ -45,11 +48,37 @@ def arrays(batch: Any, names: Sequence[str], where: str) -> list[NDArray[Any]]:
             continue
         if not (is_number(column.type) or types.is_null(column.type)):
             raise TypeError(f"column {name!r} of {where} is not of numbers: its type is {column.type}")
-        out.append(_array(column))
+        out.append(numbers(column))
     return out
 
 
-def _array(column: Any) -> NDArray[Any]:
+def first_rounded(batch: Any, names: Sequence[str]) -> tuple[str, Rounded] | None:
+    """The first number of some columns of an Arrow record batch that float64 does not hold, and its column."""
+    from pyarrow import types
+
+    found = []
+    for name in names:
+        column = batch.column(batch.schema.get_field_index(name))
+        kind = column.type
+        if types.is_decimal(kind):
+            one = find_rounded_object(numbers(column), partial(_value, column), str(kind))
+        elif types.is_integer(kind) and kind.bit_width == 64 and len(column):
+            given = np.frombuffer(column.buffers()[1], str(kind), len(column), 8 * column.offset)
+            if column.null_count:
+                given = np.where(_bits(column.buffers()[0], column.offset, len(column)), given, 0)
+            one = find_rounded(given)
+        else:
+            continue
+        if one is not None:
+            found.append((name, one))
+    return min(found, key=lambda one: one[1].row, default=None)
+
+
+def _value(column: Any, i: int) -> Any:
+    return column[i].as_py()
+
+
+def numbers(column: Any) -> NDArray[Any]:
     """The numbers of an Arrow array, of its own memory where none is missing.
 
     Not its `to_numpy`, which imports pandas, and `cast` and `fill_null` import all of pyarrow.compute: more than a

@@ -3,14 +3,19 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from linreg_fast.inputs.rounding import WHOLE, Rounded
 from linreg_fast.streams import arrow, csv_text, tokens
 from linreg_fast.streams.csv_options import CsvOptions
 from linreg_fast.streams.csv_text import Chunk, Text
 
+WHOLE_NUMBER = re.compile(rb"[+-]?\d+")
 SAMPLE = 20_000  # rows of a column of text, of which it is seen whether they are numbers
 
 
@@ -155,6 +160,28 @@ def _bad_token(text: Text, chunk: Chunk, name: str, kind: Any) -> tuple[int, str
         if not good[token]:
             return row, name, token.decode(errors="replace")
     return None
+
+
+def first_rounded(text: Text, chunk: Chunk, table: Any) -> tuple[str, Rounded] | None:
+    """The first whole number of some records, read as a table, that float64 does not hold, and its column."""
+    import pyarrow as pa
+
+    found = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if str(column.type) != "double":
+            continue
+        numbers = np.concatenate([np.empty(0), *(arrow.numbers(part) for part in column.chunks)])
+        with np.errstate(invalid="ignore"):
+            places = np.flatnonzero(np.abs(numbers) >= WHOLE).tolist()
+        if not places:
+            continue
+        fields = csv_text.read(text, chunk, [name], {name: pa.binary()}).column(name)
+        for row in places:
+            field = (fields[row].as_py() or b"").strip()
+            if WHOLE_NUMBER.fullmatch(field) and int(field) != int(numbers[row]):
+                found.append((name, Rounded(field.decode(), "text", row)))
+                break
+    return min(found, key=lambda one: one[1].row, default=None)
 
 
 def _parses(text: Text, token: bytes, kind: Any) -> bool:

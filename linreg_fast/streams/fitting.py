@@ -121,6 +121,7 @@ def fit_stream(
         stream = Stream(sources.of_batches(batches, roles), options)
         fit = fit_source(stream, checkpoint, progress)
     warn_left_out(stream.source.left_out, stacklevel=2)
+    stream.source.noticed.warn(stream.names)
     return fit
 
 
@@ -200,6 +201,7 @@ def fit_file(
         stream = Stream(source, options)
         fit = fit_source(stream, checkpoint, progress)
     warn_left_out(stream.source.left_out, stacklevel=2)
+    stream.source.noticed.warn()
     return fit
 
 

@@ -17,6 +17,7 @@ from linreg_fast.streams import arrow, csv_kinds, csv_text
 from linreg_fast.streams.csv_options import CsvOptions
 from linreg_fast.streams.csv_text import Text
 from linreg_fast.streams.damage import map_npy, named
+from linreg_fast.streams.rounded import Noticed
 
 BATCH_BYTES = 8 << 20  # of the columns in use of one record batch of a Parquet file, decoded: a share of the caches
 PART_BYTES = 16 << 20  # of the columns in use of a part of Parquet files, at least
@@ -43,6 +44,11 @@ class Files:
     types: dict[str, Any] = field(default_factory=dict)  # to parse text as
     n_rows: int | None = None  # an estimate for text
     footers: list[Any] = field(default_factory=list)  # of Parquet files: their row groups, read once
+    noticed: Noticed = field(default_factory=Noticed)
+
+    def where(self, path: Path) -> str:
+        """What to say of a row beside its number: nothing, or the file."""
+        return path.name if len(self.paths) > 1 else ""
 
     def identity(self) -> str:
         """What tells these files from others, and from themselves once they were written again."""
@@ -97,10 +103,14 @@ def batches(
     TypeError, ValueError, OSError
         A file that is damaged or changed, named; fields of text that are no numbers, by column and row.
     """
-    for path, row, batch in record_batches(files, pieces, threads):
-        arrays = arrow.arrays(batch, files.columns, path.name)
-        del batch
-        yield path.name, row, arrays
+    noticed = files.noticed
+    for piece in pieces:
+        for path, row, batch in record_batches(files, [piece], threads):
+            arrays = arrow.arrays(batch, files.columns, path.name)
+            if noticed.wanted(piece.file, row) and (found := arrow.first_rounded(batch, files.columns)):
+                noticed.add(piece.file, row, files.where(path), f"column {found[0]!r}", found[1])
+            del batch
+            yield path.name, row, arrays
 
 
 def record_batches(
@@ -171,6 +181,9 @@ def _csv_batches(path: Path, columns: list[str], files: Files) -> Iterator[Any]:
                 table = csv_text.read(text, chunk, columns, types)
             except ValueError as error:
                 raise csv_kinds.fault(text, chunk, types, row[0], error) from None
+            file = files.paths.index(path)
+            if files.noticed.wanted(file, row[0]) and (found := csv_kinds.first_rounded(text, chunk, table)):
+                files.noticed.add(file, row[0], files.where(path), f"column {found[0]!r}", found[1])
             row[0] += table.num_rows
             if chunk.part and len(files.paths) == 1:
                 files.n_rows = math.ceil(row[0] / chunk.part)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from linreg_fast.inputs.rounding import Rounded
 from linreg_fast.inputs.table import Fault, Table, find_fault, table
 from linreg_fast.options import FitOptions
 from linreg_fast.streams.blocks import Block
@@ -54,7 +56,7 @@ class Stream:
         for i, block in enumerate(self.source.blocks(self.options.workers > 1) if blocks is None else blocks):
             where = block.places[0].where
             try:
-                data = table(block.X, block.y, block.w, empty=True)
+                data = table(block.X, block.y, block.w, empty=True, quiet=True)
             except (TypeError, ValueError) as error:
                 raise type(error)(f"{where}: {error}") from None
             if not self.n_targets:
@@ -66,6 +68,8 @@ class Stream:
                 raise ValueError(f"{where} has (columns of X, columns of y) = {found}, those before have {known}")
             if data.names is not None and data.names != self.names:
                 raise ValueError(f"{where} has the columns {data.names}, those before {self.names}")
+            if data.rounded is not None:
+                self._notice(i, block, *data.rounded)
             yield i, block, data
 
     def fold(self, function: Callable[[Table], Any], merge: Callable[[Any, Any], Any]) -> Any:
@@ -82,6 +86,16 @@ class Stream:
         if rows != self.n_rows:
             raise ValueError(f"the source has {rows} rows when it is read again, it had {self.n_rows} before")
         return total
+
+    def _notice(self, i: int, block: Block, name: str, rounded: Rounded) -> None:
+        """A number of block i that float64 rounds: of a file by the name of its column."""
+        where, row = block.place(rounded.row)
+        if self.source.columns:
+            name = self.label(Fault(name, row, rounded.column or 0, math.nan))
+            rounded = rounded._replace(column=None)
+        if self.source.noticed.wanted(i, row):
+            where = "" if where == self.source.only else where
+            self.source.noticed.add(i, row, where, name, rounded._replace(row=0))
 
     def checked(self, block: Block, data: Table) -> tuple[Table, int]:
         """The rows of a block without those that have missing values, where these are to be dropped, and how many had.
@@ -146,4 +160,4 @@ def present_rows(data: Table) -> tuple[Table, NDArray[np.intp]]:
         missing &= np.asarray(data.w) != 0
     kept = np.flatnonzero(~missing)
     w = None if data.w is None else data.w[kept]
-    return table(data.X[kept], data.Y[kept], w, data.names, empty=True), kept
+    return table(data.X[kept], data.Y[kept], w, data.names, empty=True, quiet=True), kept

@@ -18,11 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from linreg_fast.inputs.rounding import find_rounded
 from linreg_fast.passes import pool
 from linreg_fast.streams import arrow, files, frames, readers
 from linreg_fast.streams.blocks import Block, block_rows, fill, slices, tuple_blocks
 from linreg_fast.streams.choice import Roles, choose
 from linreg_fast.streams.csv_options import CsvOptions
+from linreg_fast.streams.rounded import Noticed
 
 END: Any = object()
 
@@ -44,6 +46,7 @@ class Source:
     identity: str = ""  # differs from that of another source, where that can be told without reading
     only: str = ""  # the one file that all rows are of
     whole: int = 0  # a first block of fewer rows is the last one too
+    noticed: Noticed = field(default_factory=Noticed)
 
     def blocks(self, ahead: bool = False) -> Iterator[Block]:
         """All blocks, one part after the other."""
@@ -88,15 +91,18 @@ def of_batches(batches: Any, roles: Roles) -> Source:
     else:  # whose rows are read once: without values so far, and missing ones of numbers
         kinds = {name: None if str(kind) == "null" else kind for name, kind in kinds.items()}
     chosen = choose("batch 0", kinds, roles, indices)
-    columns = chosen.columns
+    columns, noticed = chosen.columns, Noticed()
 
     def pieces() -> Iterator[tuple[str, int, list[NDArray[Any]]]]:
-        for where, item in batch_by_batch():
+        for i, (where, item) in enumerate(batch_by_batch()):
             if not frames.is_frame(item):
                 raise TypeError(f"{where} must be a data frame, as the first is; it is {type(item).__name__}")
             row = 0
             for batch in frames.batches(item, where, columns):
-                yield where, row, arrow.arrays(batch, columns, where)
+                arrays = arrow.arrays(batch, columns, where)
+                if noticed.wanted(i, row) and (found := arrow.first_rounded(batch, columns)):
+                    noticed.add(i, row, where, f"column {found[0]!r}", found[1])
+                yield where, row, arrays
                 row += batch.num_rows
 
     shape = len(chosen.features), len(roles.targets), roles.weight is not None, not roles.several
@@ -107,6 +113,7 @@ def of_batches(batches: Any, roles: Roles) -> Source:
         columns,
         chosen.left_out,
         identity="|".join(columns),
+        noticed=noticed,
     )
 
 
@@ -169,8 +176,14 @@ def of_files(path: Any, roles: Roles, csv: CsvOptions | None = None) -> Source:
         arrays, columns = list(readers.npy_arrays(table)), [int(name) for name in table.columns]
         if all(array.flags.c_contiguous and len(array) >= block_rows(len(columns)) for _, array in arrays):
             return chain.from_iterable(slices(where, array, columns, *shape) for where, array in arrays)
-        pieces = ((where, 0, [array[:, j] for j in columns]) for where, array in arrays)
-        return fill(pieces, *shape, spare, across=True, first_whole=True)
+        return fill(npy_pieces(arrays, columns), *shape, spare, across=True, first_whole=True)
+
+    def npy_pieces(arrays: list[tuple[str, NDArray[Any]]], columns: list[int]) -> Iterator[Any]:
+        for i, (where, array) in enumerate(arrays):
+            for j in columns:
+                if table.noticed.wanted(i, 0) and (found := find_rounded(array[:, j])):
+                    table.noticed.add(i, 0, table.where(table.paths[i]), f"column {str(j)!r}", found)
+            yield where, 0, [array[:, j] for j in columns]
 
     return Source(
         [npy_blocks] if table.form == "npy" else [partial(blocks, part) for part in parts],
@@ -182,6 +195,7 @@ def of_files(path: Any, roles: Roles, csv: CsvOptions | None = None) -> Source:
         table.identity(),
         table.paths[0].name if len(table.paths) == 1 else "",
         block_rows(len(table.columns)),
+        table.noticed,
     )
 
 

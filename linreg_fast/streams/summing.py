@@ -117,6 +117,7 @@ def _sum_up(
         raise stream.nothing_left()
     if report is not None:
         report(rows, rows)
+    stream.source.noticed.over = True
     return moments
 
 
@@ -205,12 +206,12 @@ def _sum_part(stream: Stream, part: Callable[[bool], Iterator[Block]], kind: str
 def _update(stream: Stream, moments: Moments, block: Block, data: Table, n_threads: int) -> tuple[int, int]:
     """Add a block to the sums; its rows that were used, and those that were left out."""
     try:
-        moments.update(data.X, data.Y, data.w, n_threads=n_threads)
+        moments.add(data, n_threads)
     except ValueError as error:
         used, dropped = stream.checked(block, data)
         if used is data:
             raise ValueError(f"{block.places[0].where}: {error}") from None
-        moments.update(used.X, used.Y, used.w, n_threads=n_threads)
+        moments.add(used, n_threads)
         return used.n_rows, dropped
     return data.n_rows, 0
 
