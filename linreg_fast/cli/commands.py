@@ -160,7 +160,7 @@ def fit(
     with readable(file) as path, reporting(console.is_interactive, console, BAR_SECONDS) as bar:
         stream = Stream(sources.of_files(path, roles, csv), options)
         result = fitting.fit_source(stream, checkpoint, bar or False)
-    warn_left_out(stream.source.left_out, stacklevel=1)
+    warn_left_out(stream.source.left_out)
     stream.source.noticed.warn()
     seconds = time.perf_counter() - start
     if save is not None:

@@ -11,7 +11,7 @@ import numpy as np
 from dask.core import flatten
 
 from linreg_fast.dask.chunks import Chunks, is_future
-from linreg_fast.inputs.kinds import check_number, is_object, no_number, no_number_among, warn_left_out
+from linreg_fast.inputs.kinds import NOTHING, check_number, is_object, no_feature, warn_left_out
 from linreg_fast.inputs.missing import complete
 from linreg_fast.inputs.named import check_asked, check_some
 from linreg_fast.inputs.table import Table, table
@@ -71,9 +71,9 @@ def _left_out(X: Any, targets: list[str], weight: str | None) -> dict[str, str]:
         if name in asked:
             continue
         # of objects the first rows tell
-        first = X[[name]].get_partition(0).map_partitions(_head).compute()[name] if is_object(dtype) else None
-        why = no_number(dtype) if first is None else no_number_among(first) if len(first) else None
-        if why is not None:
+        first = X[[name]].get_partition(0).map_partitions(_head).compute()[name] if is_object(dtype) else ()
+        why = no_feature(str(name), dtype, (), first)
+        if why is not None and not (why == NOTHING and is_object(dtype) and not len(first)):
             found[str(name)] = why
     return found
 

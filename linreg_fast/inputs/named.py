@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from linreg_fast.inputs.arrays import APART_BYTES, column_at, column_names, dtypes_of, frame_of
-from linreg_fast.inputs.kinds import is_object, no_number, no_number_among, warn_left_out
+from linreg_fast.inputs.kinds import is_object, listed, no_feature, of_pandas, warn_left_out
 
 
 @dataclass(slots=True)
@@ -54,10 +54,10 @@ def taken_apart(X: Any, y: Any, others: dict[str, Any]) -> Named:
     asked = [*targets, *by_name]
     check_asked(names, asked)
     rest = {j: name for j, name in enumerate(names) if name not in asked}
-    types = dtypes_of(frame)
+    types, (indices, _) = dtypes_of(frame), of_pandas(getattr(frame, "schema", None))
     left_out = {}
     for j, name in rest.items():
-        why = no_number_among(column_at(frame, j)) if is_object(types[j]) else no_number(types[j])
+        why = no_feature(name, types[j], indices, column_at(frame, j) if is_object(types[j]) else ())
         if why is not None:
             left_out[name] = why
     kept = [j for j, name in rest.items() if name not in left_out]
@@ -87,8 +87,8 @@ def check_asked(names: Sequence[str], asked: Sequence[str]) -> None:
 def check_some(kept: Sequence[Any], asked: Sequence[str], left_out: dict[str, str]) -> None:
     """Raise ValueError where no feature is left."""
     if not kept:
-        others = "".join(f"; {name!r} is left out ({why})" for name, why in left_out.items())
-        raise ValueError(f"X has no column of numbers beside {', '.join(asked)}{others}")
+        why = f"; left out are {listed(left_out)}" if left_out else ""
+        raise ValueError(f"X has no column of numbers beside {', '.join(asked)}{why}")
 
 
 def _columns(frame: Any, at: list[int]) -> Any:

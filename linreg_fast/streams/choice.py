@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-import json
-import re
-import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,13 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from linreg_fast.inputs.kinds import LeftOutWarning
-from linreg_fast.streams import arrow
+from linreg_fast.inputs import kinds
+from linreg_fast.inputs.kinds import listed, no_feature, no_number
 
 EXCLUDED = "excluded"
-INDEX = re.compile(r"__index_level_\d+__|__null_dask_index__")  # as pandas and Dask name an index without a name
-UNNAMED = re.compile(r"\s*|Unnamed: \d+")  # row numbers, as they are written and as pandas reads them
-TOLD = 10  # columns in a message
+HINT = "; features names the columns to use, exclude those to leave out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +59,11 @@ class Choice(NamedTuple):
     left_out: dict[str, str]
 
 
-def choose(where: Any, kinds: Mapping[str, Any], roles: Roles, indices: Sequence[str] = ()) -> Choice:
+def choose(where: Any, types: Mapping[str, Any], roles: Roles, indices: Sequence[str] = ()) -> Choice:
     """The columns that a fit uses of a table.
 
-    `kinds` has the Arrow types of all columns, None for one of numbers that has none, the name of a type of numbers
-    that Arrow does not have; `indices` are those that were the index of a data frame.
+    `types` has the Arrow types of all columns, None for one of numbers that has none, the name of a type that Arrow
+    does not have; `indices` are those that were the index of a data frame.
 
     Raises
     ------
@@ -78,7 +73,7 @@ def choose(where: Any, kinds: Mapping[str, Any], roles: Roles, indices: Sequence
         A column that is not there, asked for twice, or without any value; no feature.
     """
     asked = [*roles.targets, *([] if roles.weight is None else [roles.weight])]
-    names = list(kinds)
+    names = list(types)
     check_names(where, names, [*asked, *(roles.features or ())])
     check_names(where, names, roles.exclude)
     both = [name for name in roles.exclude if name in asked or name in (roles.features or ())]
@@ -86,66 +81,30 @@ def choose(where: Any, kinds: Mapping[str, Any], roles: Roles, indices: Sequence
         raise ValueError(f"column {both[0]!r} is both asked for and excluded")
     left_out = {}
     if roles.features is None:
-        reasons = {name: _reason(name, kinds[name], roles.exclude, indices) for name in names if name not in asked}
-        features = [name for name, reason in reasons.items() if not reason]
-        left_out = {name: reason for name, reason in reasons.items() if reason}
+        rest = [name for name in names if name not in asked]
+        reasons = {n: EXCLUDED if n in roles.exclude else no_feature(n, types[n], indices) for n in rest}
+        features = [name for name, reason in reasons.items() if reason is None]
+        left_out = {name: reason for name, reason in reasons.items() if reason is not None}
     else:
         features = list(roles.features)
     for name in [*asked, *features]:
-        if str(kinds[name]) == "null":
+        kind = types[name]
+        if str(kind) == "null":
             raise ValueError(f"column {name!r} of {where} has no value in any row")
-        if isinstance(kinds[name], str):
-            what = f"its type is {kinds[name]}, which Arrow does not have"
+        if no_number(kind) is not None:
+            raise TypeError(f"{where}: column {name!r} is not of numbers: its type is {kind}")
+        if isinstance(kind, str):
+            what = f"its type is {kind}, which Arrow does not have"
             raise TypeError(f"{where}: column {name!r} cannot be read: {what}; cast it to Int64 or Float64 first")
-        if not arrow.is_number(kinds[name]):
-            raise TypeError(f"{where}: column {name!r} is not of numbers: its type is {kinds[name]}")
     if not features:
         why = f"; left out are {listed(left_out)}" if left_out else ""
         raise ValueError(f"{where} has no column of numbers beside {', '.join(map(str, asked))}{why}")
     return Choice(features, [*features, *asked], left_out)
 
 
-def _reason(name: str, kind: Any, exclude: Sequence[str], indices: Sequence[str]) -> str:
-    """Why a column that nobody asked for is no feature; nothing for one that is."""
-    if name in exclude:
-        return EXCLUDED
-    if name in indices or INDEX.fullmatch(name):
-        return "index of a data frame"
-    if UNNAMED.fullmatch(name):
-        return "row numbers without a name"
-    if str(kind) == "null":
-        return "no value in any row"
-    if isinstance(kind, str) or arrow.is_number(kind):
-        return ""
-    return "text" if str(kind) in ("string", "large_string", "string_view") else f"type {kind}"
-
-
-def indices(schema: Any) -> list[str]:
-    """The columns of an Arrow schema that were the index of a pandas data frame."""
-    try:
-        found = json.loads((schema.metadata or {})[b"pandas"])["index_columns"]
-        return [name for name in found if isinstance(name, str)]
-    except (KeyError, TypeError, ValueError):
-        return []
-
-
-def listed(left_out: Mapping[str, str]) -> str:
-    """Columns and why they are left out, for a message."""
-    told = [f"{name!r} ({reason})" for name, reason in left_out.items()]
-    more = f" and {len(told) - TOLD} more" if len(told) > TOLD else ""
-    return ", ".join(told[:TOLD]) + more
-
-
-def warn_left_out(left_out: Mapping[str, str], stacklevel: int) -> None:
+def warn_left_out(left_out: Mapping[str, str]) -> None:
     """Warn once of all columns that a user did not exclude."""
-    silent = {name: reason for name, reason in left_out.items() if reason != EXCLUDED}
-    if silent:
-        what = "a column is" if len(silent) == 1 else f"{len(silent)} columns are"
-        warnings.warn(
-            f"{what} left out: {listed(silent)}; features names the columns to use, exclude those to leave out",
-            LeftOutWarning,
-            stacklevel + 1,
-        )
+    kinds.warn_left_out({name: reason for name, reason in left_out.items() if reason != EXCLUDED}, HINT)
 
 
 def check_names(where: Any, known: Sequence[str], names: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
+from linreg_fast.inputs.kinds import of_pandas
 from linreg_fast.streams import choice, csv_kinds, csv_text, readers, tokens
 from linreg_fast.streams.choice import Roles
 from linreg_fast.streams.csv_options import CsvOptions
@@ -209,7 +210,6 @@ def _numbers(parts: list[dict[str, str]]) -> list[dict[str, float]]:
 
 def columns_of(found: Found, csv: CsvOptions) -> list[Columns]:
     """The columns of each file, of text those of the first; types that the first does not know are a later one's."""
-    import pyarrow as pa
 
     if found.form == "csv":
         texts = [Text(path, csv) for path in found.paths]
@@ -217,9 +217,9 @@ def columns_of(found: Found, csv: CsvOptions) -> list[Columns]:
             return [Columns(csv_kinds.kinds(texts), [])]
     columns = [_columns(path, found.form) for path in found.paths]
     kinds = columns[0].kinds
-    for name in [name for name, kind in kinds.items() if kind is not None and pa.types.is_null(kind)]:
+    for name in [name for name, kind in kinds.items() if str(kind) == "null"]:
         others = [one.kinds[name] for one in columns if name in one.kinds]
-        kinds[name] = next((kind for kind in others if not pa.types.is_null(kind)), kinds[name])
+        kinds[name] = next((kind for kind in others if str(kind) != "null"), kinds[name])
     return columns
 
 
@@ -233,4 +233,6 @@ def _columns(path: Path, form: str) -> Columns:
                 schema, footer = file.schema_arrow, file.metadata
         else:
             schema, footer = ipc(path).schema, None
-        return Columns(csv_kinds.by_name(path, schema), choice.indices(schema), footer)
+        indices, categoricals = of_pandas(schema)  # which Parquet files hold as what their categories are
+        kinds = csv_kinds.by_name(path, schema)
+        return Columns(kinds | {name: "categorical" for name in categoricals if name in kinds}, indices, footer)

@@ -120,7 +120,7 @@ def fit_stream(
     else:
         stream = Stream(sources.of_batches(batches, roles), options)
         fit = fit_source(stream, checkpoint, progress)
-    warn_left_out(stream.source.left_out, stacklevel=2)
+    warn_left_out(stream.source.left_out)
     stream.source.noticed.warn(stream.names)
     return fit
 
@@ -200,7 +200,7 @@ def fit_file(
         source = sources.of_files(copy, Roles(target, features, sample_weight, exclude), of_csv(csv))
         stream = Stream(source, options)
         fit = fit_source(stream, checkpoint, progress)
-    warn_left_out(stream.source.left_out, stacklevel=2)
+    warn_left_out(stream.source.left_out)
     stream.source.noticed.warn()
     return fit
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from linreg_fast.streams import choice
+from linreg_fast.inputs.kinds import no_number, of_pandas
 from linreg_fast.streams.csv_kinds import by_name
 
 SCHEMA_ROWS = 1000
@@ -60,7 +60,7 @@ def columns(value: Any, where: str, names: Sequence[str] | None = None) -> tuple
     if not isinstance(schema, pa.Schema):
         opened = whole(value)
         schema = opened[0].schema if isinstance(opened, list) else opened.schema
-    return by_name(where, schema), choice.indices(schema)
+    return by_name(where, schema), of_pandas(schema)[0]
 
 
 def _pandas_columns(frame: Any, where: str, names: Sequence[str] | None) -> dict[str, Any]:
@@ -69,6 +69,13 @@ def _pandas_columns(frame: Any, where: str, names: Sequence[str] | None) -> dict
 
     if names is not None:
         frame = frame[[name for name in names if name in frame.columns]]
+    # what Arrow does not have
+    odd = {str(name): str(dtype) for name, dtype in frame.dtypes.items() if no_number(dtype) in ("complex", "sparse")}
+    if odd:
+        names = [str(name) for name in frame.columns]
+        rest = frame[[name for name in frame.columns if str(name) not in odd]]
+        kinds = _pandas_columns(rest, where, None)
+        return {name: odd[name] if name in odd else kinds[name] for name in names}
     kinds = by_name(where, _from_pandas(frame.head(SCHEMA_ROWS), where).schema)
     for name in [name for name, kind in kinds.items() if pa.types.is_null(kind)]:
         position = list(map(str, frame.columns)).index(name)

@@ -280,7 +280,7 @@ def test_chunk_that_raises(data, scheduler):
         (lambda X, y, f: (X[:0], y[:0]), ValueError, "no rows"),
         (lambda X, y, f: (f, "z"), ValueError, "no column 'z'"),
         (lambda X, y, f: (f, f["a"]), TypeError, "column 'text' of X has dtype"),
-        (lambda X, y, f: (f, "a"), ValueError, "no column of numbers beside a; 'text' is left out"),
+        (lambda X, y, f: (f, "a"), ValueError, "no column of numbers beside a; left out are 'text'"),
         (lambda X, y, f: (f[["a"]], f["a"], "w"), TypeError, "y must name one too"),
         (lambda X, y, f: (f[["a"]], y), ValueError, "y has 3 chunks of rows, X has 2"),
     ],

@@ -289,7 +289,7 @@ def test_by_name_through_every_door():
         (lambda f: (f, "y", "y"), ValueError, "column 'y' is asked for twice"),
         (lambda f: (f, "word"), TypeError, "y has dtype str"),
         (lambda f: (f, "y", "word"), TypeError, "sample_weight has dtype str"),
-        (lambda f: (f[["word", "y"]], "y"), ValueError, r"no column of numbers beside y; 'word' is left out \(text\)"),
+        (lambda f: (f[["word", "y"]], "y"), ValueError, r"no column of numbers beside y; left out are 'word' \(text\)"),
         (lambda f: (f.to_numpy(), "y"), TypeError, "y names a column: X must be a data frame then, not a ndarray"),
         (lambda f: (f["b"], "y"), TypeError, "y names a column: X must be a data frame then, not a Series"),
         (lambda f: (f[["b"]], f["y"], "w"), TypeError, "sample_weight names a column: y must name one too"),
