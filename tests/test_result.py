@@ -9,6 +9,8 @@ from fractions import Fraction
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from support.compare import bits
 from support.exact import lre
@@ -339,9 +341,13 @@ def test_predict_wants_the_columns_of_the_fit():
     frame = pd.DataFrame(X, columns=list("abc"))
     fit = linreg_fast.fit(frame, y)
     np.testing.assert_allclose(fit.predict(frame), fit.predict(X), rtol=1e-14)
-    for other in (frame[list("cba")], frame.rename(columns={"c": "x"})):
-        with pytest.raises(ValueError, match=r"X has the columns .*; the fit is of \['a', 'b', 'c'\], in this order"):
-            fit.predict(other)
+    other = frame[list("cba")].assign(text="x", date=pd.Timestamp("2026-01-01"))
+    for further in (other, pl.from_pandas(other), pa.Table.from_pandas(other)):
+        np.testing.assert_allclose(fit.predict(further), fit.predict(X), rtol=1e-14)
+    with pytest.raises(ValueError, match="X has no column 'c', which the fit is of; its columns are a, b, x"):
+        fit.predict(frame.rename(columns={"c": "x"}))
+    with pytest.raises(TypeError, match="column 'b' of X has dtype"):
+        fit.predict(frame.assign(b="text"))
     unnamed = linreg_fast.fit(X, y)
     np.testing.assert_allclose(unnamed.predict(frame[list("cba")]), unnamed.predict(X[:, ::-1]), rtol=1e-13)
     line = linreg_fast.fit(frame["a"], y)

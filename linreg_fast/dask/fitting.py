@@ -87,7 +87,7 @@ def fit(
     one = SumUp(chunks.n_features, chunks.n_targets, kind)
     if not compute:
         part = chunks.folded(one, operator.add, shift)
-        return dask.delayed(_solve)(part, chunks.names, options, chunks.one_target)
+        return dask.delayed(_solve)(part, chunks.names, options, chunks.one_target, chunks.left_out)
     part = _present(chunks.fold(one, operator.add, shift))
     chunks.n_dropped = part.n_dropped
     return fitting.fit_sums(chunks, to_sums(part.moments, options.fit_intercept), options)
@@ -133,10 +133,13 @@ def _present(part: Part | None) -> Part:
     return part
 
 
-def _solve(part: Part | None, names: list[str] | None, options: FitOptions, one_target: bool) -> LinearFit:
+def _solve(
+    part: Part | None, names: list[str] | None, options: FitOptions, one_target: bool, left_out: dict[str, str]
+) -> LinearFit:
     part = _present(part)
     moments = part.moments.copy()
     moments.n_dropped = part.n_dropped
     moments.feature_names = None if names is None else tuple(names)
     targets = 0 if one_target else range(moments.n_targets)
-    return moments.solve(l2=options.l2, fit_intercept=options.fit_intercept, targets=targets)
+    fit = moments.solve(l2=options.l2, fit_intercept=options.fit_intercept, targets=targets)
+    return fit.__replace__(left_out=left_out)

@@ -73,6 +73,18 @@ def taken_apart(X: Any, y: Any, others: dict[str, Any]) -> Named:
     )
 
 
+def columns_by_name(X: Any, wanted: Sequence[str]) -> Any:
+    """Those columns of a data frame, in that order; anything else as it is."""
+    frame = frame_of(X, "X")
+    names = None if frame is None else column_names(frame)
+    if names is None or names == list(wanted):
+        return X if frame is None else frame
+    for name in wanted:
+        if name not in names:
+            raise ValueError(f"X has no column {name!r}, which the fit is of; its columns are {', '.join(names)}")
+    return _columns(frame, [names.index(name) for name in wanted])
+
+
 def check_asked(names: Sequence[str], asked: Sequence[str]) -> None:
     """Raise ValueError for a column that is not there, that is there twice or that is asked for twice."""
     for name in asked:

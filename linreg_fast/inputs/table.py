@@ -21,7 +21,7 @@ from linreg_fast.inputs.arrays import IN_PLACE, Given, array_of
 from linreg_fast.inputs.checks import Float, plain
 from linreg_fast.inputs.columns import Columns
 from linreg_fast.inputs.labels import Labels, order_along
-from linreg_fast.inputs.named import names_columns, taken_apart
+from linreg_fast.inputs.named import columns_by_name, names_columns, taken_apart
 from linreg_fast.inputs.rounding import Rounded, warn_rounded
 
 NOTHING: list[str] = []
@@ -322,12 +322,17 @@ def without_rows(n_features: int, n_targets: int, names: Sequence[str] | None, o
 
 
 def matrix(X: Any, n_features: int, feature_names: Sequence[str] | None = None) -> Table:
-    """X alone, to predict from, against the number and, where X has some too, the names of the columns of a fit."""
-    names = None
+    """X alone, to predict from: of a data frame the columns of the fit by their names, where that has some.
+
+    Raises
+    ------
+    ValueError
+        Another number of columns, or a frame that lacks one.
+    """
     if type(X) is not np.ndarray or X.dtype is not Float:
-        given = array_of(X, "X")
-        X, names = given.array, given.names
-        warn_rounded(given.rounded, "X", names)
+        given = array_of(X if feature_names is None else columns_by_name(X, feature_names), "X")
+        X = given.array
+        warn_rounded(given.rounded, "X", given.names)
     one_feature = X.ndim == 1
     if one_feature:
         if n_features != 1:
@@ -335,8 +340,6 @@ def matrix(X: Any, n_features: int, feature_names: Sequence[str] | None = None) 
         X = X[:, None]
     if X.ndim != 2 or X.shape[1] != n_features:
         raise ValueError(f"X must have shape (n, {n_features}), got {X.shape}")
-    if names is not None and feature_names is not None and not one_feature and names != list(feature_names):
-        raise ValueError(f"X has the columns {names}; the fit is of {list(feature_names)}, in this order")
     Y = np.empty((X.shape[0], 0))
     order, dtype, copies = layout(X, Y, None)
     return Table(X, Y, None, order, dtype, copies=copies)

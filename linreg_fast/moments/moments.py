@@ -276,7 +276,7 @@ class Moments:
                 self.precision = "auto"
             if self.feature_names is None:
                 self.feature_names = other.feature_names
-        self.n_dropped += -other.n_dropped if out else other.n_dropped
+        self.n_dropped = max(0, self.n_dropped - other.n_dropped) if out else self.n_dropped + other.n_dropped
         return self
 
     def __add__(self, other: Any) -> Moments:
@@ -433,6 +433,7 @@ class Moments:
                 self._sums.noise,
                 self._sums.M,
                 self.feature_names,
+                self.n_dropped,
             )
         )
 
@@ -451,7 +452,9 @@ class Moments:
             raise TypeError(f"data must be bytes, not {type(data).__name__}")
         state = saved_moments.unpack(bytes(data))
         sums = PairedSums(state.M, state.noise, state.unit, state.shift, state.n_samples, state.n_features)
-        return cls.of_sums(sums, state.precision, state.feature_names)
+        moments = cls.of_sums(sums, state.precision, state.feature_names)
+        moments.n_dropped = state.n_dropped
+        return moments
 
 
 def check_moments(moments: Any) -> None:

@@ -38,13 +38,18 @@ def unframe(data: bytes, magic: bytes, version: int, what: str) -> memoryview:
     start = len(magic) + VERSION_SIZE
     if len(data) < start + DIGEST_SIZE or not data.startswith(magic):
         raise ValueError(f"not a saved {what}: {len(data)} bytes")
-    found = int.from_bytes(data[len(magic) : start], "little")
+    found = version_of(data, magic)
     if found != version:
         raise ValueError(f"saved by version {found} of the format; this one reads {version}")
     view = memoryview(data)
     if digest(view[:-DIGEST_SIZE]) != view[-DIGEST_SIZE:]:
         raise ValueError(f"not a whole {what}: the checksum does not fit, bytes were lost or changed")
     return view[start:-DIGEST_SIZE]
+
+
+def version_of(data: bytes, magic: bytes) -> int:
+    """The version that stands in a frame."""
+    return int.from_bytes(data[len(magic) : len(magic) + VERSION_SIZE], "little")
 
 
 def replace_file(path: Path, data: bytes, what: str) -> None:

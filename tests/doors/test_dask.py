@@ -371,3 +371,10 @@ def alive(pid):
         return status.read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_a_fit_that_waits_says_what_was_left_out():
+    frame = pd.DataFrame({"a": np.arange(9.0), "t": "x", "y": np.arange(9.0) ** 2})
+    with pytest.warns(linreg_fast.LeftOutWarning, match=r"'t' \(text\)"):
+        waiting = linreg_fast.dask.fit(dd.from_pandas(frame, npartitions=2), "y", compute=False)
+    assert waiting.compute().left_out == {"t": "text"}

@@ -11,9 +11,10 @@ from support.problems import problem
 
 from linreg_fast import Moments
 from linreg_fast.saved import framed
-from linreg_fast.saved.moments import HEADER, MAGIC
+from linreg_fast.saved.moments import HEADERS, MAGIC, VERSION
 
 BODY = len(MAGIC) + framed.VERSION_SIZE
+HEADER = HEADERS[VERSION]
 
 
 def test_bytes_come_back_with_the_same_bits():
@@ -65,9 +66,9 @@ def test_bytes_of_today_are_read_tomorrow():
     """Another layout needs another version: this one, of rows whose sums are whole, is in files already."""
     moments = Moments(1, shift=[0.0, 0.0]).update([[1.0], [3.0]], [2.0, 5.0])
     data = moments.to_bytes()
-    assert (data[:22].hex(), len(data)) == (b"linreg_fast.Moments\0\1\0".hex(), 64 + 8 * (2 + 3 + 12) + 16)
+    assert (data[:22].hex(), len(data)) == (b"linreg_fast.Moments\0\2\0".hex(), 72 + 8 * (2 + 3 + 12) + 16)
     assert np.frombuffer(data, "<i8", 3, 24).tolist() == [1, 1, 2]  # columns, targets, rows
-    assert np.frombuffer(data, "<f8", 12, 64 + 40)[::2].tolist() == [10.0, 4.0, 17.0, 2.0, 7.0, 29.0]
+    assert np.frombuffer(data, "<f8", 12, 72 + 40)[::2].tolist() == [10.0, 4.0, 17.0, 2.0, 7.0, 29.0]
     assert framed.digest(data[:-16]) == data[-16:]
 
 
@@ -81,7 +82,7 @@ def forged(data, at, kind, value):
 def test_forged_bytes_cannot_make_it_allocate_or_lie():
     X, y, _, _ = problem(100, 2)
     data = Moments(2).update(X, y).to_bytes()
-    sizes_at = BODY + HEADER.size - 5 * 8
+    sizes_at = BODY + HEADER.size - 6 * 8
     for field, value in (
         (0, 2**62),
         (0, 10**6),
@@ -93,6 +94,7 @@ def test_forged_bytes_cannot_make_it_allocate_or_lie():
         (2, 0),
         (4, 2**62),
         (4, 3),
+        (5, -1),
     ):
         with pytest.raises(ValueError, match="saved"):
             Moments.from_bytes(forged(data, sizes_at + 8 * field, "<i8", value))
@@ -101,3 +103,17 @@ def test_forged_bytes_cannot_make_it_allocate_or_lie():
     for value in (np.nan, np.inf):
         with pytest.raises(ValueError, match="no rows can have"):
             Moments.from_bytes(forged(data, BODY + HEADER.size, "<f8", value))
+
+
+def test_rows_that_were_dropped_are_kept():
+    """In the bytes too, and states of version 1, which did not have them, still load."""
+    x = np.array([1.0, 2.0, np.nan, 4.0])
+    moments = Moments(1).update(x, 2 * np.arange(4.0), missing="drop")
+    assert Moments.from_bytes(moments.to_bytes()).n_dropped == 1
+    body = framed.unframe(moments.to_bytes(), MAGIC, VERSION, "Moments")
+    old = HEADERS[1].pack(*HEADER.unpack_from(body)[:-1])
+    found = Moments.from_bytes(framed.frame(MAGIC, 1, old, bytes(body[HEADER.size :])))
+    assert found.n_dropped == 0
+    assert found.solve().slope == moments.solve().slope
+    with pytest.raises(ValueError, match="version 3 of the format; this one reads 2"):
+        Moments.from_bytes(framed.frame(MAGIC, 3, bytes(body)))
