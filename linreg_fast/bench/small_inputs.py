@@ -7,7 +7,7 @@ import functools
 import importlib
 from collections.abc import Iterator
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,8 +22,17 @@ def _answer(fit: linreg_fast.LinearFit) -> Array:
     return np.append(fit.intercept, fit.coef)
 
 
-def _kinds() -> Iterator[tuple[str, Array, Any, Any, dict[str, Any]]]:
-    """(what, X as numbers, X and y as they are handed in, options) of each kind of small fit."""
+class Kind(NamedTuple):
+    """A small fit: what it is called, X as numbers, X and y as they are handed in, options."""
+
+    what: str
+    X: Array
+    given: Any
+    y: Any
+    options: dict[str, Any]
+
+
+def _kinds() -> Iterator[Kind]:
     rng = np.random.default_rng(ROWS + COLUMNS)
     wide = rng.standard_normal((ROWS, 2 * COLUMNS))
     X = wide[:, :COLUMNS].copy()
@@ -31,18 +40,18 @@ def _kinds() -> Iterator[tuple[str, Array, Any, Any, dict[str, Any]]]:
     whole = np.round(100 * X).astype(np.int64)
     single = X.astype(np.float32)
     lists = X.tolist(), y.tolist()
-    yield "fit, strided X", wide[:, :COLUMNS], wide[:, :COLUMNS], y, {}
-    yield "fit, X of one dimension", wide[:, :1], wide[:, 0], y, {}
-    yield "fit, X of whole numbers", whole, whole, y, {}
-    yield "fit, X and y of whole numbers", whole, whole, np.round(100 * y).astype(np.int64), {}
-    yield "fit, float32 X", single, single, y, {}
-    yield "fit, weights of 1", X, X, y, {"sample_weight": np.ones(ROWS)}
-    yield "fit, lists", X, *lists, {}
-    yield "fit, y without noise", X, X, 1.0 + X.sum(axis=1), {}
-    yield 'fit, precision="extended"', X, X, y, {"precision": "extended"}
+    yield Kind("fit, strided X", wide[:, :COLUMNS], wide[:, :COLUMNS], y, {})
+    yield Kind("fit, X of one dimension", wide[:, :1], wide[:, 0], y, {})
+    yield Kind("fit, X of whole numbers", whole, whole, y, {})
+    yield Kind("fit, X and y of whole numbers", whole, whole, np.round(100 * y).astype(np.int64), {})
+    yield Kind("fit, float32 X", single, single, y, {})
+    yield Kind("fit, weights of 1", X, X, y, {"sample_weight": np.ones(ROWS)})
+    yield Kind("fit, lists", X, lists[0], lists[1], {})
+    yield Kind("fit, y without noise", X, X, 1.0 + X.sum(axis=1), {})
+    yield Kind('fit, precision="extended"', X, X, y, {"precision": "extended"})
     if find_spec("pandas"):
         frame = importlib.import_module("pandas").DataFrame(X, columns=[f"x{j}" for j in range(COLUMNS)])
-        yield "fit, pandas", X, frame, y, {}
+        yield Kind("fit, pandas", X, frame, y, {})
 
 
 def small_rows(effort: Effort, threads: int) -> list[Row]:

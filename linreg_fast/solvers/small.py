@@ -140,8 +140,10 @@ def _by_kernel(X: Any, y: Any, w: Any, options: FitOptions) -> SmallFit | FirstP
         work, res = np.empty(_kernels.small_work_size(p, k, n)), np.empty(_kernels.small_result_size(p, k))
     found = _small(X, y, w, SHIFT_ROWS, options.fit_intercept, options.l2, work, res)
     if one and found is not None and found[3] >= AUTO_DIGITS and found[1] > CANCELLED * found[2]:
-        _spare.append(work)  # the way of most fits, in few steps
-        return view(res, found, p, 1, True)
+        _spare.append(work)  # the way of most fits, in few steps: `view` of one target
+        b0, rss, tss, digits, rcond, sum_weight, far = found
+        spread, origin = res[p + 6 : 2 * p + 7], res[2 * p + 7 : -1] if far else None
+        return _new(SmallFit, (res[:p], b0, rss, tss, digits, rcond, sum_weight, origin, spread, None))
     small = None if found is None else view(res, found, p, k, one)
     if small is not None and options.precision == "auto":
         if small.digits < AUTO_DIGITS:
