@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from linreg_fast.algebra import paired, room
-from linreg_fast.algebra.digits import FULL_DIGITS, digits_held
+from linreg_fast.algebra.digits import FULL_DIGITS, ROUNDING, digits_held
 from linreg_fast.algebra.paired import Equations, PairedSums
 from linreg_fast.algebra.pairs import add, cholesky, divide, multiply, pairs, product, solve_transposed, total, two_sum
 from linreg_fast.algebra.precision import DD_UNIT, EPS, Matrix, Vector, any_range
@@ -27,6 +27,7 @@ from linreg_fast.passes import products
 from linreg_fast.plan_costs import PlanArguments
 from linreg_fast.result import LinearFit
 from linreg_fast.solvers.problem import Problem
+from linreg_fast.solvers.refinement import NEGLIGIBLE
 from linreg_fast.solvers.solution import Solution
 
 SMALLEST = 2.0**-960  # pairs keep their digits above
@@ -271,11 +272,17 @@ def _worst_error(E: Equations, b: Vector, beta: Vector, C: Matrix, rcond: float,
     `largest` is the largest singular value of R.
     """
     # errors of beta from those of A and c, carried over to each power
-    error = (E.noise * float(np.abs(beta).max(initial=0.0)) + float(E.noise_c[0])) / rcond**2 / largest**2
+    sizes, most = np.abs(beta), float(np.abs(beta).max(initial=0.0))
+    error = (E.noise * most + float(E.noise_c[0])) / rcond**2 / largest**2
+    made_of = np.where(sizes <= ROUNDING * most, most, sizes)  # what may be 0 is rounding of the largest
+    # the mean of y rounds by its spread
+    mean = abs(float(E.m_y[0, 0])) + math.sqrt(max(0.0, float(E.S_yy[0, 0])) / float(E.sum_weight[0]))
     worst = EPS
     for j, size in enumerate(np.abs(b).tolist()):
-        if size > 0:
-            last = j == len(b) - 1
-            own = float(E.noise_m_y[0] + np.abs(C[:, j]) @ np.abs(beta) * E.noise) if last else 0.0
-            worst = max(worst, (error * float(np.linalg.norm(C[:, j])) + own) / size)
+        last, own = j == len(b) - 1, np.abs(C[:, j])
+        wrong = error * float(np.linalg.norm(own)) + (float(E.noise_m_y[0]) + float(own @ sizes) * E.noise) * last
+        terms = float(own @ made_of) + mean * last
+        # what float64 would round its terms by, and no larger than its error, may be exactly 0
+        if size > min(ROUNDING, max(NEGLIGIBLE, wrong / terms if terms else 0.0)) * terms:
+            worst = max(worst, wrong / size)
     return worst

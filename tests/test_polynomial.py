@@ -12,6 +12,7 @@ from support.exact import exact_fit, lre, worst_lre
 
 import linreg_fast
 from linreg_fast import fit_polynomial
+from linreg_fast.options import PRECISIONS
 
 pytestmark = pytest.mark.numerics
 
@@ -235,3 +236,16 @@ def test_wrong_input(change, error, message):
     arguments = {"x": np.arange(9.0), "y": np.arange(9.0) ** 2, "degree": 3} | change
     with pytest.raises(error, match=message):
         fit_polynomial(**arguments)
+
+
+@pytest.mark.parametrize("offset", [0.0, -20.0, 1000.0])
+@pytest.mark.parametrize("degree", [1, 2, 4])
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_coefficients_that_are_zero_cost_no_digits(precision, degree, offset):
+    """An intercept of 0 and powers that are not there are nothing beside what they are made of; others still count."""
+    x = np.arange(1.0, 41.0) + offset
+    fit = linreg_fast.fit_polynomial(x, 2 * x, degree, precision=precision)
+    assert fit.digits >= (8.0 if precision == "fast" else 15.0)
+    assert fit.coef[0] == pytest.approx(2.0, rel=1e-8)
+    line = linreg_fast.fit_polynomial(x, 2 * x + 2.0**-20, degree, precision="extended")
+    assert lre(line.intercept, Fraction(1, 2**20)) >= line.digits - 1.0
