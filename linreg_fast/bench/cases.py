@@ -21,6 +21,7 @@ from linreg_fast.bench.timing import FULL, NUMPY, OURS, QUICK, SMALL_ROWS, Array
 from linreg_fast.passes import levels
 
 NUMPY_BYTES = 5e8  # tables above are held in two layouts at once, which leaves no room for NumPy's copy
+PRODUCT_ROWS = 2_000  # of a product that stands between two fits
 STEPS = 1_000  # of gradient descent
 
 # rows, columns, and what is measured beside the fit
@@ -28,7 +29,7 @@ SHAPES: tuple[tuple[int, int, tuple[str, ...]], ...] = (
     (10_000_000, 8, ("layouts", "passes", "descent", "precision")),
     (1_000_000, 10, ("layouts",)),
     (1_000_000, 50, ("layouts", "passes")),
-    (200_000, 200, ("layouts",)),
+    (200_000, 200, ("layouts", "products")),
     (20_000, 1_000, ("layouts", "passes")),
     (100_000, 10, ()),
     (1_000, 10, ()),
@@ -80,6 +81,15 @@ def shape_rows(n: int, p: int, parts: tuple[str, ...], effort: Effort, threads: 
         sides = {OURS: _ours(X, y, sample_weight=w), "no weights": Side(ours.call)} | numpy_side(X, y, w)
         rows.append(row("fit, weights", sides=sides, nbytes=read + w.nbytes))
         del w, sides
+    if "products" in parts:
+        some = X[:PRODUCT_ROWS]  # whose product leaves threads of NumPy's BLAS awake
+
+        def after_product() -> linreg_fast.LinearFit:
+            some.T @ some
+            return linreg_fast.fit(X, y)
+
+        sides = {OURS: Side(after_product, _coefficients), "fit alone": ours}
+        rows.append(row("product of NumPy and fit", sides=sides))
     if "precision" in parts:
         fast = _ours(X, y, precision="fast")
         for precision in ("auto", "extended"):

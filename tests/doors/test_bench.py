@@ -105,6 +105,13 @@ def test_peers_that_are_installed_agree():
     assert row["limit"] is None
 
 
+def test_a_product_of_numpy_before_a_fit():
+    with pinned(1):
+        _, row = bench_cases.shape_rows(1500, 40, ("products",), TINY, 1, False)
+    assert row["what"] == "product of NumPy and fit"
+    assert list(row["seconds"]) == [timing.OURS, "fit alone"]
+
+
 def test_limit_is_the_larger_of_reading_and_arithmetic():
     with pinned(1):
         fit, gradient, cost, predict = bench_cases.shape_rows(1500, 40, ("passes",), TINY, 1, False)
