@@ -28,5 +28,6 @@ include "small.pxi"
 include "paired.pxi"
 include "extended.pxi"
 include "groups.pxi"
+include "windows.pxi"
 
 lanes = LANES
