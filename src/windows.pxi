@@ -300,9 +300,13 @@ cdef spans _spans(const Py_ssize_t[:, ::1] windows) noexcept nogil:
     return s
 
 
+cdef inline Py_ssize_t _lane_size(Py_ssize_t p) noexcept nogil:
+    return (p + 2) * (p + 2) + p + 1 + 3 * p + 10 + _solve_size(p)
+
+
 def window_work_size(Py_ssize_t p, Py_ssize_t longest):
     """Length of the float64 workspace of windows with up to `longest` rows before their anchor."""
-    return _window_size(p, longest) + (_entries(p) + p + 2) * LANES
+    return _window_size(p, longest) + (_entries(p) + p + 2) * LANES + _lane_size(p)
 
 
 def window_sums(
@@ -341,3 +345,145 @@ def window_sums(
                     out[which[l], e] = sums[e * LANES + l]
                 for j in range(g.p + 2):
                     shifts[which[l], j] = lanes[j * LANES + l]
+
+
+def window_fits(
+    const floating[:, :] X,
+    const double[:] y,
+    const double[:] w,
+    const double[::1] left,
+    const Py_ssize_t[::1] order,
+    const Py_ssize_t[:, ::1] windows,
+    bint fit_intercept,
+    double l2,
+    double[::1] work,
+    double[:, ::1] coef,        # OUT
+    double[:, ::1] numbers,     # OUT: b_0, rss, tss, digits
+    double[:, ::1] spread,      # OUT: h_1 .. h_p, h_0 as in `_solve_small`; of no rows where nobody asks
+    double[:, ::1] centre,      # OUT: means of the columns, and the prediction there; of no rows where nobody asks
+):
+    """The fit of each window, as `window_sums` has them; digits are -1 where it has to be fitted by itself.
+
+    Of windows without a row nothing is written.
+    """
+    cdef windowed g = _windowed(X, y, w, left, order)
+    cdef spans s = _spans(windows)
+    cdef Py_ssize_t[16] which
+    cdef Py_ssize_t p = g.p, n = p + 2, i = 0, a, e, j, l, r, entries = _entries(g.p)
+    cdef double* sums
+    cdef double* lanes
+    cdef double* M
+    cdef double* shift
+    cdef double* rest
+    cdef double* res
+    with nogil:
+        _laid_out(&g, &work[0])
+        sums = &work[0] + work.shape[0] - (entries + g.p + 2) * LANES
+        lanes = sums + entries * LANES
+        M = sums - _lane_size(p)
+        shift = M + n * n
+        res = shift + p + 1
+        rest = res + 3 * p + 10
+        while i < s.n:
+            i = _fill(&X[0, 0], &g, &s, i, sums, lanes, &which[0])
+            for l in range(LANES):
+                r = which[l]
+                if r < 0:
+                    continue
+                e = 0
+                for a in range(n):
+                    for j in range(a, n):
+                        M[a * n + j] = M[j * n + a] = sums[e * LANES + l]
+                        e += 1
+                for j in range(p):
+                    shift[j] = lanes[j * LANES + l]
+                shift[p] = lanes[(p + 1) * LANES + l]
+                if _solve_small(M, p, 1, fit_intercept, l2, shift, rest, res):
+                    numbers[r, 3] = -1.0
+                    continue
+                for j in range(p):
+                    coef[r, j] = res[j]
+                numbers[r, 0], numbers[r, 1], numbers[r, 2], numbers[r, 3] = res[p], res[p + 1], res[p + 2], res[p + 3]
+                if spread.shape[0]:
+                    for j in range(p + 1):
+                        spread[r, j] = res[p + 6 + j]
+                if centre.shape[0]:
+                    for j in range(p + 1):
+                        centre[r, j] = res[2 * p + 7 + j]
+
+
+ctypedef fused instant:
+    long long
+    double
+
+
+cdef inline double _cell(instant t, instant length) noexcept nogil:
+    """The number of the stretch of time, of that length, that t lies in."""
+    cdef long long cell
+    if instant is double:
+        return floor(t / length)
+    else:
+        cell = t // length
+        return <double> (cell - (cell * length > t))
+
+
+cdef inline double _cell_before(instant t, instant length) noexcept nogil:
+    """The number of the last stretch that starts before t."""
+    cdef double cell = _cell(t, length)
+    if instant is double:
+        return ceil(t / length) - 1.0
+    else:
+        return cell - (t % length == 0)
+
+
+def windows_by_time(
+    const instant[::1] times,
+    const Py_ssize_t[::1] bounds,
+    instant length,
+    bint with_left,
+    bint with_right,
+    Py_ssize_t lo,
+    Py_ssize_t hi,
+    Py_ssize_t[:, ::1] out,     # OUT
+):
+    """Windows back in time from each row lo to hi: start, stop and anchor, as in `window_sums`.
+
+    times       of the rows in their order, ascending within each group
+    bounds      where groups begin, and the end of the last one
+    with_left   whether a row `length` back is in the window
+    with_right  whether the row itself is; otherwise those before its time
+    """
+    cdef Py_ssize_t i, group = 0, first, start = 0, stop = 0, anchor = 0, top = bounds.shape[0] - 1, middle
+    cdef instant t
+    cdef double cell
+    with nogil:
+        while top - group > 1:
+            middle = (group + top) // 2
+            if bounds[middle] <= lo:
+                group = middle
+            else:
+                top = middle
+        for i in range(lo, hi):
+            t = times[i]
+            if i == bounds[group + 1]:
+                group += 1
+                start = stop = anchor = i
+            first = bounds[group]
+            if i == lo:
+                start = i
+                while start > first and (t - times[start - 1] < length or (with_left and t - times[start - 1] == length)):
+                    start -= 1
+                stop = anchor = start
+            while t - times[start] > length or (not with_left and t - times[start] == length):
+                start += 1
+            if with_right:
+                stop = i + 1
+                cell = _cell(t, length)
+            else:
+                while stop < i and times[stop] < t:
+                    stop += 1
+                cell = _cell_before(t, length)
+            anchor = max(anchor, start)
+            while anchor < stop and _cell(times[anchor], length) < cell:
+                anchor += 1
+            out[0, i - lo], out[1, i - lo], out[2, i - lo] = min(start, stop), stop, min(anchor, stop)

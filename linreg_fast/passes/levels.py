@@ -65,6 +65,8 @@ def _by_layout(name: str) -> dict[tuple[str, str], Any]:
 moments = _by_dtype("moments")
 moments_of_groups = _by_dtype("moments_of_groups")
 shift = _by_dtype("shift")
+window_fits = _by_dtype("window_fits")
+window_sums = _by_dtype("window_sums")
 refine = _by_dtype("refine")
 dd_moments = _by_dtype("dd_moments")
 predict = _by_layout("predict")
