@@ -28,6 +28,7 @@ include "small.pxi"
 include "paired.pxi"
 include "extended.pxi"
 include "groups.pxi"
+include "lanes.pxi"
 include "windows.pxi"
 
 lanes = LANES

@@ -22,6 +22,7 @@ cdef struct windowed:
     Py_ssize_t row              # steps of X, in numbers
     Py_ssize_t column
     Py_ssize_t p
+    bint shifted                # whether there is a shift, as beside an intercept
     Py_ssize_t most             # rows of a block
     Py_ssize_t ld
     Py_ssize_t anchor
@@ -54,8 +55,8 @@ cdef inline Py_ssize_t _window_size(Py_ssize_t p, Py_ssize_t longest) noexcept n
     return (p + 2) * (ld + 1) + (SCAN_ROUNDS + 3) * ld + entries * (1 + 2 * ld) + (entries + 1) * (longest // rows + 2)
 
 
-cdef void _laid_out(windowed* g, double* work) noexcept nogil:
-    """Room for what is held."""
+cdef double* _laid_out(windowed* g, double* work, Py_ssize_t longest) noexcept nogil:
+    """Room for what is held, of windows with up to `longest` rows before their anchor; the room behind it."""
     cdef Py_ssize_t entries = _entries(g.p), i
     g.most = _window_rows(g.p)
     g.ld = g.most + LANES       # not a power of two apart, which caches do not like
@@ -70,6 +71,7 @@ cdef void _laid_out(windowed* g, double* work) noexcept nogil:
     g.kept = g.prefix + entries * g.ld
     for i in range((SCAN_ROUNDS + 2) * g.ld):
         g.factors[i] = 1.0
+    return work + _window_size(g.p, longest)
 
 
 cdef void _panel_of_rows(
@@ -181,10 +183,12 @@ cdef void _set_anchor(
     """The anchor of the next windows, the first of which starts at `first`, and all that is before it."""
     cdef Py_ssize_t entries = _entries(g.p), j, e, row = at if g.order == NULL else g.order[at]
     g.anchor, g.at, g.first = anchor, at, first
-    for j in range(g.p):
-        g.shift[j] = x[row * g.row + j * g.column]
-    g.shift[g.p] = 0.0
-    g.shift[g.p + 1] = _number(g.y, row, 0)
+    for j in range(g.p + 2):
+        g.shift[j] = 0.0
+    if g.shifted:
+        for j in range(g.p):
+            g.shift[j] = x[row * g.row + j * g.column]
+        g.shift[g.p + 1] = _number(g.y, row, 0)
     for e in range(entries):
         g.kept[e] = 0.0
     g.kept[entries] = g.left[anchor - 1] if g.left != NULL and at == anchor and first < anchor else 1.0
@@ -300,13 +304,9 @@ cdef spans _spans(const Py_ssize_t[:, ::1] windows) noexcept nogil:
     return s
 
 
-cdef inline Py_ssize_t _lane_size(Py_ssize_t p) noexcept nogil:
-    return (p + 2) * (p + 2) + p + 1 + 3 * p + 10 + _solve_size(p)
-
-
 def window_work_size(Py_ssize_t p, Py_ssize_t longest):
     """Length of the float64 workspace of windows with up to `longest` rows before their anchor."""
-    return _window_size(p, longest) + (_entries(p) + p + 2) * LANES + _lane_size(p)
+    return _window_size(p, longest) + (_entries(p) + p + 2) * LANES + _lane_fits_size(p)
 
 
 def window_sums(
@@ -316,6 +316,7 @@ def window_sums(
     const double[::1] left,
     const Py_ssize_t[::1] order,
     const Py_ssize_t[:, ::1] windows,
+    Py_ssize_t longest,
     double[::1] work,
     double[:, ::1] out,         # OUT
     double[:, ::1] shifts,      # OUT
@@ -325,6 +326,7 @@ def window_sums(
     left        what is left of the weight of a row of the order at the next one, or None
     order       the rows of X that count, in their order, or None
     windows     rows start, stop and anchor of the order: see `spans`
+    longest     most rows of a window before its anchor
     """
     cdef windowed g = _windowed(X, y, w, left, order)
     cdef spans s = _spans(windows)
@@ -332,9 +334,9 @@ def window_sums(
     cdef Py_ssize_t i = 0, e, j, l, entries = _entries(g.p)
     cdef double* sums
     cdef double* lanes
+    g.shifted = True
     with nogil:
-        _laid_out(&g, &work[0])
-        sums = &work[0] + work.shape[0] - (entries + g.p + 2) * LANES
+        sums = _laid_out(&g, &work[0], longest)
         lanes = sums + entries * LANES
         while i < s.n:
             i = _fill(&X[0, 0], &g, &s, i, sums, lanes, &which[0])
@@ -354,6 +356,7 @@ def window_fits(
     const double[::1] left,
     const Py_ssize_t[::1] order,
     const Py_ssize_t[:, ::1] windows,
+    Py_ssize_t longest,
     bint fit_intercept,
     double l2,
     double[::1] work,
@@ -362,54 +365,41 @@ def window_fits(
     double[:, ::1] spread,      # OUT: h_1 .. h_p, h_0 as in `_solve_small`; of no rows where nobody asks
     double[:, ::1] centre,      # OUT: means of the columns, and the prediction there; of no rows where nobody asks
 ):
-    """The fit of each window, as `window_sums` has them; digits are -1 where it has to be fitted by itself.
+    """The fit of each window, as `window_sums` has them; digits are NaN where it has to be fitted by itself.
 
     Of windows without a row nothing is written.
     """
     cdef windowed g = _windowed(X, y, w, left, order)
     cdef spans s = _spans(windows)
     cdef Py_ssize_t[16] which
-    cdef Py_ssize_t p = g.p, n = p + 2, i = 0, a, e, j, l, r, entries = _entries(g.p)
-    cdef double* sums
+    cdef Py_ssize_t p = g.p, i = 0, j, l, r
     cdef double* lanes
-    cdef double* M
-    cdef double* shift
-    cdef double* rest
-    cdef double* res
+    cdef double* sums
+    cdef double* shifts
+    cdef lane_fits f
+    g.shifted = fit_intercept
     with nogil:
-        _laid_out(&g, &work[0])
-        sums = &work[0] + work.shape[0] - (entries + g.p + 2) * LANES
-        lanes = sums + entries * LANES
-        M = sums - _lane_size(p)
-        shift = M + n * n
-        res = shift + p + 1
-        rest = res + 3 * p + 10
+        lanes = _laid_out(&g, &work[0], longest)
+        sums = lanes + _lane_fits_size(p)
+        shifts = sums + _entries(p) * LANES
+        f = _lane_fits(p, lanes)
         while i < s.n:
-            i = _fill(&X[0, 0], &g, &s, i, sums, lanes, &which[0])
+            i = _fill(&X[0, 0], &g, &s, i, sums, shifts, &which[0])
+            _solve_lanes(sums, shifts, p, fit_intercept, l2, &f)
             for l in range(LANES):
                 r = which[l]
                 if r < 0:
                     continue
-                e = 0
-                for a in range(n):
-                    for j in range(a, n):
-                        M[a * n + j] = M[j * n + a] = sums[e * LANES + l]
-                        e += 1
                 for j in range(p):
-                    shift[j] = lanes[j * LANES + l]
-                shift[p] = lanes[(p + 1) * LANES + l]
-                if _solve_small(M, p, 1, fit_intercept, l2, shift, rest, res):
-                    numbers[r, 3] = -1.0
-                    continue
-                for j in range(p):
-                    coef[r, j] = res[j]
-                numbers[r, 0], numbers[r, 1], numbers[r, 2], numbers[r, 3] = res[p], res[p + 1], res[p + 2], res[p + 3]
+                    coef[r, j] = f.b[j * LANES + l]
+                for j in range(4):
+                    numbers[r, j] = f.numbers[j * LANES + l]
                 if spread.shape[0]:
                     for j in range(p + 1):
-                        spread[r, j] = res[p + 6 + j]
+                        spread[r, j] = f.h[j * LANES + l]
                 if centre.shape[0]:
                     for j in range(p + 1):
-                        centre[r, j] = res[2 * p + 7 + j]
+                        centre[r, j] = f.mean[j * LANES + l]
 
 
 ctypedef fused instant:

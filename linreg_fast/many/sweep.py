@@ -118,11 +118,12 @@ class Sweep:
         coef, numbers = np.full((n, p), np.nan), np.full((n, 4), np.nan)
         spread = np.full((n if asked & {"stderr", "tvalues"} else 0, p + 1), np.nan)
         centre = np.full((n if asked & {"residual", "prediction"} else 0, p + 1), np.nan)
-        work = np.empty(levels.kernels.window_work_size(p, int((windows[2] - windows[0]).max())))
+        longest = int((windows[2] - windows[0]).max())
+        work = np.empty(levels.kernels.window_work_size(p, longest))
         kernel = levels.window_fits["float32" if X.dtype == np.float32 else "float64"]
         options = self.options
-        at = windows - a
-        kernel(X, y, w, left, order, at, options.fit_intercept, options.l2, work, coef, numbers, spread, centre)
+        asked_of = (longest, options.fit_intercept, options.l2)
+        kernel(X, y, w, left, order, windows - a, *asked_of, work, coef, numbers, spread, centre)
         return Found(coef, *numbers.T, spread, centre)
 
     def _read(self, a: int, b: int) -> tuple[Any, Any, Any, Positions | None]:
