@@ -349,6 +349,29 @@ def window_sums(
                     shifts[which[l], j] = lanes[j * LANES + l]
 
 
+cdef inline void _put_lane(
+    const lane_fits* f,
+    Py_ssize_t p,
+    Py_ssize_t l,
+    Py_ssize_t r,
+    double[:, ::1] coef,        # OUT, and the next three: row r
+    double[:, ::1] numbers,
+    double[:, ::1] spread,
+    double[:, ::1] centre,
+) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(p):
+        coef[r, j] = f.b[j * LANES + l]
+    for j in range(4):
+        numbers[r, j] = f.numbers[j * LANES + l]
+    if spread.shape[0]:
+        for j in range(p + 1):
+            spread[r, j] = f.h[j * LANES + l]
+    if centre.shape[0]:
+        for j in range(p + 1):
+            centre[r, j] = f.mean[j * LANES + l]
+
+
 def window_fits(
     const floating[:, :] X,
     const double[:] y,
@@ -372,7 +395,7 @@ def window_fits(
     cdef windowed g = _windowed(X, y, w, left, order)
     cdef spans s = _spans(windows)
     cdef Py_ssize_t[16] which
-    cdef Py_ssize_t p = g.p, i = 0, j, l, r
+    cdef Py_ssize_t p = g.p, i = 0, l
     cdef double* lanes
     cdef double* sums
     cdef double* shifts
@@ -387,19 +410,8 @@ def window_fits(
             i = _fill(&X[0, 0], &g, &s, i, sums, shifts, &which[0])
             _solve_lanes(sums, shifts, p, fit_intercept, l2, &f)
             for l in range(LANES):
-                r = which[l]
-                if r < 0:
-                    continue
-                for j in range(p):
-                    coef[r, j] = f.b[j * LANES + l]
-                for j in range(4):
-                    numbers[r, j] = f.numbers[j * LANES + l]
-                if spread.shape[0]:
-                    for j in range(p + 1):
-                        spread[r, j] = f.h[j * LANES + l]
-                if centre.shape[0]:
-                    for j in range(p + 1):
-                        centre[r, j] = f.mean[j * LANES + l]
+                if which[l] >= 0:
+                    _put_lane(&f, p, l, which[l], coef, numbers, spread, centre)
 
 
 ctypedef fused instant:

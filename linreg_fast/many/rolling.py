@@ -13,9 +13,10 @@ from linreg_fast.inputs.checks import integer, number, one_of
 from linreg_fast.inputs.labels import along
 from linreg_fast.inputs.named import taken_apart
 from linreg_fast.inputs.table import Table, table
+from linreg_fast.many.answers import Answers, checked_stats
 from linreg_fast.many.laying import Laid
 from linreg_fast.many.presence import rows_present
-from linreg_fast.many.sweep import STATS, Sweep
+from linreg_fast.many.sweep import sweep
 from linreg_fast.many.times import Times, first_backwards, read_length, read_times
 from linreg_fast.moments.groups import _ordered
 from linreg_fast.options import FitOptions
@@ -76,18 +77,11 @@ def rolling(
     if half_life is not None and laid.left is None:
         laid.left = number(half_life, "half_life", above=0.0)
     laid.least = max(laid.least, data.n_features + options.fit_intercept)
+    answers = Answers(data, laid, options, asked, step)
     with reporting(progress) as report:
-        results = Sweep(data, laid, options, asked, step).run(report)
-    return results
-
-
-def checked_stats(stats: Any) -> tuple[str, ...]:
-    """The statistics asked for, by name."""
-    asked = (stats,) if isinstance(stats, str) else tuple(stats)
-    for name in asked:
-        if name not in STATS:
-            raise ValueError(f"stats has {name!r}; it is made of {', '.join(STATS)}")
-    return asked
+        sweep(answers, report)
+    answers.warn()
+    return answers.arrays
 
 
 def _counts(window: Any) -> bool:
