@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast.many.times import Times
+from linreg_fast.inputs.checks import number
+from linreg_fast.many.times import Times, read_length
 from linreg_fast.passes import levels
 
 Positions = NDArray[np.intp]
@@ -39,6 +40,15 @@ class Laid:
     def __post_init__(self) -> None:
         if self.present is not None:
             self.before = np.concatenate([[0], np.cumsum(self.present)])
+
+    def set_half_life(self, half_life: Any) -> None:
+        """What fades is the weight of rows, by their number or by their times."""
+        if half_life is None:
+            return
+        if self.times is None:
+            self.left = number(half_life, "half_life", above=0.0)
+        else:
+            self.left = float(read_length(half_life, "half_life", self.times))
 
     @property
     def n_positions(self) -> int:
