@@ -7,6 +7,10 @@
 cdef enum:
     ROWS_TO_MOVE = 64           # that come one by one from one move of the shift to the next
 
+# What must be left of the rows before a block at its last one: the shift follows the mean, which an outlier that fades
+# takes along, and sums about one that stayed behind would be of the rounding of its square.
+cdef double LEAST_SHARE_OF_BLOCK = 0.0625
+
 
 cdef inline Py_ssize_t _state_size(Py_ssize_t p) noexcept nogil:
     return p + 4 + 2 * _entries(p)
@@ -169,11 +173,13 @@ def running_fits(
             elif g.shifted:
                 _follow_mean(s, p, g.shift)
             stop = min(hi, i + min(g.most, max(LANES, <Py_ssize_t> s[0] // LANES * LANES)))
-            if fresh is not None:
-                for j in range(i + 1, stop):
-                    if fresh[j]:
-                        stop = j
-                        break
+            share = 1.0
+            for j in range(i + 1, stop):
+                if g.left != NULL:
+                    share *= g.left[j - 1]
+                if share < LEAST_SHARE_OF_BLOCK or (fresh is not None and fresh[j]):
+                    stop = j
+                    break
             for j in range(p + 2):
                 g.shift[j] = s[2 + j]
             for e in range(entries):

@@ -111,12 +111,17 @@ class Answers:
         if values["rank"] < self.data.n_features:
             self.dependent.append(int(place[0]) * self.step)
 
+    def fits(self, state: Any = None) -> Any:
+        from types import SimpleNamespace
+
+        return SimpleNamespace(**self.arrays, n_dropped=self.data.n_dropped, state=state)
+
     def warn(self) -> None:
         """Say of which rows the columns were dependent."""
         if self.dependent:
             warnings.warn(
                 f"the columns depend on each other in {len(self.dependent)} fits, the first of them that of row "
-                f"{min(self.dependent)}: the minimum-norm solution was taken there, without standard errors; see rank",
+                f"{min(self.dependent)}: the minimum-norm solution was taken there, constant columns having 0; see rank",
                 RankWarning,
                 stacklevel=caller_level(),
             )

@@ -73,6 +73,8 @@ def _run(
     if times is not None:
         check_forward(times, laid)
         laid.times = times
+    elif isinstance(half_life, str):
+        raise ValueError(f"half_life is {half_life!r}: a length of time needs on, the times of the rows")
     laid.set_half_life(half_life)
     least = data.n_features + options.fit_intercept
     laid.least = least if min_periods is None else max(least, integer(min_periods, "min_periods", 1))
@@ -82,4 +84,4 @@ def _run(
     with reporting(progress) as report:
         state = run(answers, empty, report)
     answers.warn()
-    return answers.arrays, state
+    return answers.fits(state)

@@ -39,6 +39,8 @@ def read_rows(X: Any, y: Any, given: dict[str, Any], missing: str, by_index: boo
     data.target_names = targets or data.target_names
     if not data.one_target:
         raise ValueError(f"y must have one dimension: one target; got {data.n_targets} of them")
+    if not data.n_features:
+        raise ValueError(f"X has no columns: shape {data.X.shape}")
     present, data.n_dropped = rows_present(data, missing != "raise")
     laid = _laid(data, given["groups"], present, missing == "drop")
     on = given["on"]

@@ -182,6 +182,9 @@ class State:
         )
         return framed.frame(MAGIC, VERSION, header, self._numbers.astype("<f8").tobytes())
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return State.from_bytes, (self.to_bytes(),)
+
     @classmethod
     def from_bytes(cls, data: bytes) -> State:
         """The state that `to_bytes` wrote, and that goes on to the same bits.

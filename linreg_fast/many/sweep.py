@@ -40,7 +40,7 @@ def sweep(answers: Answers, report: Report | None) -> None:
 
     need = blocks.Need(1, 1, fit_seconds(answers.data.n_features))
     blocks.sum_rows(some, laid.n_positions, need, options.n_threads, report)
-    windows = np.hstack(doubtful)
+    windows = np.hstack([np.empty((3, 0), dtype=np.intp), *doubtful])
     for start, stop, at in windows[:, np.argsort(windows[2])].T.tolist():
         _one(answers, reading, (start, stop), at)
 
