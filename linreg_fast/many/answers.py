@@ -83,7 +83,7 @@ class Answers:
         """The fits that end at these positions, of so many rows; which of them are to be done one by one."""
         p = self.data.n_features
         intercept, rss, tss, digits = found.numbers.T
-        doubt = ~(digits >= AUTO_DIGITS)
+        doubt: NDArray[np.bool_] = ~(digits >= AUTO_DIGITS)
         if self.asked & OF_SQUARES:
             doubt |= rss <= CANCELLED * tss
         values: dict[str, Any] = {"coef": found.coef, "intercept": intercept, "digits": digits, "rank": p, "rss": rss}
@@ -121,7 +121,7 @@ class Answers:
         if self.dependent:
             warnings.warn(
                 f"the columns depend on each other in {len(self.dependent)} fits, the first of them that of row "
-                f"{min(self.dependent)}: the minimum-norm solution was taken there, constant columns having 0; see rank",
+                f"{min(self.dependent)}: the minimum-norm solution was taken, 0 for a constant column; see rank",
                 RankWarning,
                 stacklevel=caller_level(),
             )

@@ -73,8 +73,8 @@ def rolling(
     step : int
         Only the windows of rows 0, step, 2 step, ...: results are as long.
     missing : {"raise", "drop", "skip"}
-        What to do about rows with NaN or null in X, y or the weights: raise, naming the first one; leave them out before
-        windows are laid, so that these reach further back; or let them keep their place in windows without a part in
+        What to do about rows with NaN or null in X, y or the weights: raise, naming the first one; leave them out
+        before windows are laid, so that these reach further back; or let them keep their place in windows without a part in
         the fit. A row dropped has NaN for results; one skipped has the fit of the others in its window. Infinity is
         always an error.
     fit_intercept : bool

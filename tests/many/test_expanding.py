@@ -28,7 +28,8 @@ def table(n=200, p=5, seed=0):
 def check(fits, X, y, half_life=None, rows=None, fit_intercept=True):
     """Digits against the exact fit of all rows so far, no fewer than the fit says."""
     least = X.shape[1] + fit_intercept
-    assert np.isnan(fits.coef[: least - 1]).all() and np.isnan(fits.digits[: least - 1]).all()
+    assert np.isnan(fits.coef[: least - 1]).all()
+    assert np.isnan(fits.digits[: least - 1]).all()
     for i in range(least - 1, len(X)) if rows is None else rows:
         w = None if half_life is None else 0.5 ** (np.arange(i, -1, -1) / half_life)
         exact = exact_fit(X[: i + 1], y[: i + 1], fit_intercept, w)
@@ -36,7 +37,7 @@ def check(fits, X, y, half_life=None, rows=None, fit_intercept=True):
         assert lre >= max(9.0, fits.digits[i] - 1.5), (i, lre, fits.digits[i])
 
 
-@pytest.mark.parametrize("where, size, at", [(w, s, at) for w in "xy" for s in (1e8, 1e12) for at in (0, 7, 50)])
+@pytest.mark.parametrize(("where", "size", "at"), [(w, s, at) for w in "xy" for s in (1e8, 1e12) for at in (0, 7, 50)])
 def test_an_outlier_stays(where, size, at):
     """In the first row too, about which the first sums are."""
     X, y = table(100, 3)
@@ -44,7 +45,7 @@ def test_an_outlier_stays(where, size, at):
     check(expanding(X, y), X, y)
 
 
-@pytest.mark.parametrize("where, size, at", [(w, s, at) for w in "xy" for s in (1e8, 1e12) for at in (0, 50)])
+@pytest.mark.parametrize(("where", "size", "at"), [(w, s, at) for w in "xy" for s in (1e8, 1e12) for at in (0, 50)])
 def test_an_outlier_fades(where, size, at):
     """To nothing, after half-lives as many as it has digits more than the others."""
     X, y = table(130, 3)
@@ -67,7 +68,8 @@ def test_offsets_cost_nothing(half_life, fit_intercept):
 def like_fit(fits, i, one, X, y):
     for name in ("coef", "intercept", "rss", "r2", "stderr", "tvalues", "intercept_stderr", "intercept_tvalue"):
         np.testing.assert_allclose(getattr(fits, name)[i], getattr(one, name), rtol=1e-8, err_msg=f"{name} of row {i}")
-    assert fits.rank[i] == one.rank and fits.n_samples[i] == one.n_samples
+    assert fits.rank[i] == one.rank
+    assert fits.n_samples[i] == one.n_samples
     np.testing.assert_allclose(fits.residual[i], y[i] - one.predict(X[i : i + 1])[0], rtol=1e-7, atol=1e-9)
 
 
@@ -114,7 +116,8 @@ def test_rows_dropped_have_no_fit():
     X[[0, 30]] = np.nan
     fits = expanding(X, y, missing="drop")
     there = np.delete(np.arange(60), [0, 30])
-    assert np.isnan(fits.coef[[0, 30]]).all() and fits.n_dropped == 2
+    assert np.isnan(fits.coef[[0, 30]]).all()
+    assert fits.n_dropped == 2
     np.testing.assert_array_equal(fits.coef[there], expanding(X[there], y[there]).coef)
 
 
@@ -145,7 +148,8 @@ def test_dependent_columns():
     X[:20, 1] = X[:20, 0]
     with pytest.warns(RankWarning, match="in 18 fits, the first of them that of row 2"):
         fits = expanding(X, y, stats=["rank"])
-    assert (fits.rank[2:20] == 1).all() and (fits.rank[20:] == 2).all()
+    assert (fits.rank[2:20] == 1).all()
+    assert (fits.rank[20:] == 2).all()
 
 
 @given(st.integers(5, 60), st.integers(1, 3), st.integers(0, 1000))
@@ -177,7 +181,8 @@ def test_a_state_goes_on(kind):
             np.testing.assert_allclose(one.coef, whole.coef[i], rtol=1e-11)
             np.testing.assert_allclose(one.intercept, whole.intercept[i], rtol=1e-11)
     assert len({one.to_bytes() for one in copies}) == 1
-    assert copies[0].n_samples == 150 and copies[0].digits > 9
+    assert copies[0].n_samples == 150
+    assert copies[0].digits > 9
 
 
 def test_a_state_from_nothing():
@@ -228,7 +233,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("options, error, text", BAD)
+@pytest.mark.parametrize(("options", "error", "text"), BAD)
 def test_bad_input(options, error, text):
     X, y = table(20, 2, 12)
     with pytest.raises(error, match=text):

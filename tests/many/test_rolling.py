@@ -33,7 +33,9 @@ def check(fits, X, y, rows, *, least, every=1, weights=None, fit_intercept=True)
     """Digits of each fit against the exact one, at least 10 and no fewer than it says; NaN where rows are too few."""
     for i in range(0, len(rows), every):
         if len(rows[i]) < least:
-            assert np.isnan(fits.coef[i]).all() and np.isnan(fits.intercept[i]) and np.isnan(fits.digits[i])
+            assert np.isnan(fits.coef[i]).all()
+            assert np.isnan(fits.intercept[i])
+            assert np.isnan(fits.digits[i])
             continue
         w = None if weights is None else weights(i, rows[i])
         exact = exact_fit(X[rows[i]], y[rows[i]], fit_intercept, w)
@@ -45,7 +47,7 @@ def check(fits, X, y, rows, *, least, every=1, weights=None, fit_intercept=True)
 OUTLIERS = [(where, size, at) for where in "xy" for size in (1e8, 1e12) for at in (0, 57, 60, 61)]
 
 
-@pytest.mark.parametrize("where, size, at", OUTLIERS)
+@pytest.mark.parametrize(("where", "size", "at"), OUTLIERS)
 def test_an_outlier_passes_through(where, size, at):
     """At the row that many windows share too, and at the first row."""
     X, y = table(130)
@@ -70,7 +72,7 @@ def test_eight_rows(window):
 
 @pytest.mark.parametrize("fit_intercept", [True, False])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("window, min_periods", [(6, None), (7, None), (40, 6), (300, 10), (40, None)])
+@pytest.mark.parametrize(("window", "min_periods"), [(6, None), (7, None), (40, 6), (300, 10), (40, None)])
 def test_windows_of_rows(window, min_periods, dtype, fit_intercept):
     """As many rows as coefficients too, and more than there are in the table."""
     X, y = table(120, 5, 1)
@@ -84,7 +86,8 @@ def like_fit(fits, i, one, X, y):
     """All that is told of the fit of row i, against a LinearFit of its window."""
     for name in ("coef", "intercept", "rss", "r2", "stderr", "tvalues", "intercept_stderr", "intercept_tvalue"):
         np.testing.assert_allclose(getattr(fits, name)[i], getattr(one, name), rtol=1e-8, err_msg=f"{name} of row {i}")
-    assert fits.rank[i] == one.rank and fits.n_samples[i] == one.n_samples
+    assert fits.rank[i] == one.rank
+    assert fits.n_samples[i] == one.n_samples
     np.testing.assert_allclose(fits.residual[i], y[i] - one.predict(X[i : i + 1])[0], rtol=1e-7, atol=1e-9)
     if i + 1 < len(X):
         np.testing.assert_allclose(fits.prediction[i], one.predict(X[i + 1 : i + 2])[0], rtol=1e-9)
@@ -107,7 +110,8 @@ def test_every_statistic_is_that_of_fit(kind):
             weights = weights * 0.5 ** (np.arange(39, -1, -1) / half_life)
         one = linreg_fast.fit(X[part], y[part], sample_weight=None if w is None and not half_life else weights)
         like_fit(fits, i, one, X, y)
-    assert np.isnan(fits.prediction[149]) and fits.n_samples[3] == 4
+    assert np.isnan(fits.prediction[149])
+    assert fits.n_samples[3] == 4
 
 
 def test_residuals_at_offsets():
@@ -142,7 +146,9 @@ def test_windows_of_time(kind, closed):
     X, y = table(120, 2, 5)
     when = dates(120, 5)
     hours = (when - when[0]) / np.timedelta64(1, "h")
-    on, window = {"dates": (when, "12h"), "numbers": (hours, 12), "whole numbers": (np.rint(hours).astype(int), 12)}[kind]
+    on, window = {"dates": (when, "12h"), "numbers": (hours, 12), "whole numbers": (np.rint(hours).astype(int), 12)}[
+        kind
+    ]
     fits = rolling(X, y, window, on=on, closed=closed)
     numbers = on.astype(np.int64) if kind == "dates" else on
     rows = reference.windows_by_time(numbers, np.array([0, 120]), 12 * 3600 * 10**9 if kind == "dates" else 12, closed)
@@ -157,7 +163,7 @@ def test_a_length_of_time_is_written_in_many_ways(window):
     X, y = table(60, 2, 6)
     when = dates(60, 6)
     expected = rolling(X, y, "12h", on=when)
-    for on in (when, when.astype("datetime64[s]"), [t.item() for t in when.astype('datetime64[us]')]):
+    for on in (when, when.astype("datetime64[s]"), [t.item() for t in when.astype("datetime64[us]")]):
         np.testing.assert_array_equal(rolling(X, y, window, on=on).coef, expected.coef)
 
 
@@ -189,7 +195,9 @@ def test_within_groups(by_time):
     groups = rng.choice(["a", "b", "c"], 150)
     groups[17] = "alone"
     on = np.cumsum(rng.exponential(size=150)) if by_time else None
-    fits = rolling(X, y, 20.0 if by_time else 15, on=on, groups=groups, min_periods=4, stats=["n_samples", "prediction"])
+    fits = rolling(
+        X, y, 20.0 if by_time else 15, on=on, groups=groups, min_periods=4, stats=["n_samples", "prediction"]
+    )
     own = [np.flatnonzero((groups == groups[i]) & (np.arange(150) <= i)) for i in range(150)]
     rows = [part[on[i] - on[part] < 20.0] if by_time else part[-15:] for i, part in enumerate(own)]
     check(fits, X, y, [part.tolist() for part in rows], least=4)
@@ -256,7 +264,8 @@ def test_a_column_that_is_constant_in_a_window():
         fits = rolling(X, y, 20, stats=["rank", "stderr"])
     low = np.flatnonzero(fits.rank[19:] < 2) + 19
     assert low.tolist() == list(range(49, 60))
-    assert (fits.coef[low, 1] == 0).all() and np.isnan(fits.stderr[low, 1]).all()
+    assert (fits.coef[low, 1] == 0).all()
+    assert np.isnan(fits.stderr[low, 1]).all()
     rows = of_rows(100, 20)
     for i in set(range(19, 100)) - set(low.tolist()):
         assert worst_lre([*fits.coef[i], fits.intercept[i]], exact_fit(X[rows[i]], y[rows[i]])) > 10
@@ -295,7 +304,7 @@ BAD = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("options, error, text", BAD)
+@pytest.mark.parametrize(("options", "error", "text"), BAD)
 def test_bad_input(options, error, text):
     X, y = table(20, 2, 14)
     with pytest.raises(error, match=text):
@@ -328,7 +337,12 @@ def test_no_row_depends_on_rows_outside_of_its_window(kind):
     rng = np.random.default_rng(16)
     groups = rng.integers(0, 2, 80) if kind == "groups" else None
     on = np.cumsum(rng.exponential(size=80)) if kind == "time" else None
-    options = {"on": on, "groups": groups, "half_life": 4.0 if kind == "half-life" else None, "stats": ("stderr", "residual")}
+    options = {
+        "on": on,
+        "groups": groups,
+        "half_life": 4.0 if kind == "half-life" else None,
+        "stats": ("stderr", "residual"),
+    }
     window = 15.0 if kind == "time" else 15
     fits = rolling(X, y, window, **options)
     for i in (20, 29, 30, 31, 44, 45, 60, 79):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from support.compare import KERNEL_TOLERANCE
@@ -41,7 +43,10 @@ def sums(kernels, X, y, w, left, order, windows):
     p = X.shape[1]
     longest = int((windows[2] - windows[0]).max())
     work = np.full(kernels.window_work_size(p, longest), np.nan)
-    out, shifts = np.full((windows.shape[1], (p + 2) * (p + 3) // 2), np.nan), np.full((windows.shape[1], p + 2), np.nan)
+    out, shifts = (
+        np.full((windows.shape[1], (p + 2) * (p + 3) // 2), np.nan),
+        np.full((windows.shape[1], p + 2), np.nan),
+    )
     kernels.window_sums[C_TYPES[X.dtype.type]](X, y, w, left, order, windows, longest, work, out, shifts)
     return out, shifts
 
@@ -176,7 +181,7 @@ def test_windows_by_time(kernels, kind, seed, closed):
     n = 80
     bounds = np.array([0, 1, 30, 55, n]) if seed % 2 else np.array([0, n])
     steps = rng.choice([0, 1, 2, 3, 20], n, p=[0.2, 0.4, 0.2, 0.15, 0.05])
-    times = np.concatenate([np.cumsum(steps[a:b]) - 9 for a, b in zip(bounds[:-1], bounds[1:], strict=True)])
+    times = np.concatenate([np.cumsum(steps[a:b]) - 9 for a, b in itertools.pairwise(bounds)])
     times = times.astype(np.float64 if kind == "double" else np.int64)
     twin = reference.windows_by_time(times, bounds, 7, closed)
     for lo, hi in ((0, n), (13, 31), (29, 30), (60, n)):
@@ -217,7 +222,8 @@ def test_running_state_holds_the_sums(kernels, fit_intercept):
         assert kernels.running_update(one, X[i], y[i], w[i], left[i - 1] if i else 1.0, fit_intercept, np.empty(p + 2))
     for state in (whole, states[-1], one):
         shift = state[2 : 4 + p]
-        assert state[0] == n and (abs(shift[:p] - 100).max() < 1 if fit_intercept else not shift.any())
+        assert state[0] == n
+        assert abs(shift[:p] - 100).max() < 1 if fit_intercept else not shift.any()
         twin = reference.window_sums(X, y, w, left, None, (0, n), shift)
         hi, lo = state[4 + p :].reshape(2, -1)
         weights = w * np.array([np.prod(left[i : n - 1]) for i in range(n)])
