@@ -16,6 +16,8 @@ from linreg_fast.solvers.descent import ConvergenceWarning, LearningRateError
 from linreg_fast.solvers.solution import ConditionWarning, RankWarning
 
 if TYPE_CHECKING:
+    from linreg_fast.many.fits import Fits
+    from linreg_fast.many.grouped import grouped
     from linreg_fast.moments.groups import by_group
     from linreg_fast.moments.moments import Moments
     from linreg_fast.moments.penalties import cross_validate, l2_path
@@ -28,6 +30,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ConditionWarning",
     "ConvergenceWarning",
+    "Fits",
     "LearningRateError",
     "LeftOutWarning",
     "LinearFit",
@@ -44,6 +47,7 @@ __all__ = [
     "fit_polynomial",
     "fit_stream",
     "gradient",
+    "grouped",
     "l2_path",
     "plan",
     "set_num_threads",
@@ -53,9 +57,11 @@ __all__ = [
 
 # Imported when first asked for: whoever only fits does not wait for them.
 _LATER = {
+    "Fits": "many.fits",
     "Moments": "moments.moments",
     "by_group": "moments.groups",
     "cross_validate": "moments.penalties",
+    "grouped": "many.grouped",
     "fit_polynomial": "polynomial",
     "fit_file": "streams.fitting",
     "fit_stream": "streams.fitting",

@@ -29,6 +29,7 @@ include "paired.pxi"
 include "extended.pxi"
 include "groups.pxi"
 include "lanes.pxi"
+include "stack.pxi"
 include "windows.pxi"
 
 lanes = LANES
