@@ -17,6 +17,8 @@ from linreg_fast.solvers.solution import ConditionWarning, RankWarning
 
 if TYPE_CHECKING:
     from linreg_fast.many.expanding import expanding, recursive
+    from linreg_fast.many.fits import Fits
+    from linreg_fast.many.grouped import grouped
     from linreg_fast.many.rolling import rolling
     from linreg_fast.many.state import State
     from linreg_fast.moments.groups import by_group
@@ -31,6 +33,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ConditionWarning",
     "ConvergenceWarning",
+    "Fits",
     "LearningRateError",
     "LeftOutWarning",
     "LinearFit",
@@ -49,6 +52,7 @@ __all__ = [
     "fit_polynomial",
     "fit_stream",
     "gradient",
+    "grouped",
     "l2_path",
     "plan",
     "recursive",
@@ -60,11 +64,13 @@ __all__ = [
 
 # Imported when first asked for: whoever only fits does not wait for them.
 _LATER = {
+    "Fits": "many.fits",
     "Moments": "moments.moments",
     "State": "many.state",
     "by_group": "moments.groups",
     "cross_validate": "moments.penalties",
     "expanding": "many.expanding",
+    "grouped": "many.grouped",
     "fit_polynomial": "polynomial",
     "fit_file": "streams.fitting",
     "fit_stream": "streams.fitting",

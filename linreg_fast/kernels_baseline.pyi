@@ -200,3 +200,37 @@ def running_merge(states: _Double, p: int, room: _Double) -> None: ...
 def running_update(
     state: _Double, x: _Double, y: float, weight: float, share: float, fit_intercept: bool, work: _Double
 ) -> bool: ...
+def stack_sums_work_size(p: int) -> int: ...
+def stack_of_sums(
+    S: _Double,
+    shifts: _Double,
+    lo: int,
+    hi: int,
+    fit_intercept: bool,
+    l2: float,
+    work: _Double,
+    coef: _Double,
+    numbers: _Double,
+    spread: _Double,
+    centre: _Double,
+) -> None: ...
+def stack_work_size(p: int, n_targets: int, most: int, gathered: int) -> int: ...
+@_fused
+def stack(
+    X: _Floating,
+    Y: _Double,
+    w: _Double | None,
+    order: NDArray[np.intp] | None,
+    bounds: NDArray[np.intp],
+    lo: int,
+    hi: int,
+    gathered: int,
+    shift_rows: int,
+    fit_intercept: bool,
+    l2: float,
+    work: _Double,
+    coef: _Double,
+    numbers: _Double,
+    spread: _Double,
+    centre: _Double,
+) -> None: ...

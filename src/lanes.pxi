@@ -26,7 +26,7 @@ cdef struct lane_fits:
     double* mu
     double* rhs
     double* beta
-    double* columns
+    double* columns             # afterwards the reciprocal of the condition number that was estimated
 
 
 cdef inline Py_ssize_t _lane_fits_size(Py_ssize_t p) noexcept nogil:
@@ -221,6 +221,7 @@ cdef void _solve_lanes(
         worst, vec_choose(vec_abs(b), vec_set(ROUNDING) * error, zero, (vec_set(EPS) * error + s) / vec_abs(b))
     )
     good = _within(vec_abs(b), vec_set(MOST_SQUARE), good)
+    _to(f.columns, 0, rcond)
     _to(f.numbers, 0, b)
     _to(f.numbers, 1, rss)
     _to(f.numbers, 2, tss)

@@ -149,7 +149,7 @@ def running_fits(
     fresh       1 for each row of the order that begins a group, or None
     """
     cdef windowed g = _windowed(X, y, w, left, order)
-    cdef Py_ssize_t p = g.p, entries = _entries(g.p), i = lo, j, l, r, e, t, stop, hi, last
+    cdef Py_ssize_t p = g.p, entries = _entries(g.p), i = lo, j, lane, r, e, t, stop, hi, last
     cdef double* s = &state[0]
     cdef double* pairs = s + p + 4
     cdef double* room
@@ -198,9 +198,9 @@ def running_fits(
                             sums + e * LANES, vec_load_f64(g.prefix + e * g.ld + t) + fade * vec_set(pairs[e])
                         )
                     _solve_lanes(sums, shifts, p, fit_intercept, l2, &f)
-                    for l in range(min(LANES, last + 1 - t)):
-                        r = i - lo + t + l
-                        _put_lane(&f, p, l, r, coef, numbers, spread, centre)
+                    for lane in range(min(LANES, last + 1 - t)):
+                        r = i - lo + t + lane
+                        _put_lane(&f, p, lane, r, coef, numbers, spread, centre)
             _fade(s, p, share * g.faded[last])
             for e in range(entries):
                 _add_to_pair(pairs + e, pairs + entries + e, g.prefix[e * g.ld + last], 0.0)

@@ -14,33 +14,19 @@ from linreg_fast.algebra.precision import Matrix, Vector
 from linreg_fast.inference import significance
 from linreg_fast.inputs.callers import caller_level
 from linreg_fast.inputs.table import Table
+from linreg_fast.many.fits import About, Fits
 from linreg_fast.many.laying import Laid, Positions
+from linreg_fast.many.rows import Rows
 from linreg_fast.options import FitOptions
+from linreg_fast.result import LinearFit
 from linreg_fast.solvers.refinement import AUTO_DIGITS, CANCELLED
 from linreg_fast.solvers.solution import RankWarning
 
-STATS = ("stderr", "tvalues", "rss", "r2", "n_samples", "residual", "prediction", "rank", "digits")
 ERRORS = {"stderr", "tvalues"}
 AHEAD = {"residual", "prediction"}
 OF_SQUARES = {"stderr", "tvalues", "rss", "r2"}  # what a sum of squares that cancelled would spoil
-OF_A_FIT = ("coef", "intercept", "digits", "rank", "rss", "r2", "stderr", "tvalues", "intercept_stderr")
 
 Arrays = dict[str, NDArray[Any]]
-
-
-def checked_stats(stats: Any) -> frozenset[str]:
-    """The statistics asked for.
-
-    Raises
-    ------
-    ValueError
-        One that there is not.
-    """
-    asked = frozenset((stats,) if isinstance(stats, str) else stats)
-    for name in asked:
-        if name not in STATS:
-            raise ValueError(f"stats has {name!r}; it is made of {', '.join(STATS)}")
-    return asked
 
 
 class Found(NamedTuple):
@@ -59,39 +45,38 @@ class Answers:
     data: Table
     laid: Laid
     options: FitOptions
-    asked: frozenset[str]
+    asked: tuple[str, ...]
     step: int = 1
     arrays: Arrays = field(default_factory=dict)
     dependent: list[int] = field(default_factory=list)  # rows whose fit has dependent columns
 
     def __post_init__(self) -> None:
-        n, p = -(-self.data.n_rows // self.step), self.data.n_features
-        for name in {"coef", "intercept", "digits", *self.asked} - {"n_samples", "rank"}:
-            self.arrays[name] = np.full((n, p) if name in {"coef", *ERRORS} else n, np.nan)
-        for name in ERRORS & self.asked:
-            self.arrays[f"intercept_{name.removesuffix('s')}"] = np.full(n, np.nan)
+        n, p, asked = -(-self.data.n_rows // self.step), self.data.n_features, {*self.asked}
+        sizes = {"coef": (n, p), "intercept": (n,), "digits": (n,)}
+        sizes |= dict.fromkeys(("rss", "tss") if asked & OF_SQUARES else (), (n,))
+        sizes |= dict.fromkeys(asked & AHEAD, (n,))
+        if asked & ERRORS:
+            sizes["spread"] = (n, p + 1)
+        self.arrays = {name: np.full(size, np.nan) for name, size in sizes.items()}
         for name in ("n_samples", "rank"):
             self.arrays[name] = np.zeros(n, dtype=np.int64)
 
     def room(self, n: int) -> Found:
         """For n fits."""
         p = self.data.n_features
-        sizes = (n, p), (n, 4), (n if self.asked & ERRORS else 0, p + 1), (n if self.asked & AHEAD else 0, p + 1)
+        asked = {*self.asked}
+        sizes = (n, p), (n, 4), (n if asked & ERRORS else 0, p + 1), (n if asked & AHEAD else 0, p + 1)
         return Found(*(np.full(size, np.nan) for size in sizes))
 
-    def put(self, found: Found, at: Positions, counts: Positions) -> NDArray[np.bool_]:
-        """The fits that end at these positions, of so many rows; which of them are to be done one by one."""
+    def put(self, found: Found, at: Positions) -> NDArray[np.bool_]:
+        """The fits that end at these positions; which of them are to be done one by one."""
         p = self.data.n_features
         intercept, rss, tss, digits = found.numbers.T
         doubt: NDArray[np.bool_] = ~(digits >= AUTO_DIGITS)
-        if self.asked & OF_SQUARES:
+        if OF_SQUARES.intersection(self.asked):
             doubt |= rss <= CANCELLED * tss
-        values: dict[str, Any] = {"coef": found.coef, "intercept": intercept, "digits": digits, "rank": p, "rss": rss}
-        if "r2" in self.asked:
-            values["r2"] = significance.determination(rss, tss - rss, tss)
-        if len(found.spread):
-            spread = found.spread if not self.options.l2 else np.full_like(found.spread, np.nan)
-            values |= errors(found.coef, intercept, rss, counts - p - self.options.fit_intercept, spread)
+        values: dict[str, Any] = {"coef": found.coef, "intercept": intercept, "digits": digits, "rank": p}
+        values |= {"rss": rss, "tss": tss, "spread": found.spread}
         if len(found.centre):
             values |= self._about(at, found.coef, found.centre)
         self._store(self._places(at), values)
@@ -111,10 +96,23 @@ class Answers:
         if values["rank"] < self.data.n_features:
             self.dependent.append(int(place[0]) * self.step)
 
-    def fits(self, state: Any = None) -> Any:
-        from types import SimpleNamespace
-
-        return SimpleNamespace(**self.arrays, n_dropped=self.data.n_dropped, state=state)
+    def fits(self, rows: Rows, state: Any = None) -> Fits:
+        """The result."""
+        names, options = self.data.names, self.options
+        keys = {name: column[:: self.step] for name, column in rows.keys.items()}
+        index = None if rows.index is None else rows.index[:: self.step]
+        about = About(
+            feature_names=None if names is None else tuple(names),
+            fit_intercept=options.fit_intercept,
+            l2=options.l2,
+            keys=keys,
+            library=rows.library,
+            n_dropped=self.data.n_dropped,
+            stats=self.asked,
+            index=index,
+            state=state,
+        )
+        return Fits(self.arrays, about)
 
     def warn(self) -> None:
         """Say of which rows the columns were dependent."""
@@ -154,18 +152,8 @@ class Answers:
 
 
 @significance.quiet
-def errors(coef: Any, intercept: Any, rss: Any, freedom: Any, spread: Matrix) -> Arrays:
-    """Standard errors and t statistics of each fit."""
-    s = np.sqrt(rss / np.where(freedom > 0, freedom, np.nan))
-    found = s[:, None] * spread
-    return {
-        "stderr": found[:, :-1],
-        "tvalues": coef / found[:, :-1],
-        "intercept_stderr": found[:, -1],
-        "intercept_tvalue": intercept / found[:, -1],
-    }
-
-
-def of_fit(one: Any) -> dict[str, Any]:
-    """What is told of a LinearFit."""
-    return {name: getattr(one, name) for name in (*OF_A_FIT, "intercept_tvalue")}
+def of_fit(one: LinearFit) -> dict[str, Any]:
+    """What is told of a fit by itself."""
+    errors = np.append(one.stderr, one.intercept_stderr)
+    values = {name: getattr(one, name) for name in ("coef", "intercept", "digits", "rank", "rss", "tss")}
+    return values | {"spread": errors / one.residual_std}

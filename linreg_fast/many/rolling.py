@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from linreg_fast.inputs.checks import integer, one_of
-from linreg_fast.many.answers import Answers, checked_stats
+from linreg_fast.many.answers import Answers
+from linreg_fast.many.fits import Fits, checked_stats
 from linreg_fast.many.rows import check_forward, read_rows
 from linreg_fast.many.sweep import sweep
 from linreg_fast.many.times import read_length
 from linreg_fast.options import FitOptions
 from linreg_fast.passes.progress import Report, reporting
+from linreg_fast.saved.fits import STATS
 
 MISSING = ("raise", "drop", "skip")
 CLOSED = ("right", "left", "both", "neither")
@@ -38,7 +40,7 @@ def rolling(
     stats: Sequence[str] = (),
     n_threads: int | None = None,
     progress: bool | Report = False,
-) -> Any:
+) -> Fits:
     """Fit a linear model over a window that moves along the rows, one fit for each row.
 
     The sums of a window are put together from sums of parts of it, about the values of a row within it, and never by
@@ -67,16 +69,16 @@ def rolling(
     groups : array_like of shape (n_samples,) or str, optional
         Windows run within each group: a row has only rows of its own one in its window.
     sample_weight : array_like of shape (n_samples,) or str, optional
-        As for `fit`. A row of weight 0 is not there: it keeps its place in a window and has no part in the fit.
+        As for `fit`. A row of weight 0 is not there: it is skipped, and dropped where missing rows are.
     half_life : float, str or timedelta, optional
         Rows, or with `on` a length of time, after which a row's weight is half of that of the newest row of the window.
     step : int
         Only the windows of rows 0, step, 2 step, ...: results are as long.
     missing : {"raise", "drop", "skip"}
         What to do about rows with NaN or null in X, y or the weights: raise, naming the first one; leave them out
-        before windows are laid, so that these reach further back; or let them keep their place in windows without a part in
-        the fit. A row dropped has NaN for results; one skipped has the fit of the others in its window. Infinity is
-        always an error.
+        before windows are laid, so that these reach further back; or let them keep their place in windows without a
+        part in the fit. A row dropped has NaN for results; one skipped has the fit of the others in its window.
+        Infinity is always an error.
     fit_intercept : bool
     l2 : float
         As for `fit`, beside the weights of the window: a newest row has the weight 1, or that of its `sample_weight`.
@@ -119,10 +121,11 @@ def rolling(
     one_of(missing, "missing", MISSING)
     one_of(closed, "closed", CLOSED)
     step = integer(step, "step", 1)
-    asked = checked_stats(stats)
+    asked = checked_stats(stats, STATS)
     options = FitOptions(l2=l2, fit_intercept=fit_intercept, n_threads=n_threads)
     given = {"sample_weight": sample_weight, "on": on, "groups": groups}
-    data, laid, times = read_rows(X, y, given, missing, by_index=not _counts(window))
+    rows = read_rows(X, y, given, missing, not _counts(window), missing != "drop")
+    data, laid, times = rows.data, rows.laid, rows.times
     if times is None:
         if not _counts(window):
             raise ValueError(f"window is {window!r}: a length of time needs on, the times of the rows")
@@ -144,7 +147,7 @@ def rolling(
     with reporting(progress) as report:
         sweep(answers, report)
     answers.warn()
-    return answers.fits()
+    return answers.fits(rows)
 
 
 def _counts(window: Any) -> bool:

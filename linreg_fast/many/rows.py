@@ -8,29 +8,33 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast.inputs.labels import along
 from linreg_fast.inputs.named import taken_apart
 from linreg_fast.inputs.table import Table, table
+from linreg_fast.many.frames import library_of
+from linreg_fast.many.keys import columns_of, keyed
 from linreg_fast.many.laying import Laid
 from linreg_fast.many.presence import rows_present
 from linreg_fast.many.times import Times, first_backwards, read_times
-from linreg_fast.moments.groups import _ordered
 
 
 class Rows(NamedTuple):
-    """A table of one target, its rows in order, and their times where there are some."""
+    """A table of one target, its rows in order, their times where there are some, and what they are known by."""
 
     data: Table
     laid: Laid
-    times: Times | None
+    times: Times | None  # at the positions of the order
+    keys: dict[str, NDArray[Any]]  # of the rows as they lie
+    index: Any  # of pandas
+    library: str
 
 
-def read_rows(X: Any, y: Any, given: dict[str, Any], missing: str, by_index: bool = False) -> Rows:
+def read_rows(X: Any, y: Any, given: dict[str, Any], missing: str, by_index: bool, in_place: bool) -> Rows:
     """Check what a user hands in; `given` holds sample_weight, on and groups, each of which may name a column of X.
 
     by_index    whether the index of X holds the times where `on` does not
+    in_place    whether rows that take no part keep their place among those that do
     """
-    targets = None
+    library, called, targets = library_of(X, *given.values()), dict(given), None
     if isinstance(y, str) or any(isinstance(value, str) for value in given.values()):
         named = taken_apart(X, y, given)
         X, y, targets = named.X, named.y, named.target_names
@@ -42,14 +46,18 @@ def read_rows(X: Any, y: Any, given: dict[str, Any], missing: str, by_index: boo
     if not data.n_features:
         raise ValueError(f"X has no columns: shape {data.X.shape}")
     present, data.n_dropped = rows_present(data, missing != "raise")
-    laid = _laid(data, given["groups"], present, missing == "drop")
-    on = given["on"]
-    if on is None and by_index and data.labels is not None:
-        on = data.labels.index
+    index = None if data.labels is None else data.labels.index
+    laid, keys = _laid(data, given["groups"], present, missing, in_place)
+    if isinstance(called["groups"], str) and len(keys) == 1:
+        keys = dict(zip([called["groups"]], keys.values(), strict=True))
+    on = index if given["on"] is None and by_index else given["on"]
     if on is None:
-        return Rows(data, laid, None)
+        return Rows(data, laid, None, keys, index, library)
     times = read_times(on, data.n_rows, data.labels)
-    return Rows(data, laid, times if laid.order is None else times._replace(values=times.values[laid.order]))
+    name = called["on"] if isinstance(called["on"], str) else "on"
+    keys = {**keys, name: times.values.view("datetime64[ns]") if times.dates else times.values}
+    at_positions = times if laid.order is None else times._replace(values=times.values[laid.order])
+    return Rows(data, laid, at_positions, keys, index, library)
 
 
 def check_forward(times: Times, laid: Laid) -> None:
@@ -63,20 +71,26 @@ def check_forward(times: Times, laid: Laid) -> None:
     raise ValueError(f"on must not go back: it has {later} at row {row}, and {where} has {earlier}; sort the rows")
 
 
-def _laid(data: Table, groups: Any, present: NDArray[np.bool_] | None, drop: bool) -> Laid:
-    """The rows in the order that windows run over; rows that are dropped have no place there."""
-    order, bounds = None, np.array([0, data.n_rows])
+def _laid(
+    data: Table, groups: Any, present: NDArray[np.bool_] | None, missing: str, in_place: bool
+) -> tuple[Laid, dict[str, NDArray[Any]]]:
+    """The rows in the order that windows run over, and the keys of their groups; rows dropped have no place there."""
+    order, bounds, keys = None, np.array([0, data.n_rows]), {}
     if groups is not None:
-        keys = np.asarray(along(groups, "groups", data.labels))
-        if keys.shape != (data.n_rows,):
-            raise ValueError(f"groups must have shape ({data.n_rows},), one group for each row of X; got {keys.shape}")
-        of_groups = _ordered(keys)
-        order, bounds = of_groups.order, of_groups.bounds
+        by_key = keyed(groups, data.n_rows, data.labels)
+        order, bounds = by_key.order, by_key.bounds
+        if by_key.without.size and missing == "raise":
+            raise ValueError(
+                f"groups has a missing key at row {by_key.without[0]} ({by_key.without.size} in all); "
+                'missing="drop" leaves such rows out'
+            )
+        there = slice(None) if present is None else present[by_key.without]
+        data.n_dropped += len(by_key.without[there])
+        keys = {name: np.array(column) for name, column in columns_of(groups).items()}
     if present is not None:
         at_positions = present if order is None else present[order]
-        if not drop:
-            return Laid(data.n_rows, order, bounds, 1, present=at_positions)
+        if in_place:
+            return Laid(data.n_rows, order, bounds, 1, present=at_positions), keys
         order = np.flatnonzero(present) if order is None else order[at_positions]
-        bounds = np.concatenate([[0], np.cumsum(at_positions)])[bounds]
-        bounds = np.unique(bounds) if len(order) else np.array([0, 0])
-    return Laid(data.n_rows, order, bounds, 1)
+        bounds = np.unique(np.concatenate([[0], np.cumsum(at_positions)])[bounds])
+    return Laid(data.n_rows, order, bounds if len(bounds) > 1 else np.array([0, 0]), 1), keys

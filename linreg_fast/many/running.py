@@ -62,8 +62,8 @@ class Stretches:
         self.answers.put_counts(at, counts)
         full = counts >= laid.least
         if not full.all():
-            at, counts, found = at[full], counts[full], Found(*(part[full] if len(part) else part for part in found))
-        doubt = self.answers.put(found, at, counts)
+            at, found = at[full], Found(*(part[full] if len(part) else part for part in found))
+        doubt = self.answers.put(found, at)
         if doubt.any():
             self.doubtful.append((i, at[doubt]))
 
@@ -87,7 +87,7 @@ class Stretches:
         first = max(lo - 1, 0)
         X, y, w, left, order = self.reading.rows(first, hi)
         state = State.of_numbers(self.before(i), self.empty)
-        fresh = self.fresh
+        fresh, ahead = self.fresh, AHEAD.intersection(self.answers.asked)
         wanted = set(doubtful.tolist())
         for at in range(lo, int(doubtful[-1]) + 1):
             row = at - first if order is None else order[at - first]
@@ -101,7 +101,7 @@ class Stretches:
                     warnings.simplefilter("ignore", RankWarning)  # one for all follows
                     warnings.simplefilter("ignore", ConditionWarning)  # digits say so
                     one = state.fit()
-                centre = np.append(state.shift, one.predict(state.shift[None])) if self.answers.asked & AHEAD else None
+                centre = np.append(state.shift, one.predict(state.shift[None])) if ahead else None
                 self.answers.put_one(at, of_fit(one), centre)
 
 

@@ -147,15 +147,15 @@ class State:
 
     @property
     def coef(self) -> Vector:
-        return self.fit().coef  # type: ignore[no-any-return]
+        return np.asarray(self.fit().coef)
 
     @property
     def intercept(self) -> float:
-        return self.fit().intercept  # type: ignore[no-any-return]
+        return float(self.fit().intercept)
 
     @property
     def digits(self) -> float:
-        return self.fit().digits
+        return float(self.fit().digits)
 
     def predict(self, X: Any) -> Any:
         """Predictions, as of `LinearFit.predict`."""

@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from linreg_fast.algebra.precision import Vector
 from linreg_fast.fitting import fit
-from linreg_fast.inference import significance
 from linreg_fast.inputs.table import Table
-from linreg_fast.many.answers import AHEAD, Answers, errors, of_fit
+from linreg_fast.many.answers import AHEAD, Answers, of_fit
 from linreg_fast.many.laying import Laid, Positions
 from linreg_fast.options import FitOptions
 from linreg_fast.passes import blocks, levels
@@ -64,10 +63,20 @@ def _some(answers: Answers, reading: Reading, lo: int, hi: int) -> Positions:
     rows = reading.rows(a, b)
     work = np.empty(levels.kernels.window_work_size(answers.data.n_features, longest))
     found, options = answers.room(len(at)), answers.options
-    kernel = levels.window_fits["float32" if rows[0].dtype == np.float32 else "float64"]
+    kernel = levels.window_fits["float32" if rows.X.dtype == np.float32 else "float64"]
     kernel(*rows, np.ascontiguousarray(windows - a), longest, options.fit_intercept, options.l2, work, *found)
-    doubt = answers.put(found, at, counts)
+    doubt = answers.put(found, at)
     return np.vstack([windows[:2, doubt], at[doubt]])
+
+
+class Part(NamedTuple):
+    """Some rows as the kernels read them."""
+
+    X: Any
+    y: Any
+    w: Any
+    left: Vector | None  # of each weight at the next row
+    order: Positions | None  # where the rows lie; None: as they are
 
 
 class Reading:
@@ -76,15 +85,15 @@ class Reading:
     def __init__(self, data: Table, laid: Laid) -> None:
         self.data, self.order, self.fading = data, laid.rows_present(), laid.fading()
 
-    def rows(self, a: int, b: int) -> tuple[Any, Any, Any, Vector | None, Positions | None]:
-        """X, y, w, what is left of each weight at the next row, and where rows a to b lie; None: as they are."""
+    def rows(self, a: int, b: int) -> Part:
+        """Rows a to b, in place or converted."""
         data, order = self.data, None if self.order is None else self.order[a:b]
         left = None if self.fading is None else self.fading(a, b)
         if data.order:
             part = slice(a, b) if order is None else slice(None)
-            return data.X[part], data.Y[part, 0], None if data.w is None else data.w[part], left, order
+            return Part(data.X[part], data.Y[part, 0], None if data.w is None else data.w[part], left, order)
         X, Y, w = data.converted(slice(a, b) if order is None else order)
-        return X, Y[:, 0], w, left, None
+        return Part(X, Y[:, 0], w, left, None)
 
     def window(self, start: int, stop: int) -> tuple[Any, Any, Any]:
         """X, y and weights of a window, the newest row the last."""
@@ -104,11 +113,9 @@ def _one(answers: Answers, reading: Reading, window: tuple[int, int], at: int) -
     found = small.of_arrays(X, y, w, options)
     values: dict[str, Any]
     if isinstance(found, small.SmallFit):
-        freedom = np.array([len(X) - p - options.fit_intercept])
-        ess = found.tss - found.rss if found.ess is None else found.ess
-        values = found._asdict() | {"rank": p, "r2": significance.determination(found.rss, ess, found.tss)}
-        spread = np.full(p + 1, np.nan) if options.l2 or found.spread is None else found.spread
-        values |= errors(found.coef, found.intercept, np.array([found.rss]), freedom, spread[None])
+        values = found._asdict() | {"rank": p}
+        if found.spread is None:
+            del values["spread"]
     else:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RankWarning)  # one for all windows follows
@@ -118,7 +125,7 @@ def _one(answers: Answers, reading: Reading, window: tuple[int, int], at: int) -
                 error.add_note(f"in the window of {len(X)} rows that ends at position {at}")
                 raise
         values = of_fit(one)
-    answers.put_one(at, values, _centre(X, y, w, values, options) if answers.asked & AHEAD else None)
+    answers.put_one(at, values, _centre(X, y, w, values, options) if AHEAD.intersection(answers.asked) else None)
 
 
 def _centre(X: Any, y: Any, w: Any, values: dict[str, Any], options: FitOptions) -> Vector:

@@ -108,7 +108,7 @@ def test_within_groups(monkeypatch):
             assert np.isnan(fits.coef[i]).all()
         else:
             assert worst_lre([*fits.coef[i], fits.intercept[i]], exact_fit(X[part], y[part])) >= 9
-    assert fits.state is None
+    assert not hasattr(fits, "state")
 
 
 def test_rows_dropped_have_no_fit():
@@ -211,7 +211,7 @@ def test_an_update_that_fails_changes_nothing():
             state.update(*args, **options)
         assert state.to_bytes() == before
     timed = recursive(X, y, half_life=3.0, on=np.arange(30.0)).state
-    with pytest.raises(ValueError, match="time must not go back: 5.0 is before 29.0"):
+    with pytest.raises(ValueError, match=r"time must not go back: 5\.0 is before 29\.0"):
         timed.update([1.0, 2.0], 1.0, time=5.0)
     assert state.update([1.0, 2.0], 1.0, sample_weight=0).to_bytes() == before
 

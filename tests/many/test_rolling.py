@@ -265,7 +265,7 @@ def test_a_column_that_is_constant_in_a_window():
     low = np.flatnonzero(fits.rank[19:] < 2) + 19
     assert low.tolist() == list(range(49, 60))
     assert (fits.coef[low, 1] == 0).all()
-    assert np.isnan(fits.stderr[low, 1]).all()
+    assert np.isnan(fits.stderr[low]).all()
     rows = of_rows(100, 20)
     for i in set(range(19, 100)) - set(low.tolist()):
         assert worst_lre([*fits.coef[i], fits.intercept[i]], exact_fit(X[rows[i]], y[rows[i]])) > 10
@@ -297,7 +297,7 @@ BAD = [
     ({"window": "5h", "on": np.arange(20)}, TypeError, "on holds numbers"),
     ({"window": 5, "on": dates(20)}, TypeError, "on holds dates"),
     ({"window": -1.0, "on": np.arange(20)}, ValueError, "window must be greater than 0"),
-    ({"window": 5, "on": np.r_[0:10, 8, 11:20]}, ValueError, "on must not go back: it has 8 at row 10, and the row before"),
+    ({"window": 5, "on": np.r_[0:10, 8, 11:20]}, ValueError, "on must not go back: it has 8 at row 10, and the row"),
     ({"window": 5, "on": np.r_[0.0:19.0, np.nan]}, ValueError, "on has nan at row 19"),
     ({"window": 5, "on": ["x"] * 20}, TypeError, "on holds neither dates nor numbers"),
     ({"window": 5, "sample_weight": -np.ones(20)}, ValueError, "sample_weight has -1.0 at row 0"),
