@@ -19,7 +19,7 @@ from linreg_fast.many.laying import Laid, Positions
 from linreg_fast.many.rows import Rows
 from linreg_fast.options import FitOptions
 from linreg_fast.result import LinearFit
-from linreg_fast.solvers.refinement import AUTO_DIGITS, CANCELLED
+from linreg_fast.solvers.refinement import CANCELLED
 from linreg_fast.solvers.solution import RankWarning
 
 ERRORS = {"stderr", "tvalues"}
@@ -68,11 +68,11 @@ class Answers:
         sizes = (n, p), (n, 4), (n if asked & ERRORS else 0, p + 1), (n if asked & AHEAD else 0, p + 1)
         return Found(*(np.full(size, np.nan) for size in sizes))
 
-    def put(self, found: Found, at: Positions) -> NDArray[np.bool_]:
-        """The fits that end at these positions; which of them are to be done one by one."""
+    def put(self, found: Found, at: Positions, least: float) -> NDArray[np.bool_]:
+        """The fits that end at these positions; which of them, with fewer digits, are to be done one by one."""
         p = self.data.n_features
         intercept, rss, tss, digits = found.numbers.T
-        doubt: NDArray[np.bool_] = ~(digits >= AUTO_DIGITS)
+        doubt: NDArray[np.bool_] = ~(digits >= least)
         if OF_SQUARES.intersection(self.asked):
             doubt |= rss <= CANCELLED * tss
         values: dict[str, Any] = {"coef": found.coef, "intercept": intercept, "digits": digits, "rank": p}

@@ -19,6 +19,7 @@ from linreg_fast.passes.progress import Report
 from linreg_fast.solvers.solution import ConditionWarning, RankWarning
 
 STRETCH = 1 << 13  # rows whose fits go on from one state
+NEAR = 32  # rows before one that the kernel has no fit of that are added one by one
 
 
 class Stretches:
@@ -41,7 +42,7 @@ class Stretches:
 
     def sum(self, i: int) -> None:
         """The state of the rows of a stretch, or of its last group, by themselves."""
-        self._run(i, self.states[i], self.answers.room(0))
+        self._run(*self.bounds(i), self.states[i], self.answers.room(0))
 
     def merge(self) -> None:
         """The states become those of all rows up to the end of each stretch."""
@@ -55,7 +56,7 @@ class Stretches:
         """All fits of a stretch."""
         lo, hi = self.bounds(i)
         found = self.answers.room(hi - lo)
-        self._run(i, self.before(i), found)
+        self._run(lo, hi, self.before(i), found)
         at = np.arange(lo, hi)
         laid = self.answers.laid
         counts = at + 1 - laid.bounds[np.searchsorted(laid.bounds, at, side="right") - 1]
@@ -63,12 +64,13 @@ class Stretches:
         full = counts >= laid.least
         if not full.all():
             at, found = at[full], Found(*(part[full] if len(part) else part for part in found))
-        doubt = self.answers.put(found, at)
+        # sums of blocks are rounded to float64: nothing else makes more of them than the kernel does, if it does at all
+        doubt = self.answers.put(found, at, 0.0)
         if doubt.any():
             self.doubtful.append((i, at[doubt]))
 
-    def _run(self, i: int, state: Vector, found: Found) -> None:
-        lo, hi = self.bounds(i)
+    def _run(self, lo: int, hi: int, state: Vector, found: Found) -> None:
+        """Bring a state over the rows at positions lo to hi."""
         first = max(lo - 1, 0)
         X, y, w, left, order = self.reading.rows(first, hi)
         fresh = None if self.fresh is None else self.fresh[first:hi]
@@ -78,31 +80,39 @@ class Stretches:
         kernel(X, y, w, left, order, fresh, lo - first, options.fit_intercept, options.l2, state, work, *found)
 
     def one_by_one(self) -> None:
-        """The fits that the kernel was not sure of, from sums that go on row by row."""
+        """The fits that the kernel has declined, from sums whose last rows are added one by one."""
         for i, doubtful in sorted(self.doubtful, key=lambda found: found[0]):
-            self._again(i, doubtful)
+            numbers, at = self.before(i), i * STRETCH
+            for wanted in doubtful.tolist():
+                if wanted - NEAR > at:
+                    self._run(at, wanted - NEAR, numbers, self.answers.room(0))
+                    at = wanted - NEAR
+                numbers = self._add(at, wanted + 1, numbers)
+                at = wanted + 1
+                self._fit_of(State.of_numbers(numbers, self.empty), wanted)
 
-    def _again(self, i: int, doubtful: Positions) -> None:
-        lo, hi = self.bounds(i)
+    def _add(self, lo: int, hi: int, numbers: Vector) -> Vector:
+        """The state after the rows at positions lo to hi, exactly added."""
         first = max(lo - 1, 0)
         X, y, w, left, order = self.reading.rows(first, hi)
-        state = State.of_numbers(self.before(i), self.empty)
-        fresh, ahead = self.fresh, AHEAD.intersection(self.answers.asked)
-        wanted = set(doubtful.tolist())
-        for at in range(lo, int(doubtful[-1]) + 1):
+        state = State.of_numbers(numbers, self.empty)
+        for at in range(lo, hi):
             row = at - first if order is None else order[at - first]
-            if fresh is not None and fresh[at]:
-                state = State.of_numbers(np.zeros_like(self.states[0]), self.empty)
+            if self.fresh is not None and self.fresh[at]:
+                state = State.of_numbers(np.zeros_like(numbers), self.empty)
             share = 1.0 if left is None or at == first else float(left[at - first - 1])
             weight = 1.0 if w is None else float(w[row])
             state.add(np.asarray(X[row], dtype=np.float64), float(y[row]), weight, share)
-            if at in wanted:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", RankWarning)  # one for all follows
-                    warnings.simplefilter("ignore", ConditionWarning)  # digits say so
-                    one = state.fit()
-                centre = np.append(state.shift, one.predict(state.shift[None])) if ahead else None
-                self.answers.put_one(at, of_fit(one), centre)
+        return state.numbers
+
+    def _fit_of(self, state: State, at: int) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RankWarning)  # one for all follows
+            warnings.simplefilter("ignore", ConditionWarning)  # digits say so
+            one = state.fit()
+        ahead = AHEAD.intersection(self.answers.asked)
+        centre = np.append(state.shift, one.predict(state.shift[None])) if ahead else None
+        self.answers.put_one(at, of_fit(one), centre)
 
 
 def run(answers: Answers, empty: State, report: Report | None) -> State | None:

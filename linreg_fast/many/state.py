@@ -114,6 +114,11 @@ class State:
         self._fit = None
 
     @property
+    def numbers(self) -> Vector:
+        """The sums, as the kernels have them."""
+        return self._numbers.copy()
+
+    @property
     def shift(self) -> Vector:
         """Of the columns: what is subtracted before anything is squared."""
         return self._numbers[2 : 2 + self.n_features].copy()

@@ -17,6 +17,7 @@ from linreg_fast.options import FitOptions
 from linreg_fast.passes import blocks, levels
 from linreg_fast.passes.progress import Report
 from linreg_fast.solvers import small
+from linreg_fast.solvers.refinement import AUTO_DIGITS
 from linreg_fast.solvers.solution import RankWarning
 
 FIT_SECONDS = 0.1e-6  # a fit of few columns
@@ -65,7 +66,7 @@ def _some(answers: Answers, reading: Reading, lo: int, hi: int) -> Positions:
     found, options = answers.room(len(at)), answers.options
     kernel = levels.window_fits["float32" if rows.X.dtype == np.float32 else "float64"]
     kernel(*rows, np.ascontiguousarray(windows - a), longest, options.fit_intercept, options.l2, work, *found)
-    doubt = answers.put(found, at)
+    doubt = answers.put(found, at, AUTO_DIGITS)
     return np.vstack([windows[:2, doubt], at[doubt]])
 
 
