@@ -13,12 +13,14 @@ from linreg_fast.algebra.precision import Vector
 from linreg_fast.many.answers import AHEAD, Answers, Found, of_fit
 from linreg_fast.many.laying import Positions
 from linreg_fast.many.state import State
-from linreg_fast.many.sweep import Reading, fit_seconds
+from linreg_fast.many.sweep import Reading, each_alone, fit_seconds
 from linreg_fast.passes import blocks, levels, rates
 from linreg_fast.passes.progress import Report
+from linreg_fast.solvers.refinement import AUTO_DIGITS
 from linreg_fast.solvers.solution import ConditionWarning, RankWarning
 
 STRETCH = 1 << 13  # rows whose fits go on from one state
+FEW = 1024  # rows that are fitted by themselves where fewer digits are sure
 NEAR = 32  # rows before one that the kernel has no fit of that are added one by one
 
 
@@ -34,7 +36,8 @@ class Stretches:
         if len(laid.bounds) > 2:
             self.fresh = np.zeros(laid.n_positions, dtype=np.uint8)
             self.fresh[laid.bounds[:-1]] = 1
-        self.doubtful: list[tuple[int, Positions]] = []
+        self.windows: list[Positions] = []  # fits of few rows that are to be done by themselves
+        self.doubtful: list[tuple[int, Positions]] = []  # fits of many, by stretch
 
     def bounds(self, i: int) -> tuple[int, int]:
         """The positions of a stretch."""
@@ -64,10 +67,13 @@ class Stretches:
         full = counts >= laid.least
         if not full.all():
             at, found = at[full], Found(*(part[full] if len(part) else part for part in found))
-        # sums of blocks are rounded to float64: nothing else makes more of them than the kernel does, if it does at all
+        # of many rows the sums are rounded to float64 by blocks: only where there is no fit anything more is to be had
         doubt = self.answers.put(found, at, 0.0)
-        if doubt.any():
-            self.doubtful.append((i, at[doubt]))
+        few = counts[full] <= FEW
+        by_rows = few & (doubt | ~(found.numbers[:, 3] >= AUTO_DIGITS))
+        self.windows.append(np.stack([at + 1 - counts[full], at + 1, at])[:, by_rows])
+        if (doubt & ~few).any():
+            self.doubtful.append((i, at[doubt & ~few]))
 
     def _run(self, lo: int, hi: int, state: Vector, found: Found) -> None:
         """Bring a state over the rows at positions lo to hi."""
@@ -81,6 +87,7 @@ class Stretches:
 
     def one_by_one(self) -> None:
         """The fits that the kernel has declined, from sums whose last rows are added one by one."""
+        each_alone(self.answers, self.reading, self.windows)
         for i, doubtful in sorted(self.doubtful, key=lambda found: found[0]):
             numbers, at = self.before(i), i * STRETCH
             for wanted in doubtful.tolist():
@@ -102,7 +109,7 @@ class Stretches:
                 state = State.of_numbers(np.zeros_like(numbers), self.empty)
             share = 1.0 if left is None or at == first else float(left[at - first - 1])
             weight = 1.0 if w is None else float(w[row])
-            state.add(np.asarray(X[row], dtype=np.float64), float(y[row]), weight, share)
+            state.add(np.ascontiguousarray(X[row], dtype=np.float64), float(y[row]), weight, share)
         return state.numbers
 
     def _fit_of(self, state: State, at: int) -> None:

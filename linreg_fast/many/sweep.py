@@ -40,8 +40,13 @@ def sweep(answers: Answers, report: Report | None) -> None:
 
     need = blocks.Need(1, 1, fit_seconds(answers.data.n_features))
     blocks.sum_rows(some, laid.n_positions, need, options.n_threads, report)
-    windows = np.hstack([np.empty((3, 0), dtype=np.intp), *doubtful])
-    for start, stop, at in windows[:, np.argsort(windows[2])].T.tolist():
+    each_alone(answers, reading, doubtful)
+
+
+def each_alone(answers: Answers, reading: Reading, windows: list[Positions]) -> None:
+    """Fit each of these windows by itself, as `fit` does it: start, stop and position, in columns."""
+    together = np.hstack([np.empty((3, 0), dtype=np.intp), *windows])
+    for start, stop, at in together[:, np.argsort(together[2])].T.tolist():
         _one(answers, reading, (start, stop), at)
 
 
@@ -84,12 +89,12 @@ class Reading:
     """The rows that may lie in windows, read where they are or converted, and how their weights fade."""
 
     def __init__(self, data: Table, laid: Laid) -> None:
-        self.data, self.order, self.fading = data, laid.rows_present(), laid.fading()
+        self.data, self.laid, self.order = data, laid, laid.rows_present()
 
     def rows(self, a: int, b: int) -> Part:
         """Rows a to b, in place or converted."""
         data, order = self.data, None if self.order is None else self.order[a:b]
-        left = None if self.fading is None else self.fading(a, b)
+        left = self.laid.fading(a, b)
         if data.order:
             part = slice(a, b) if order is None else slice(None)
             return Part(data.X[part], data.Y[part, 0], None if data.w is None else data.w[part], left, order)
@@ -98,11 +103,11 @@ class Reading:
 
     def window(self, start: int, stop: int) -> tuple[Any, Any, Any]:
         """X, y and weights of a window, the newest row the last."""
-        X, y, w, left, order = self.rows(start, stop)
+        X, y, w, _, order = self.rows(start, stop)
         if order is not None:
             X, y, w = X[order], y[order], None if w is None else w[order]
-        if left is not None:
-            faded = np.append(np.cumprod(left[: stop - start - 1][::-1])[::-1], 1.0)
+        faded = self.laid.faded(start, stop)
+        if faded is not None:
             w = faded if w is None else w * faded
         return np.ascontiguousarray(X), np.ascontiguousarray(y), w
 

@@ -143,8 +143,13 @@ def test_any_number_of_threads_gives_the_same_bits(monkeypatch, many_blocks):
     assert one.state.to_bytes() == two.state.to_bytes()
 
 
-def test_dependent_columns():
+@pytest.mark.parametrize("order", ["C", "F", "strided", "whole numbers"])
+def test_dependent_columns(order):
+    """However the numbers lie."""
     X, y = table(40, 2, 7)
+    if order == "whole numbers":
+        X = np.random.default_rng(7).permutation(80).reshape(40, 2)
+    X = np.repeat(X, 2, axis=0)[::2] if order == "strided" else np.array(X, order="F" if order == "F" else "C")
     X[:20, 1] = X[:20, 0]
     with pytest.warns(RankWarning, match="in 18 fits, the first of them that of row 2"):
         fits = expanding(X, y, stats=["rank"])
