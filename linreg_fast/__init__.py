@@ -16,6 +16,11 @@ from linreg_fast.solvers.descent import ConvergenceWarning, LearningRateError
 from linreg_fast.solvers.solution import ConditionWarning, RankWarning
 
 if TYPE_CHECKING:
+    from linreg_fast.many.expanding import expanding, recursive
+    from linreg_fast.many.fits import Fits
+    from linreg_fast.many.grouped import grouped
+    from linreg_fast.many.rolling import rolling
+    from linreg_fast.many.state import State
     from linreg_fast.moments.groups import by_group
     from linreg_fast.moments.moments import Moments
     from linreg_fast.moments.penalties import cross_validate, l2_path
@@ -28,6 +33,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ConditionWarning",
     "ConvergenceWarning",
+    "Fits",
     "LearningRateError",
     "LeftOutWarning",
     "LinearFit",
@@ -35,17 +41,22 @@ __all__ = [
     "Plan",
     "PrecisionWarning",
     "RankWarning",
+    "State",
     "__version__",
     "by_group",
     "cost",
     "cross_validate",
+    "expanding",
     "fit",
     "fit_file",
     "fit_polynomial",
     "fit_stream",
     "gradient",
+    "grouped",
     "l2_path",
     "plan",
+    "recursive",
+    "rolling",
     "set_num_threads",
     "show_config",
     "stepwise",
@@ -53,13 +64,19 @@ __all__ = [
 
 # Imported when first asked for: whoever only fits does not wait for them.
 _LATER = {
+    "Fits": "many.fits",
     "Moments": "moments.moments",
+    "State": "many.state",
     "by_group": "moments.groups",
     "cross_validate": "moments.penalties",
+    "expanding": "many.expanding",
+    "grouped": "many.grouped",
     "fit_polynomial": "polynomial",
     "fit_file": "streams.fitting",
     "fit_stream": "streams.fitting",
     "l2_path": "moments.penalties",
+    "recursive": "many.expanding",
+    "rolling": "many.rolling",
     "stepwise": "moments.stepwise",
 }
 

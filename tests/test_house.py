@@ -42,6 +42,7 @@ HALL = {
 }
 # their parameters are what a user names, one by one
 PUBLIC = {"fit", "fit_file", "fit_stream", "plan", "predict", "descent"}
+PUBLIC |= {"rolling", "expanding", "recursive", "grouped", "batched"}
 
 
 def modules():
