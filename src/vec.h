@@ -284,6 +284,16 @@ VEC_INLINE int vec_positive(const double *v, ptrdiff_t n)
 #endif
 }
 
+/* v in a register: GCC otherwise reads it from memory again at each use as an operand, and loads are the limit of
+ * a tile whose vectors are as wide as what is loaded in a cycle. */
+VEC_INLINE vec vec_held(vec v)
+{
+#if LINREG_FAST_LANES == 8 && defined(__AVX512F__)
+    __asm__("" : "+v"(v));
+#endif
+    return v;
+}
+
 /* The rounded product of a and b, kept from being fused into an addition that needs it rounded. */
 VEC_INLINE vec vec_product(vec a, vec b)
 {
