@@ -112,6 +112,28 @@ VEC_INLINE vec vec_collect_f64(const size_t *columns, ptrdiff_t t) { return ((co
 VEC_INLINE vec vec_collect_f32(const size_t *columns, ptrdiff_t t) { return (double)((const float *)*columns)[t]; }
 #endif
 
+/* The first n < LANES of a vector, 0 beyond them, where the level has masks: VEC_MASKED. */
+#if LINREG_FAST_LANES == 8 && defined(__AVX512VL__)
+enum { VEC_MASKED = 1 };
+VEC_INLINE vec vec_first_f64(const double *p, ptrdiff_t n)
+{
+    return (vec)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p);
+}
+VEC_INLINE vec vec_first_f32(const float *p, ptrdiff_t n)
+{
+    return (vec)_mm512_cvtps_pd(_mm256_maskz_loadu_ps((__mmask8)((1u << n) - 1), p));
+}
+VEC_INLINE void vec_store_first(double *p, vec v, ptrdiff_t n)
+{
+    _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), (__m512d)v);
+}
+#else
+enum { VEC_MASKED = 0 };
+VEC_INLINE vec vec_first_f64(const double *p, ptrdiff_t n) { (void)p, (void)n; return vec_zero(); }
+VEC_INLINE vec vec_first_f32(const float *p, ptrdiff_t n) { (void)p, (void)n; return vec_zero(); }
+VEC_INLINE void vec_store_first(double *p, vec v, ptrdiff_t n) { (void)p, (void)v, (void)n; }
+#endif
+
 /* Lanes of a and b by number, those of b counting on from LANES. */
 #if LINREG_FAST_LANES > 1
 #if defined(__clang__) || __GNUC__ >= 12
@@ -330,10 +352,14 @@ VEC_INLINE vec vec_product_error(vec a, vec b, vec p)
 #endif
 }
 
-/* Sum of the lanes, as a binary tree: a written order, the same on every machine of a level. */
+/* Sum of the lanes, as a binary tree by halves: a written order, the same on every machine of a level. */
 VEC_INLINE double vec_sum(vec v)
 {
-#if LINREG_FAST_LANES == 8
+#if LINREG_FAST_LANES == 8 && defined(__AVX512F__)
+    __m256d h = _mm256_add_pd(_mm512_castpd512_pd256((__m512d)v), _mm512_extractf64x4_pd((__m512d)v, 1));
+    __m128d q = _mm_add_pd(_mm256_castpd256_pd128(h), _mm256_extractf128_pd(h, 1));
+    return q[0] + q[1];
+#elif LINREG_FAST_LANES == 8
     return ((vec_lane(v, 0) + vec_lane(v, 4)) + (vec_lane(v, 2) + vec_lane(v, 6)))
          + ((vec_lane(v, 1) + vec_lane(v, 5)) + (vec_lane(v, 3) + vec_lane(v, 7)));
 #elif LINREG_FAST_LANES == 4
@@ -342,6 +368,26 @@ VEC_INLINE double vec_sum(vec v)
     return vec_lane(v, 0) + vec_lane(v, 1);
 #else
     return v;
+#endif
+}
+
+/* out[i] = vec_sum(si) + ti, the same bits: four sums take little more than one where they share their additions. */
+VEC_INLINE void vec_sum_four(vec s0, vec s1, vec s2, vec s3, double t0, double t1, double t2, double t3, double *out)
+{
+#if LINREG_FAST_LANES == 8 && defined(__AVX512F__)
+    vec s[4] = {s0, s1, s2, s3};
+    __m256d h[4];
+    VEC_UNROLL for (int i = 0; i < 4; i++)
+        h[i] = _mm256_add_pd(_mm512_castpd512_pd256((__m512d)s[i]), _mm512_extractf64x4_pd((__m512d)s[i], 1));
+    /* rows 0 and 2, 1 and 3: vhaddpd then leaves them in order */
+    __m256d even = _mm256_add_pd(_mm256_permute2f128_pd(h[0], h[2], 0x20), _mm256_permute2f128_pd(h[0], h[2], 0x31));
+    __m256d odd = _mm256_add_pd(_mm256_permute2f128_pd(h[1], h[3], 0x20), _mm256_permute2f128_pd(h[1], h[3], 0x31));
+    _mm256_storeu_pd(out, _mm256_add_pd(_mm256_hadd_pd(even, odd), _mm256_setr_pd(t0, t1, t2, t3)));
+#else
+    out[0] = vec_sum(s0) + t0;
+    out[1] = vec_sum(s1) + t1;
+    out[2] = vec_sum(s2) + t2;
+    out[3] = vec_sum(s3) + t3;
 #endif
 }
 

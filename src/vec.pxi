@@ -15,7 +15,14 @@ cdef extern from "vec.h" nogil:
     vec vec_gather_f32(const float* p, Py_ssize_t step)
     vec vec_collect_f64(const size_t* columns, Py_ssize_t t)
     vec vec_collect_f32(const size_t* columns, Py_ssize_t t)
+    const int VEC_MASKED
+    vec vec_first_f64(const double* p, Py_ssize_t n)
+    vec vec_first_f32(const float* p, Py_ssize_t n)
+    void vec_store_first(double* p, vec v, Py_ssize_t n)
     double vec_sum(vec v)
+    void vec_sum_four(
+        vec s0, vec s1, vec s2, vec s3, double t0, double t1, double t2, double t3, double* out
+    )
     const int VEC_TURNED
     vec vec_turn_shift(const double* k)
     void vec_turn_f64(const double* x, Py_ssize_t ld, vec k, double* out, Py_ssize_t stride)
@@ -36,6 +43,14 @@ cdef inline vec vec_load(const floating* p) noexcept nogil:
         return vec_load_f32(p)
     else:
         return vec_load_f64(p)
+
+
+cdef inline vec vec_first(const floating* p, Py_ssize_t n) noexcept nogil:
+    """The first n < LANES of a vector, 0 beyond them; only where VEC_MASKED."""
+    if floating is float:
+        return vec_first_f32(p, n)
+    else:
+        return vec_first_f64(p, n)
 
 
 cdef inline vec vec_gather(const floating* p, Py_ssize_t step) noexcept nogil:
