@@ -4,6 +4,18 @@
 #
 # The caller divides by sum w.  Both products are taken from a chunk of rows while it is in cache.
 
+cdef enum:
+    HELD_VECS = 4               # of g, up to which each is held for a chunk of rows: those have 64 of them or more
+
+
+cdef inline vec _four_rows(const floating* z, Py_ssize_t p, const double* r, Py_ssize_t rest) noexcept nogil:
+    """LANES columns of X'r over ROWS_AT_ONCE rows; `rest` of them, the others 0, where it is not 0."""
+    if rest:
+        return (r[0] * vec_first(z, rest) + r[1] * vec_first(z + p, rest)) + (
+            r[2] * vec_first(z + 2 * p, rest) + r[3] * vec_first(z + 3 * p, rest)
+        )
+    return (r[0] * vec_load(z) + r[1] * vec_load(z + p)) + (r[2] * vec_load(z + 2 * p) + r[3] * vec_load(z + 3 * p))
+
 
 cdef inline void _gradient_rows_c(
     const floating* x,
@@ -15,27 +27,40 @@ cdef inline void _gradient_rows_c(
 ) noexcept nogil:
     """g += X'r for m rows in C order, ROWS_AT_ONCE of them to a reading of g.
 
-    Lines `ahead` bytes further on, those of the next chunk, are asked for meanwhile.
+    Lines `ahead` bytes further on, those of the next chunk, are asked for meanwhile.  Of few columns on v4
+    each vector of g stays in its register for all rows; at 4 lanes that gains nothing.
     """
     cdef Py_ssize_t i, j, u
-    cdef Py_ssize_t whole = p // LANES * LANES
+    cdef Py_ssize_t whole = p // LANES * LANES, rest = p - whole, alone = p if VEC_MASKED else whole
+    cdef Py_ssize_t fours = m // ROWS_AT_ONCE * ROWS_AT_ONCE
+    cdef Py_ssize_t held = whole if VEC_MASKED and whole <= HELD_VECS * LANES else 0
     cdef const floating* row
-    for i from 0 <= i < m - ROWS_AT_ONCE + 1 by ROWS_AT_ONCE:
+    cdef vec v
+    for j from LANES <= j < held by LANES:
+        v = vec_load_f64(g + j)
+        for i from 0 <= i < fours by ROWS_AT_ONCE:
+            v += _four_rows(x + i * p + j, p, r + i, 0)
+        vec_store(g + j, v)
+    if VEC_MASKED and rest:
+        v = vec_first_f64(g + whole, rest)
+        for i from 0 <= i < fours by ROWS_AT_ONCE:
+            v += _four_rows(x + i * p + whole, p, r + i, rest)
+        vec_store_first(g + whole, v, rest)
+    if held:
+        v = vec_load_f64(g)
+    for i from 0 <= i < fours by ROWS_AT_ONCE:
         row = x + i * p
         for u from 0 <= u < ROWS_AT_ONCE * p * <Py_ssize_t> sizeof(floating) by 64:
             vec_prefetch(<const char*> row + ahead + u)
-        for j from 0 <= j < whole by LANES:
-            vec_store(
-                g + j,
-                vec_load_f64(g + j)
-                + (
-                    (r[i] * vec_load(row + j) + r[i + 1] * vec_load(row + p + j))
-                    + (r[i + 2] * vec_load(row + 2 * p + j) + r[i + 3] * vec_load(row + 3 * p + j))
-                ),
-            )
-        for j in range(whole, p):
+        if held:
+            v += _four_rows(row, p, r + i, 0)
+        for j from held <= j < whole by LANES:
+            vec_store(g + j, vec_load_f64(g + j) + _four_rows(row + j, p, r + i, 0))
+        for j in range(alone, p):
             g[j] += (r[i] * row[j] + r[i + 1] * row[p + j]) + (r[i + 2] * row[2 * p + j] + r[i + 3] * row[3 * p + j])
-    for i in range(m // ROWS_AT_ONCE * ROWS_AT_ONCE, m):
+    if held:
+        vec_store(g, v)
+    for i in range(fours, m):
         row = x + i * p
         for j from 0 <= j < whole by LANES:
             vec_store(g + j, vec_load_f64(g + j) + r[i] * vec_load(row + j))
@@ -56,7 +81,7 @@ cdef inline void _gradient_next_c(
     The first are in cache while the others come from memory: neither waits for the other
     (20,000 x 1,000 on one thread: 12.3 GB/s without, 17.2 with).
     """
-    cdef Py_ssize_t j, whole = p // LANES * LANES
+    cdef Py_ssize_t j, whole = p // LANES * LANES, rest = p - whole, alone = p if VEC_MASKED else whole
     cdef const floating* z = x + ROWS_AT_ONCE * p
     cdef double r0 = r[0], r1 = r[1], r2 = r[2], r3 = r[3], t0 = b0, t1 = b0, t2 = b0, t3 = b0
     cdef vec s0, s1, s2, s3, bv
@@ -75,16 +100,20 @@ cdef inline void _gradient_next_c(
                 + (r2 * vec_load(x + 2 * p + j) + r3 * vec_load(x + 3 * p + j))
             ),
         )
-    for j in range(whole, p):
+    if VEC_MASKED and rest:
+        bv = vec_first_f64(b + whole, rest)
+        s0 += vec_first(z + whole, rest) * bv
+        s1 += vec_first(z + p + whole, rest) * bv
+        s2 += vec_first(z + 2 * p + whole, rest) * bv
+        s3 += vec_first(z + 3 * p + whole, rest) * bv
+        vec_store_first(g + whole, vec_first_f64(g + whole, rest) + _four_rows(x + whole, p, r, rest), rest)
+    for j in range(alone, p):
         t0 += z[j] * b[j]
         t1 += z[p + j] * b[j]
         t2 += z[2 * p + j] * b[j]
         t3 += z[3 * p + j] * b[j]
         g[j] += (r0 * x[j] + r1 * x[p + j]) + (r2 * x[2 * p + j] + r3 * x[3 * p + j])
-    r[0] = vec_sum(s0) + t0
-    r[1] = vec_sum(s1) + t1
-    r[2] = vec_sum(s2) + t2
-    r[3] = vec_sum(s3) + t3
+    vec_sum_four(s0, s1, s2, s3, t0, t1, t2, t3, r)
 
 
 cdef inline void _gradient_rows_f(

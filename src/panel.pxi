@@ -129,7 +129,7 @@ cdef inline void _gather_targets(
     cdef Py_ssize_t t = 0, j
     cdef const double* at = <const double*> y.at
     if width == LANES and y.row == sizeof(double) and y.column % <Py_ssize_t> sizeof(double) == 0:
-        for t from 0 <= t < m // LANES * LANES by LANES:
+        for t from 0 <= t < m // LANES * LANES by VEC_TURNED:
             vec_turn(at + t, y.column // <Py_ssize_t> sizeof(double), vec_zero(), group + t * LANES, LANES)
     for t in range(m // LANES * LANES if t else 0, m):
         for j in range(width):

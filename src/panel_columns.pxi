@@ -12,21 +12,22 @@ cdef void _pack_columns_c(
 ) noexcept nogil:
     """Columns of X - k, C order: m rows of p numbers, ld numbers apart, from x on.
 
-    LANES rows of LANES columns are transposed in registers, or of two.  The last columns are some of those
-    before them once more, where p is no multiple of LANES.
+    LANES rows of VEC_TURNED columns are transposed in registers, or of two.  The last columns are some of those
+    before them once more, where p is no multiple of VEC_TURNED.
     """
     cdef Py_ssize_t t, j = 0, whole = m // LANES * LANES
     cdef vec kv
-    while p >= LANES and p - j > VEC_PAIR:
-        j = min(j, p - LANES)
-        kv = vec_load_f64(k + j)
+    while p >= VEC_TURNED and p - j > VEC_PAIR:
+        j = min(j, p - VEC_TURNED)
+        kv = vec_turn_shift(k + j)
         for t from 0 <= t < whole by LANES:
             vec_turn(x + t * ld + j, ld, kv, a + j * stride + t, stride)
-        j += LANES
+        j += VEC_TURNED
     if j < p and 0 < VEC_PAIR <= p:
         j = min(j, p - VEC_PAIR)
+        kv = vec_pair_shift(k + j)
         for t from 0 <= t < whole by LANES:
-            vec_turn_pair(x + t * ld + j, ld, k + j, a + j * stride + t, stride)
+            vec_turn_pair(x + t * ld + j, ld, kv, a + j * stride + t, stride)
         j += VEC_PAIR
     for j in range(j, p):
         kv = vec_set(k[j])

@@ -46,7 +46,7 @@ cdef inline void _predict_rows_c(
     Lines `ahead` bytes further on are asked for meanwhile; 0 for none, and none for long rows.
     """
     cdef Py_ssize_t i, j, u
-    cdef Py_ssize_t whole = p // LANES * LANES
+    cdef Py_ssize_t whole = p // LANES * LANES, rest = p - whole, alone = p if VEC_MASKED else whole
     cdef const floating* row
     cdef vec s0, s1, s2, s3, bv
     cdef double t0, t1, t2, t3
@@ -62,23 +62,28 @@ cdef inline void _predict_rows_c(
             s1 += vec_load(row + p + j) * bv
             s2 += vec_load(row + 2 * p + j) * bv
             s3 += vec_load(row + 3 * p + j) * bv
+        if VEC_MASKED and rest:
+            bv = vec_first_f64(b + whole, rest)
+            s0 += vec_first(row + whole, rest) * bv
+            s1 += vec_first(row + p + whole, rest) * bv
+            s2 += vec_first(row + 2 * p + whole, rest) * bv
+            s3 += vec_first(row + 3 * p + whole, rest) * bv
         t0 = t1 = t2 = t3 = b0
-        for j in range(whole, p):
+        for j in range(alone, p):
             t0 += row[j] * b[j]
             t1 += row[p + j] * b[j]
             t2 += row[2 * p + j] * b[j]
             t3 += row[3 * p + j] * b[j]
-        r[i] = vec_sum(s0) + t0
-        r[i + 1] = vec_sum(s1) + t1
-        r[i + 2] = vec_sum(s2) + t2
-        r[i + 3] = vec_sum(s3) + t3
+        vec_sum_four(s0, s1, s2, s3, t0, t1, t2, t3, r + i)
     for i in range(m // ROWS_AT_ONCE * ROWS_AT_ONCE, m):
         row = x + i * p
         s0 = vec_zero()
         t0 = b0
         for j from 0 <= j < whole by LANES:
             s0 += vec_load(row + j) * vec_load_f64(b + j)
-        for j in range(whole, p):
+        if VEC_MASKED and rest:
+            s0 += vec_first(row + whole, rest) * vec_first_f64(b + whole, rest)
+        for j in range(alone, p):
             t0 += row[j] * b[j]
         r[i] = vec_sum(s0) + t0
 

@@ -146,9 +146,16 @@ static void tile_corner(const double *a, const double *b, ptrdiff_t stride, ptrd
  * broadcast.  16 registers hold 3 x 4 sums, three vectors of a and one of b; v4 has 32 of them.
  *
  * a, b     row t of column c at  c * stride + t
- * ahead    where the next panel lies: a line of it is asked for at each step, `step` bytes after the last
+ * ahead    where the next panel lies: a line of it is asked for at each step, `step` bytes after the last; two on v4,
+ *          which has half as many steps for as many lines
  */
 enum { DOT_ROWS = 3, DOT_COLS = LINREG_FAST_LANES >= 8 ? 8 : 4 };
+
+#if LINREG_FAST_LANES >= 8
+#define DOTS_AHEAD vec_prefetch(ahead); vec_prefetch(ahead + 64);
+#else
+#define DOTS_AHEAD vec_prefetch(ahead);
+#endif
 
 #define DOTS(C)                                                                                               \
     static void dots_##C(const double *a, const double *b, ptrdiff_t stride, ptrdiff_t n, double *out,        \
@@ -161,12 +168,12 @@ enum { DOT_ROWS = 3, DOT_COLS = LINREG_FAST_LANES >= 8 ? 8 : 4 };
         ptrdiff_t t = 0;                                                                                      \
         do {                                                                                                  \
             vec av[DOT_ROWS];                                                                                 \
-            vec_prefetch(ahead);                                                                              \
+            DOTS_AHEAD                                                                                        \
             ahead += step;                                                                                    \
             VEC_UNROLL for (int r = 0; r < DOT_ROWS; r++)                                                     \
                 av[r] = vec_load_f64(a + r * stride + t);                                                     \
             VEC_UNROLL for (int c = 0; c < C; c++) {                                                          \
-                vec bv = vec_load_f64(b + c * stride + t);                                                    \
+                vec bv = vec_held(vec_load_f64(b + c * stride + t));                                          \
                 VEC_UNROLL for (int r = 0; r < DOT_ROWS; r++)                                                 \
                     acc[r][c] += av[r] * bv;                                                                  \
             }                                                                                                 \
@@ -218,15 +225,18 @@ static void dots(const double *a, const double *b, ptrdiff_t stride, ptrdiff_t n
         }                                                                                                     \
         ptrdiff_t t = 0;                                                                                      \
         do {                                                                                                  \
-            vec_prefetch(ahead);                                                                              \
+            vec bs[DOT_ROWS];                                                                                 \
+            DOTS_AHEAD                                                                                        \
             ahead += step;                                                                                    \
+            VEC_UNROLL for (int r = 0; r < DOT_ROWS; r++)                                                     \
+                bs[r] = vec_held(vec_load_f64(b + r * stride + t));                                           \
             VEC_UNROLL for (int r = 0; r < DOT_ROWS; r++) {                                                   \
-                vec bv = vec_load_f64(b + r * stride + t), av = bv;                                           \
+                vec bv = bs[r], av = bv;                                                                      \
                 ROW                                                                                           \
                 s[r] += av;                                                                                   \
                 acc[r][r] += av * bv;                                                                         \
                 VEC_UNROLL for (int c = r + 1; c < DOT_ROWS; c++)                                             \
-                    acc[r][c] += av * vec_load_f64(b + c * stride + t);                                       \
+                    acc[r][c] += av * bs[c];                                                                  \
             }                                                                                                 \
         } while ((t += LANES) < n);                                                                           \
         VEC_UNROLL for (int r = 0; r < DOT_ROWS; r++) {                                                       \

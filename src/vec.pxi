@@ -15,12 +15,22 @@ cdef extern from "vec.h" nogil:
     vec vec_gather_f32(const float* p, Py_ssize_t step)
     vec vec_collect_f64(const size_t* columns, Py_ssize_t t)
     vec vec_collect_f32(const size_t* columns, Py_ssize_t t)
+    const int VEC_MASKED
+    vec vec_first_f64(const double* p, Py_ssize_t n)
+    vec vec_first_f32(const float* p, Py_ssize_t n)
+    void vec_store_first(double* p, vec v, Py_ssize_t n)
     double vec_sum(vec v)
+    void vec_sum_four(
+        vec s0, vec s1, vec s2, vec s3, double t0, double t1, double t2, double t3, double* out
+    )
+    const int VEC_TURNED
+    vec vec_turn_shift(const double* k)
     void vec_turn_f64(const double* x, Py_ssize_t ld, vec k, double* out, Py_ssize_t stride)
     void vec_turn_f32(const float* x, Py_ssize_t ld, vec k, double* out, Py_ssize_t stride)
     const int VEC_PAIR
-    void vec_turn_pair_f64(const double* x, Py_ssize_t ld, const double* k, double* out, Py_ssize_t stride)
-    void vec_turn_pair_f32(const float* x, Py_ssize_t ld, const double* k, double* out, Py_ssize_t stride)
+    vec vec_pair_shift(const double* k)
+    void vec_turn_pair_f64(const double* x, Py_ssize_t ld, vec k, double* out, Py_ssize_t stride)
+    void vec_turn_pair_f32(const float* x, Py_ssize_t ld, vec k, double* out, Py_ssize_t stride)
     bint vec_positive(const double* v, Py_ssize_t n)
     vec vec_product(vec a, vec b)
     vec vec_product_error(vec a, vec b, vec p)
@@ -35,6 +45,14 @@ cdef inline vec vec_load(const floating* p) noexcept nogil:
         return vec_load_f64(p)
 
 
+cdef inline vec vec_first(const floating* p, Py_ssize_t n) noexcept nogil:
+    """The first n < LANES of a vector, 0 beyond them; only where VEC_MASKED."""
+    if floating is float:
+        return vec_first_f32(p, n)
+    else:
+        return vec_first_f64(p, n)
+
+
 cdef inline vec vec_gather(const floating* p, Py_ssize_t step) noexcept nogil:
     """LANES numbers `step` apart, float32 widened in registers."""
     if floating is float:
@@ -46,7 +64,7 @@ cdef inline vec vec_gather(const floating* p, Py_ssize_t step) noexcept nogil:
 cdef inline void vec_turn(
     const floating* x, Py_ssize_t ld, vec k, double* out, Py_ssize_t stride
 ) noexcept nogil:
-    """out[j * stride + i] = x[i * ld + j] - k[j]: LANES rows of LANES columns, turned in registers."""
+    """out[j * stride + i] = x[i * ld + j] - k[j]: LANES rows of VEC_TURNED columns, k by `vec_turn_shift`."""
     if floating is float:
         vec_turn_f32(x, ld, k, out, stride)
     else:
@@ -54,9 +72,9 @@ cdef inline void vec_turn(
 
 
 cdef inline void vec_turn_pair(
-    const floating* x, Py_ssize_t ld, const double* k, double* out, Py_ssize_t stride
+    const floating* x, Py_ssize_t ld, vec k, double* out, Py_ssize_t stride
 ) noexcept nogil:
-    """The same of VEC_PAIR columns, which is 0 where there is no such turn."""
+    """The same of VEC_PAIR columns, which is 0 where there is no such turn; k by `vec_pair_shift`."""
     if floating is float:
         vec_turn_pair_f32(x, ld, k, out, stride)
     else:
