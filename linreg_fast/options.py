@@ -120,6 +120,8 @@ class FitOptions:
         if type(self.l2) is not float or not 0.0 < self.l2 < math.inf:
             put(self, "l2", number(self.l2, "l2", least=0.0) + 0.0)  # no -0.0
         if type(self.fit_intercept) is not bool:
+            if not isinstance(self.fit_intercept, np.bool_):
+                raise TypeError(f"fit_intercept must be True or False, not {self.fit_intercept!r}")
             put(self, "fit_intercept", bool(self.fit_intercept))
         if self.n_threads is not None:
             put(self, "n_threads", threads(self.n_threads))

@@ -487,3 +487,16 @@ def test_small_fits_at_once():
     with ThreadPoolExecutor(6) as pool:
         for i, found in enumerate(pool.map(fits, range(6))):
             assert all((coef == expected[i % 3]).all() for coef in found)
+
+
+@pytest.mark.parametrize("wrong", ["no", 2, None, 0.0])
+def test_fit_intercept_is_true_or_false(wrong):
+    X, y = np.arange(6.0), np.arange(6.0)
+    for call in (
+        lambda: linreg_fast.fit(X, y, fit_intercept=wrong),
+        lambda: linreg_fast.Moments(1).update(X, y).solve(fit_intercept=wrong),
+        lambda: linreg_fast.fit_stream([(X, y)], fit_intercept=wrong),
+    ):
+        with pytest.raises(TypeError, match="fit_intercept must be True or False"):
+            call()
+    assert linreg_fast.fit(X, y, fit_intercept=np.True_).fit_intercept is True

@@ -46,10 +46,6 @@ class Files:
     footers: list[Any] = field(default_factory=list)  # of Parquet files: their row groups, read once
     noticed: Noticed = field(default_factory=Noticed)
 
-    def where(self, path: Path) -> str:
-        """What to say of a row beside its number: nothing, or the file."""
-        return path.name if len(self.paths) > 1 else ""
-
     def identity(self) -> str:
         """What tells these files from others, and from themselves once they were written again."""
         parts = [f"{path}:{path.stat().st_size}:{path.stat().st_mtime_ns}" for path in self.paths]
@@ -108,7 +104,7 @@ def batches(
         for path, row, batch in record_batches(files, [piece], threads):
             arrays = arrow.arrays(batch, files.columns, path.name)
             if noticed.wanted(piece.file, row) and (found := arrow.first_rounded(batch, files.columns)):
-                noticed.add(piece.file, row, files.where(path), f"column {found[0]!r}", found[1])
+                noticed.add(piece.file, row, path.name, f"column {found[0]!r}", found[1])
             del batch
             yield path.name, row, arrays
 
@@ -183,7 +179,7 @@ def _csv_batches(path: Path, columns: list[str], files: Files) -> Iterator[Any]:
                 raise csv_kinds.fault(text, chunk, types, row[0], error) from None
             file = files.paths.index(path)
             if files.noticed.wanted(file, row[0]) and (found := csv_kinds.first_rounded(text, chunk, table)):
-                files.noticed.add(file, row[0], files.where(path), f"column {found[0]!r}", found[1])
+                files.noticed.add(file, row[0], path.name, f"column {found[0]!r}", found[1])
             row[0] += table.num_rows
             if chunk.part and len(files.paths) == 1:
                 files.n_rows = math.ceil(row[0] / chunk.part)

@@ -28,7 +28,7 @@ class Noticed:
     def add(self, part: int, row: int, where: str, name: str, found: Rounded) -> None:
         """A number of the rows from `row` of `where` on, the rows of which may not be all that there is."""
         at = part, row + found.row
-        found = found._replace(row=at[1], of=f" of {where}" if where else "")
+        found = found._replace(row=at[1], of=f" of {where}")
         with self.lock:
             if self.first is None or at < self.first[0]:
                 self.first = at, name, found

@@ -94,7 +94,6 @@ class Stream:
             name = self.label(Fault(name, row, rounded.column or 0, math.nan))
             rounded = rounded._replace(column=None)
         if self.source.noticed.wanted(i, row):
-            where = "" if where == self.source.only else where
             self.source.noticed.add(i, row, where, name, rounded._replace(row=0))
 
     def checked(self, block: Block, data: Table) -> tuple[Table, int]:
@@ -116,13 +115,13 @@ class Stream:
             bad = bad and bad._replace(row=int(kept[bad.row]))
         if bad is None:
             return data, dropped
-        place, label = self._place(*block.place(bad.row)), self.label(bad)
+        where, row = block.place(bad.row)
+        what, hint = f"{bad.value}", "drop or fill such rows first"
         if np.isnan(bad.value):
-            raise ValueError(f"{label} has a missing value at {place}; {HINT}")
-        raise ValueError(f"{label} has {bad.value} at {place}")
-
-    def _place(self, where: str, row: int) -> str:
-        return f"row {row}" if where == self.source.only else f"row {row} of {where}"
+            what, hint = "a missing value", HINT
+        elif bad.name == "sample_weight":
+            hint = "weights must be finite and not negative"
+        raise ValueError(f"{self.label(bad)} has {what} at row {row} of {where}; {hint}")
 
     def label(self, bad: Fault) -> str:
         """What the column of a value is called."""
@@ -144,8 +143,8 @@ class Stream:
         """The error for a source without a row to fit."""
         if self.dropped:
             where, row, label = min(self.gone, default=("", 0, ""))
-            first = f": {label} has the first, at {self._place(where, row)}" if label else ""
-            return ValueError(f"every row of {self.source.only or 'the source'} has a missing value{first}")
+            first = f": {label} has the first, at row {row} of {where}" if label else ""
+            return ValueError(f"every row has a missing value{first}")
         return ValueError("there are no rows to fit, or none of positive weight")
 
 

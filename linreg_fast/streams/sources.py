@@ -44,7 +44,6 @@ class Source:
     left_out: dict[str, str] = field(default_factory=dict)
     rows: Callable[[], int | None] = lambda: None  # how many there are, as far as that is known by now
     identity: str = ""  # differs from that of another source, where that can be told without reading
-    only: str = ""  # the one file that all rows are of
     whole: int = 0  # a first block of fewer rows is the last one too
     noticed: Noticed = field(default_factory=Noticed)
 
@@ -182,7 +181,7 @@ def of_files(path: Any, roles: Roles, csv: CsvOptions | None = None) -> Source:
         for i, (where, array) in enumerate(arrays):
             for j in columns:
                 if table.noticed.wanted(i, 0) and (found := find_rounded(array[:, j])):
-                    table.noticed.add(i, 0, table.where(table.paths[i]), f"column {str(j)!r}", found)
+                    table.noticed.add(i, 0, where, f"column {str(j)!r}", found)
             yield where, 0, [array[:, j] for j in columns]
 
     return Source(
@@ -193,7 +192,6 @@ def of_files(path: Any, roles: Roles, csv: CsvOptions | None = None) -> Source:
         table.left_out,
         lambda: table.n_rows,
         table.identity(),
-        table.paths[0].name if len(table.paths) == 1 else "",
         block_rows(len(table.columns)),
         table.noticed,
     )

@@ -187,7 +187,8 @@ def test_nan_is_missing_and_the_first_row_is_named(table, tmp_path):
 @pytest.mark.parametrize("column", ["b", "y"])
 def test_infinity_is_named_by_its_row_in_the_file(table, tmp_path, column):
     path = write(with_value(with_value(table, "a", 2, None), column, 20, -np.inf), tmp_path / "t.csv")
-    assert error("fit", path, "--target", "y", "--drop-missing") == f"error: column {column!r} has -inf at row 20"
+    told = f"error: column {column!r} has -inf at row 20 of t.csv; drop or fill such rows first"
+    assert error("fit", path, "--target", "y", "--drop-missing") == told
 
 
 def test_negative_weight_is_named_by_its_row_in_the_file(table, tmp_path):

@@ -80,7 +80,7 @@ def batches(table, size=999):
 # (door, what the message says of the place)
 AT = f"row {FIRST}, column 1"
 NAMED = f"{AT} ('b')"
-ALONE = f"row {FIRST}, which"
+ALONE = f"row {FIRST} of t."
 IN_BATCH = f"row {FIRST - 999} of batch 1, which"
 DOORS = {
     "arrays": (lambda t, _: linreg_fast.fit(*arrays(t)), AT),
@@ -163,7 +163,7 @@ def test_missing_values_decimals_and_several_columns(name, tmp_path):
         lambda t, f: linreg_fast.fit_file(write(t, f / name), target="y", missing="drop"), table, tmp_path
     )
     assert f"column 'c' has {2**60 + 1} of " in str(warning.message)
-    assert "row 77, which" in str(warning.message)
+    assert "row 77 of t." in str(warning.message)
 
 
 def test_fractions_beyond_2_to_53_are_no_whole_numbers(tmp_path):

@@ -253,7 +253,7 @@ def test_duckdb_relation_is_read_again_and_again():
 def test_every_row_missing_names_the_first(tmp_path):
     (tmp_path / "t.csv").write_text("x,z,y\n1,,1\n2,,3\n3,,2\n,5,7\n")
     with pytest.raises(
-        ValueError, match=r"every row of t\.csv has a missing value: column 'z' has the first, at row 0"
+        ValueError, match=r"every row has a missing value: column 'z' has the first, at row 0 of t\.csv"
     ):
         linreg_fast.fit_file(tmp_path / "t.csv", target="y", missing="drop")
 

@@ -201,7 +201,7 @@ def test_columns_by_position(tmp_path):
 def test_null_values(tmp_path):
     (tmp_path / "t.csv").write_text("x,y\n1,2\n?,4\n3,-\n4,8\n9,18\nNA,1\n")
     csv = {"null_values": ["?", "-"]}
-    with pytest.raises(ValueError, match=r"column 'x' has a missing value at row 1; missing="):
+    with pytest.raises(ValueError, match=r"column 'x' has a missing value at row 1 of t.csv; missing="):
         linreg_fast.fit_file(tmp_path / "t.csv", target="y", csv=csv)
     fit = linreg_fast.fit_file(tmp_path / "t.csv", target="y", csv=csv, missing="drop")
     assert (fit.n_samples, fit.slope) == (3, 2.0)

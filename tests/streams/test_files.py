@@ -150,7 +150,7 @@ def test_missing_values_are_named_by_file_and_row(table, tmp_path, pieces):
         assert fit.n_dropped == 2
     values[12000] = float("inf")
     write(holed.set_column(2, "b", pa.array(values)).slice(N // 2), tmp_path / "part-1.parquet")
-    with pytest.raises(ValueError, match=r"column 'b' has inf at row 2000 of part-1.parquet$"):
+    with pytest.raises(ValueError, match=r"column 'b' has inf at row 2000 of part-1.parquet; drop or fill"):
         linreg_fast.fit_file(tmp_path, **WEIGHTED, missing="drop")
 
 
@@ -195,7 +195,7 @@ def test_first_fault_is_told_whichever_thread_finds_one(table, tmp_path, pieces)
         values[row] = float("inf")
     path = write(table.set_column(2, "b", pa.array(values)), tmp_path / "t.parquet")
     for _ in range(5):
-        with pytest.raises(ValueError, match=r"column 'b' has inf at row 4000$"):
+        with pytest.raises(ValueError, match=r"column 'b' has inf at row 4000 of t.parquet; drop"):
             linreg_fast.fit_file(path, **WEIGHTED, n_threads=4)
 
 

@@ -224,7 +224,7 @@ def test_columns_left_out_are_in_the_fit(data, frame):
 def test_faults_are_named(data):
     X, y, w = data
     for name, row, column, value, text in [
-        ("X", 850, 2, np.inf, "column 2 of X has inf at row 50 of batch 2"),
+        ("X", 850, 2, np.inf, "column 2 of X has inf at row 50 of batch 2; drop or fill such rows first"),
         ("y", 0, None, -np.inf, "y has -inf at row 0 of batch 0"),
         ("w", 2999, None, -1.0, "sample_weight has -1.0 at row 199 of batch 7"),
     ]:
@@ -244,7 +244,9 @@ def test_faults_are_named(data):
 
 
 def test_every_row_missing():
-    with pytest.raises(ValueError, match="every row of the source has a missing value"):
+    with pytest.raises(
+        ValueError, match="every row has a missing value: column 0 of X has the first, at row 0 of batch 0"
+    ):
         linreg_fast.fit_stream([([[np.nan]], [1.0])], missing="drop")
 
 
