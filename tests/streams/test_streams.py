@@ -225,8 +225,11 @@ def test_faults_are_named(data):
     X, y, w = data
     for name, row, column, value, text in [
         ("X", 850, 2, np.inf, "column 2 of X has inf at row 50 of batch 2; drop or fill such rows first"),
-        ("y", 0, None, -np.inf, "y has -inf at row 0 of batch 0"),
-        ("w", 2999, None, -1.0, "sample_weight has -1.0 at row 199 of batch 7"),
+        ("y", 0, None, -np.inf, "y has -inf at row 0 of batch 0; drop or fill such rows first"),
+        (
+            *("w", 2999, None, -1.0),
+            "sample_weight has -1.0 at row 199 of batch 7; weights must be finite and not negative",
+        ),
     ]:
         arrays = {"X": X.copy(), "y": y.copy(), "w": w.copy()}
         arrays[name][row if column is None else (row, column)] = value
