@@ -16,6 +16,7 @@ from linreg_fast.solvers.descent import ConvergenceWarning, LearningRateError
 from linreg_fast.solvers.solution import ConditionWarning, RankWarning
 
 if TYPE_CHECKING:
+    from linreg_fast.many.batched import batched
     from linreg_fast.many.fits import Fits
     from linreg_fast.many.grouped import grouped
     from linreg_fast.moments.groups import by_group
@@ -39,6 +40,7 @@ __all__ = [
     "PrecisionWarning",
     "RankWarning",
     "__version__",
+    "batched",
     "by_group",
     "cost",
     "cross_validate",
@@ -58,6 +60,7 @@ __all__ = [
 # Imported when first asked for: whoever only fits does not wait for them.
 _LATER = {
     "Fits": "many.fits",
+    "batched": "many.batched",
     "Moments": "moments.moments",
     "by_group": "moments.groups",
     "cross_validate": "moments.penalties",
