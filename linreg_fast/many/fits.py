@@ -176,6 +176,16 @@ class Fits:
             return np.arange(len(self))
         return keys[0] if len(keys) == 1 else list(zip(*(column.tolist() for column in keys), strict=True))
 
+    def time_axis(self) -> tuple[str, NDArray[Any]]:
+        """What the fits lie along, and its name: times of their rows where there are some, else their numbers."""
+        index = self._about.index
+        if index is not None and (index.dtype.kind in "Mif" or hasattr(index, "tz")):
+            return str(index.name or "index"), index.to_numpy(dtype="datetime64[ns]" if hasattr(index, "tz") else None)
+        for name, column in reversed(self._about.keys.items()):
+            if column.dtype.kind in "Mf":
+                return name, column
+        return "row", np.arange(len(self))
+
     def __getitem__(self, i: Any) -> LinearFit:
         """The fit of that number.
 
