@@ -17,8 +17,11 @@ from linreg_fast.solvers.solution import ConditionWarning, RankWarning
 
 if TYPE_CHECKING:
     from linreg_fast.many.batched import batched
+    from linreg_fast.many.expanding import expanding, recursive
     from linreg_fast.many.fits import Fits
     from linreg_fast.many.grouped import grouped
+    from linreg_fast.many.rolling import rolling
+    from linreg_fast.many.state import State
     from linreg_fast.moments.groups import by_group
     from linreg_fast.moments.moments import Moments
     from linreg_fast.moments.penalties import cross_validate, l2_path
@@ -39,11 +42,13 @@ __all__ = [
     "Plan",
     "PrecisionWarning",
     "RankWarning",
+    "State",
     "__version__",
     "batched",
     "by_group",
     "cost",
     "cross_validate",
+    "expanding",
     "fit",
     "fit_file",
     "fit_polynomial",
@@ -52,6 +57,8 @@ __all__ = [
     "grouped",
     "l2_path",
     "plan",
+    "recursive",
+    "rolling",
     "set_num_threads",
     "show_config",
     "stepwise",
@@ -62,13 +69,17 @@ _LATER = {
     "Fits": "many.fits",
     "batched": "many.batched",
     "Moments": "moments.moments",
+    "State": "many.state",
     "by_group": "moments.groups",
     "cross_validate": "moments.penalties",
+    "expanding": "many.expanding",
     "grouped": "many.grouped",
     "fit_polynomial": "polynomial",
     "fit_file": "streams.fitting",
     "fit_stream": "streams.fitting",
     "l2_path": "moments.penalties",
+    "recursive": "many.expanding",
+    "rolling": "many.rolling",
     "stepwise": "moments.stepwise",
 }
 

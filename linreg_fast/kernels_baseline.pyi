@@ -15,7 +15,7 @@ class _Fused(Protocol[_Args, _Result]):
     """A kernel for float32 and float64 X: called as it is, or specialised once by the C type."""
 
     def __call__(self, *args: _Args.args, **kwargs: _Args.kwargs) -> _Result: ...
-    def __getitem__(self, c_type: Literal["float", "double"]) -> Callable[_Args, _Result]: ...
+    def __getitem__(self, c_type: Literal["float", "double", "long long"]) -> Callable[_Args, _Result]: ...
 
 def _fused(kernel: Callable[_Args, _Result]) -> _Fused[_Args, _Result]: ...
 
@@ -134,6 +134,72 @@ def moments_of_groups(
     noise: _Double,
     n_rows: NDArray[np.intp],
 ) -> None: ...
+def window_work_size(p: int, longest: int) -> int: ...
+@_fused
+def window_sums(
+    X: _Floating,
+    y: _Double,
+    w: _Double | None,
+    left: _Double | None,
+    order: NDArray[np.intp] | None,
+    windows: NDArray[np.intp],
+    longest: int,
+    work: _Double,
+    out: _Double,
+    shifts: _Double,
+) -> None: ...
+@_fused
+def window_fits(
+    X: _Floating,
+    y: _Double,
+    w: _Double | None,
+    left: _Double | None,
+    order: NDArray[np.intp] | None,
+    windows: NDArray[np.intp],
+    longest: int,
+    fit_intercept: bool,
+    l2: float,
+    work: _Double,
+    coef: _Double,
+    numbers: _Double,
+    spread: _Double,
+    centre: _Double,
+) -> None: ...
+@_fused
+def windows_by_time(
+    times: NDArray[Any],
+    bounds: NDArray[np.intp],
+    length: float,
+    with_left: bool,
+    with_right: bool,
+    lo: int,
+    hi: int,
+    out: NDArray[np.intp],
+) -> None: ...
+def running_state_size(p: int) -> int: ...
+def running_work_size(p: int) -> int: ...
+@_fused
+def running_fits(
+    X: _Floating,
+    y: _Double,
+    w: _Double | None,
+    left: _Double | None,
+    order: NDArray[np.intp] | None,
+    fresh: NDArray[np.uint8] | None,
+    lo: int,
+    fit_intercept: bool,
+    l2: float,
+    state: _Double,
+    work: _Double,
+    coef: _Double,
+    numbers: _Double,
+    spread: _Double,
+    centre: _Double,
+) -> None: ...
+def running_merge(states: _Double, p: int, room: _Double) -> None: ...
+def running_update(
+    state: _Double, x: _Double, y: float, weight: float, share: float, fit_intercept: bool, work: _Double
+) -> bool: ...
 def stack_sums_work_size(p: int) -> int: ...
 def stack_of_sums(
     S: _Double,

@@ -240,3 +240,37 @@ def gradient_descent(
         b = b - learning_rate * (X.T @ r) / m
         b0 -= learning_rate * float(r.sum()) / m
     return b, b0, costs
+
+
+def window_sums(
+    X: NDArray[Any],
+    y: Array,
+    w: Array | None,
+    left: Array | None,
+    order: NDArray[np.intp] | None,
+    window: tuple[int, int],
+    shift: Array,
+) -> Array:
+    """The upper triangle of Z'WZ, Z = [X, 1, y] - shift, over the rows order[start] to order[stop - 1].
+
+    left[i] is what is left of the weight of the i-th row of the order at the next one.
+    """
+    start, stop = window
+    rows = np.arange(start, stop) if order is None else order[start:stop]
+    Z = np.column_stack([X[rows], np.ones(len(rows)), y[rows]]).astype(np.float64) - shift
+    weights = np.ones(len(rows)) if w is None else w[rows].astype(np.float64)
+    if left is not None:
+        weights = weights * np.array([math.prod(left[i : stop - 1]) for i in range(start, stop)])
+    return products(Z * weights[:, None], Z)[np.triu_indices(Z.shape[1])]
+
+
+def windows_by_time(times: NDArray[Any], bounds: NDArray[np.intp], length: Any, closed: str) -> list[list[int]]:
+    """The positions in the window of each row, whose times ascend within each group."""
+    found = []
+    for lo, hi in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        for i in range(lo, hi):
+            passed = [times[i] - times[j] for j in range(lo, i + 1)]  # rows after this one are in no window of it
+            new = [d < length or (closed in ("left", "both") and d == length) for d in passed]
+            old = [d > 0 or closed in ("right", "both") for d in passed]
+            found.append([lo + j for j in range(len(passed)) if new[j] and old[j]])
+    return found

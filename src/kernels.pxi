@@ -7,7 +7,8 @@ linreg_fast.reference.  What else reads rows is in row_kernels.pxi, a unit of it
 side with this one.
 """
 
-from libc.math cimport INFINITY, NAN, ceil, fabs, floor, fmax, fmin, frexp, isfinite, ldexp, log2, log10, rint, sqrt
+from libc.math cimport INFINITY, NAN, ceil, fabs, floor, fma, fmax, fmin, frexp, isfinite, ldexp, log2, log10, rint
+from libc.math cimport sqrt
 
 # In the order of need: no part names what a later one defines.
 include "vec.pxi"
@@ -31,5 +32,6 @@ include "groups.pxi"
 include "lanes.pxi"
 include "stack.pxi"
 include "windows.pxi"
+include "running.pxi"
 
 lanes = LANES

@@ -209,13 +209,13 @@ cdef struct spans:
 
 cdef inline bint _side_by_side(const windowed* g, const spans* s, Py_ssize_t i) noexcept nogil:
     """Whether the LANES windows from i on are each one row further, in the blocks of sums that are held."""
-    cdef Py_ssize_t l, start = s.start[i], stop = s.stop[i], b = g.anchor
+    cdef Py_ssize_t lane, start = s.start[i], stop = s.stop[i], b = g.anchor
     if i + LANES > s.n or start + LANES > b or stop <= b:
         return False
     if (b - start - LANES) // g.most != g.before or (stop + LANES - 2 - b) // g.most != g.after:
         return False
-    for l in range(1, LANES):
-        if s.start[i + l] != start + l or s.stop[i + l] != stop + l or s.anchor[i + l] != b:
+    for lane in range(1, LANES):
+        if s.start[i + lane] != start + lane or s.stop[i + lane] != stop + lane or s.anchor[i + lane] != b:
             return False
     return True
 
@@ -230,12 +230,12 @@ cdef Py_ssize_t _fill(
     Py_ssize_t* which,          # OUT: the windows, -1 where there is none left
 ) noexcept nogil:
     """Sums of the next LANES windows from i on, those without a row passed over; the window to go on from."""
-    cdef Py_ssize_t entries = _entries(g.p), filled = 0, e, j, at, b, last, l
+    cdef Py_ssize_t entries = _entries(g.p), filled = 0, e, j, at, b, last, lane
     cdef double* from_prefix
     cdef double* from_suffix
     cdef vec f
-    for l in range(LANES):
-        which[l] = -1
+    for lane in range(LANES):
+        which[lane] = -1
     while i < s.n and filled < LANES:
         if s.stop[i] <= s.start[i]:
             i += 1
@@ -263,8 +263,8 @@ cdef Py_ssize_t _fill(
                 )
             for j in range(g.p + 2):
                 vec_store(shifts + j * LANES, vec_set(g.shift[j]))
-            for l in range(LANES):
-                which[l] = i + l
+            for lane in range(LANES):
+                which[lane] = i + lane
             return i + LANES
         for e in range(entries):
             if s.stop[i] <= b:
@@ -331,7 +331,7 @@ def window_sums(
     cdef windowed g = _windowed(X, y, w, left, order)
     cdef spans s = _spans(windows)
     cdef Py_ssize_t[16] which
-    cdef Py_ssize_t i = 0, e, j, l, entries = _entries(g.p)
+    cdef Py_ssize_t i = 0, e, j, lane, entries = _entries(g.p)
     cdef double* sums
     cdef double* lanes
     g.shifted = True
@@ -340,13 +340,36 @@ def window_sums(
         lanes = sums + entries * LANES
         while i < s.n:
             i = _fill(&X[0, 0], &g, &s, i, sums, lanes, &which[0])
-            for l in range(LANES):
-                if which[l] < 0:
+            for lane in range(LANES):
+                if which[lane] < 0:
                     continue
                 for e in range(entries):
-                    out[which[l], e] = sums[e * LANES + l]
+                    out[which[lane], e] = sums[e * LANES + lane]
                 for j in range(g.p + 2):
-                    shifts[which[l], j] = lanes[j * LANES + l]
+                    shifts[which[lane], j] = lanes[j * LANES + lane]
+
+
+cdef inline void _put_lane(
+    const lane_fits* f,
+    Py_ssize_t p,
+    Py_ssize_t lane,
+    Py_ssize_t r,
+    double[:, ::1] coef,        # OUT, and the next three: row r
+    double[:, ::1] numbers,
+    double[:, ::1] spread,
+    double[:, ::1] centre,
+) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(p):
+        coef[r, j] = f.b[j * LANES + lane]
+    for j in range(4):
+        numbers[r, j] = f.numbers[j * LANES + lane]
+    if spread.shape[0]:
+        for j in range(p + 1):
+            spread[r, j] = f.h[j * LANES + lane]
+    if centre.shape[0]:
+        for j in range(p + 1):
+            centre[r, j] = f.mean[j * LANES + lane]
 
 
 def window_fits(
@@ -372,7 +395,7 @@ def window_fits(
     cdef windowed g = _windowed(X, y, w, left, order)
     cdef spans s = _spans(windows)
     cdef Py_ssize_t[16] which
-    cdef Py_ssize_t p = g.p, i = 0, j, l, r
+    cdef Py_ssize_t p = g.p, i = 0, lane
     cdef double* lanes
     cdef double* sums
     cdef double* shifts
@@ -386,20 +409,9 @@ def window_fits(
         while i < s.n:
             i = _fill(&X[0, 0], &g, &s, i, sums, shifts, &which[0])
             _solve_lanes(sums, shifts, p, fit_intercept, l2, &f)
-            for l in range(LANES):
-                r = which[l]
-                if r < 0:
-                    continue
-                for j in range(p):
-                    coef[r, j] = f.b[j * LANES + l]
-                for j in range(4):
-                    numbers[r, j] = f.numbers[j * LANES + l]
-                if spread.shape[0]:
-                    for j in range(p + 1):
-                        spread[r, j] = f.h[j * LANES + l]
-                if centre.shape[0]:
-                    for j in range(p + 1):
-                        centre[r, j] = f.mean[j * LANES + l]
+            for lane in range(LANES):
+                if which[lane] >= 0:
+                    _put_lane(&f, p, lane, which[lane], coef, numbers, spread, centre)
 
 
 ctypedef fused instant:
@@ -461,7 +473,9 @@ def windows_by_time(
             first = bounds[group]
             if i == lo:
                 start = i
-                while start > first and (t - times[start - 1] < length or (with_left and t - times[start - 1] == length)):
+                while start > first and (
+                    t - times[start - 1] < length or (with_left and t - times[start - 1] == length)
+                ):
                     start -= 1
                 stop = anchor = start
             while t - times[start] > length or (not with_left and t - times[start] == length):

@@ -31,6 +31,7 @@ class About(NamedTuple):
     library  of the input: "numpy", "pandas", "polars" or "pyarrow"
     stats    what was asked for beside coefficients: columns of `to_frame`
     index    an index of pandas in the place of the keys, which does not go into files
+    state    what goes on from the last row, where there is that, which does not go into files either
     """
 
     feature_names: tuple[str, ...] | None = None
@@ -41,6 +42,7 @@ class About(NamedTuple):
     n_dropped: int = 0
     stats: tuple[str, ...] = ()
     index: Any = None
+    state: Any = None
 
 
 OF_ROWS = ("residual", "prediction")  # stats that only windows have
@@ -141,7 +143,11 @@ class Fits:
         arrays = object.__getattribute__(self, "_arrays")
         if name in arrays and not name.startswith("_") and name not in saved_fits.INSIDE:
             return arrays[name]
-        if name in About._fields and name not in ("keys", "library", "stats", "index"):
+        if (
+            name in About._fields
+            and name not in ("keys", "library", "stats", "index")
+            and (name != "state" or self._about.state is not None)
+        ):
             return getattr(self._about, name)
         if name in _MADE:
             made = _MADE[name](self)
@@ -169,6 +175,16 @@ class Fits:
         if not keys:
             return np.arange(len(self))
         return keys[0] if len(keys) == 1 else list(zip(*(column.tolist() for column in keys), strict=True))
+
+    def time_axis(self) -> tuple[str, NDArray[Any]]:
+        """What the fits lie along, and its name: times of their rows where there are some, else their numbers."""
+        index = self._about.index
+        if index is not None and (index.dtype.kind in "Mif" or hasattr(index, "tz")):
+            return str(index.name or "index"), index.to_numpy(dtype="datetime64[ns]" if hasattr(index, "tz") else None)
+        for name, column in reversed(self._about.keys.items()):
+            if column.dtype.kind in "Mf":
+                return name, column
+        return "row", np.arange(len(self))
 
     def __getitem__(self, i: Any) -> LinearFit:
         """The fit of that number.
@@ -294,7 +310,7 @@ class Fits:
 
     def to_bytes(self) -> bytes:
         """The fits as bytes, the same on every machine."""
-        return saved_fits.pack(self._arrays, self._about._replace(index=None)._asdict())
+        return saved_fits.pack(self._arrays, self._about._replace(index=None, state=None)._asdict())
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Fits:

@@ -111,6 +111,12 @@ def codes_of(groups: Any, keys: dict[str, NDArray[Any]], n_rows: int) -> NDArray
     return found
 
 
+def columns_of(groups: Any) -> dict[str, Any]:
+    """The columns of keys by their names."""
+    names, columns = _columns_of(groups)
+    return dict(zip(names, columns, strict=True))
+
+
 def _columns_of(groups: Any) -> tuple[list[str], list[Any]]:
     """The names of the columns of keys, and these."""
     if isinstance(groups, dict):

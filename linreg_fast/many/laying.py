@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast.many.times import Times
+from linreg_fast.inputs.checks import number
+from linreg_fast.many.times import Times, read_length
 from linreg_fast.passes import levels
 
 Positions = NDArray[np.intp]
@@ -24,7 +24,6 @@ class Laid:
     windows count only these: what is not present keeps its place in the stretch of a window and has no part in it.
     """
 
-    n_rows: int  # of the table
     order: Positions | None  # the row at each position; None: as they lie
     bounds: Positions  # where groups begin, and the end of the last one
     least: int  # rows that a window must have
@@ -35,10 +34,21 @@ class Laid:
     left: float | None = None  # half-life of weights, in rows or in time
     present: NDArray[np.bool_] | None = None  # of each position
     before: Positions | None = field(default=None, init=False)  # how many are present before each position
+    places: Positions | None = field(default=None, init=False)  # of those that are present
 
     def __post_init__(self) -> None:
         if self.present is not None:
             self.before = np.concatenate([[0], np.cumsum(self.present)])
+            self.places = np.flatnonzero(self.present)
+
+    def set_half_life(self, half_life: Any) -> None:
+        """What fades is the weight of rows, by their number or by their times."""
+        if half_life is None:
+            return
+        if self.times is None:
+            self.left = number(half_life, "half_life", above=0.0)
+        else:
+            self.left = float(read_length(half_life, "half_life", self.times))
 
     @property
     def n_positions(self) -> int:
@@ -77,28 +87,29 @@ class Laid:
 
     def rows_present(self) -> Positions | None:
         """The rows of the table that may lie in windows, in their order; None: all, as they lie."""
-        if self.present is None:
+        if self.places is None:
             return self.order
-        places = np.flatnonzero(self.present)
-        return places if self.order is None else self.order[places]
+        return self.places if self.order is None else self.order[self.places]
 
-    def fading(self) -> Callable[[int, int], NDArray[np.float64]] | None:
-        """For positions lo to hi of those present, what is left of the weight of each at the next one."""
+    def fading(self, lo: int, hi: int) -> NDArray[np.float64] | None:
+        """For positions lo to hi of those present, what is left of the weight of each at the next one; None: all."""
         if self.left is None:
             return None
-        half_life = self.left
-        if self.times is None and self.before is None:
-            rate = 0.5 ** (1.0 / half_life)
-            return lambda lo, hi: np.full(hi - lo, rate)
-        places = None if self.present is None else np.flatnonzero(self.present)
-        values = None if self.times is None else self.times.values
-        count = self.n_positions if places is None else len(places)
+        passed = np.zeros(hi - lo)
+        steps = np.diff(self._when(lo, hi + 1))
+        passed[: len(steps)] = np.maximum(steps, 0)  # none from one group to the next
+        return np.exp2(-passed / self.left)
 
-        def left(lo: int, hi: int) -> NDArray[np.float64]:
-            at = np.arange(lo, min(hi + 1, count)) if places is None else places[lo : hi + 1]
-            steps = np.diff(at if values is None else values[at])
-            passed = np.zeros(hi - lo)
-            passed[: len(steps)] = np.maximum(steps, 0)  # none from one group to the next
-            return np.exp2(-passed / half_life)
+    def faded(self, lo: int, hi: int) -> NDArray[np.float64] | None:
+        """The same of what is left at the last of them, no product of roundings."""
+        if self.left is None:
+            return None
+        when = self._when(lo, hi)
+        return np.asarray(np.exp2(-(when[-1] - when) / self.left))
 
-        return left
+    def _when(self, lo: int, hi: int) -> NDArray[Any]:
+        """Times, or places, of those present from lo up to hi or the last one."""
+        if self.places is None:
+            return np.arange(lo, min(hi, self.n_positions)) if self.times is None else self.times.values[lo:hi]
+        places = self.places[lo:hi]
+        return places if self.times is None else np.asarray(self.times.values[places])

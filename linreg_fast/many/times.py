@@ -34,6 +34,10 @@ class Times(NamedTuple):
     values: NDArray[Any]  # int64 or float64
     dates: bool
 
+    def as_float(self) -> Times:
+        """The same numbers as float64."""
+        return self._replace(values=self.values.astype(np.float64))
+
 
 def read_times(on: Any, n_rows: int, labels: Labels | None) -> Times:
     """The times that `on` holds, one for each row.
@@ -79,8 +83,14 @@ def _array(on: Any) -> NDArray[Any]:
     if type(on).__module__.startswith("pyarrow") and hasattr(on, "to_numpy"):
         return np.asarray(on.to_numpy(zero_copy_only=False) if hasattr(on, "buffers") else on.to_numpy())
     array = np.asarray(on)
-    if array.dtype.kind == "O" and array.size and all(isinstance(t, (datetime.date, np.datetime64)) for t in array.flat):
-        zone = [t.astimezone(datetime.UTC).replace(tzinfo=None) if getattr(t, "tzinfo", None) else t for t in array.flat]
+    if (
+        array.dtype.kind == "O"
+        and array.size
+        and all(isinstance(t, (datetime.date, np.datetime64)) for t in array.flat)
+    ):
+        zone = [
+            t.astimezone(datetime.UTC).replace(tzinfo=None) if getattr(t, "tzinfo", None) else t for t in array.flat
+        ]
         array = np.array(zone, dtype="datetime64[us]").reshape(array.shape)
     return array
 
@@ -96,10 +106,14 @@ def read_length(value: Any, name: str, times: Times) -> int | float:
     nanoseconds = _nanoseconds(value, name)
     if nanoseconds is None:
         if times.dates:
-            raise TypeError(f'{name} must be a length of time as on holds dates: "30min", "7D" or a timedelta; got {value!r}')
+            raise TypeError(
+                f'{name} must be a length of time as on holds dates: "30min", "7D" or a timedelta; got {value!r}'
+            )
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
             raise TypeError(f"{name} must be a number as on holds numbers; got {value!r}")
-        length: int | float = int(value) if times.values.dtype.kind == "i" and value == math.floor(value) else float(value)
+        length: int | float = (
+            int(value) if times.values.dtype.kind == "i" and value == math.floor(value) else float(value)
+        )
     else:
         if not times.dates:
             raise TypeError(f"{name} is {value!r}, a length of time, but on holds numbers: give a number")
@@ -122,8 +136,10 @@ def _nanoseconds(value: Any, name: str) -> int | None:
             raise TypeError(f"{name} is {value!r}, of no fixed length")
         return int(value.astype("timedelta64[ns]").astype(np.int64))
     if isinstance(value, datetime.timedelta):
-        return (value.days * 86_400 + value.seconds) * UNITS["s"] + value.microseconds * UNITS["us"] + int(
-            getattr(value, "nanoseconds", 0)
+        return (
+            (value.days * 86_400 + value.seconds) * UNITS["s"]
+            + value.microseconds * UNITS["us"]
+            + int(getattr(value, "nanoseconds", 0))
         )
     return None
 
