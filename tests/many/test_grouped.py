@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support.exact import exact_fit, worst_lre
 from support.problems import problem
 
@@ -208,3 +210,21 @@ def test_bad_arguments_and_nothing_written():
         grouped(X, y, np.array([1, "a"] * 10, dtype=object))
     with pytest.raises(ValueError, match=r"sample_weight has -1\.0 at row 2"):
         grouped(X, y, groups, sample_weight=np.where(np.arange(20) == 2, -1.0, 1.0))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 6), st.booleans())
+def test_groups_by_other_names_and_one_of_all_rows(seed, p, n_groups, fit_intercept):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n_groups * (p + 6), p)) + rng.normal() * 100
+    y = rng.normal(size=len(X))
+    groups = rng.permutation(np.arange(len(X)) % n_groups)
+    names = rng.permutation(n_groups)
+    one, other = (grouped(X, y, keys, fit_intercept=fit_intercept) for keys in (groups, names[groups]))
+    for words in ("coef", "intercept", "rss", "digits", "stderr"):
+        assert getattr(one, words).tobytes() == getattr(other, words)[names].tobytes()
+    whole = grouped(X, y, np.zeros(len(X), int), fit_intercept=fit_intercept)
+    by_itself = fit(X, y, fit_intercept=fit_intercept)
+    scale = np.abs(by_itself.coef).max()
+    np.testing.assert_allclose(whole.coef[0], by_itself.coef, rtol=0, atol=1e-9 * scale)
+    np.testing.assert_allclose(whole.rss[0], by_itself.rss, rtol=1e-10)
