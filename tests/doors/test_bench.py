@@ -114,6 +114,19 @@ def test_limit_is_the_larger_of_reading_and_arithmetic():
         assert row["limit"] == pytest.approx(8 * 1500 * 41 / row["read_rate"])
 
 
+def test_windows_and_their_peers_agree():
+    with pinned(1):
+        first, *rest = bench_cases.rolling_rows(2_000, 3, 50, TINY, 1, True)
+    installed = {
+        name
+        for name, package in (("statsmodels", "statsmodels"), ("polars-ols", "polars_ols"))
+        if peers.find_spec(package)
+    }
+    assert set(first["seconds"]) == {timing.OURS, timing.NUMPY} | installed
+    for row in rest:
+        assert set(row["seconds"]) == {timing.OURS, "rolling"}
+
+
 @pytest.mark.parametrize("level", levels.LEVELS)
 def test_levels_are_forced_in_a_process_of_their_own(level, monkeypatch):
     if level not in levels.built or level not in cpu.levels():
