@@ -132,7 +132,9 @@ class Fits:
         if there.size and self._has("digits") and np.isfinite(self.digits[there]).any():
             lines.append(f"digits {np.nanmin(self.digits[there]):.1f} and more")
         if self._has("rank"):
-            without = int(np.count_nonzero(np.isnan(self._arrays["intercept"].reshape(len(self), -1)).any(axis=1)))
+            without = int(
+                np.count_nonzero(np.isnan(self._arrays["intercept"].reshape(len(self), self._n_targets)).any(axis=1))
+            )
             low = int(np.count_nonzero(self.rank[there] < p))
             lines += [f"{without:,} without a fit"] * bool(without) + [f"{low:,} below full rank"] * bool(low)
         if about.n_dropped:
@@ -167,6 +169,11 @@ class Fits:
     def n_features(self) -> int:
         """Columns of X."""
         return int(self._arrays["coef"].shape[-1])
+
+    @property
+    def _n_targets(self) -> int:
+        coef = self._arrays["coef"]
+        return int(coef.shape[1]) if coef.ndim == 3 else 1
 
     @property
     def groups(self) -> Any:
@@ -287,7 +294,7 @@ class Fits:
                 raise ValueError(f"X has {len(x)} rows for {len(self)} fits: give groups, or one row for each fit")
         if coef.ndim == 2:
             coef = coef[:, None, :]
-        value = a["intercept"].reshape(len(self), -1)[which]
+        value = a["intercept"].reshape(len(self), self._n_targets)[which]
         if "origin" in a:
             x = x - a["origin"][which][:, None, : self.n_features]
             value = a["origin"][which][:, self.n_features :]

@@ -102,9 +102,9 @@ def arranged(found: Arrays, n: int, p: int, k: int | None) -> Arrays:
 
 def doubtful(arrays: Arrays) -> NDArray[np.bool_]:
     """The fits that the kernel is not sure of, or whose rss has lost too many digits."""
-    n = len(arrays["digits"])
-    cancelled = ~(arrays["rss"] > CANCELLED * arrays["tss"]).reshape(n, -1).all(axis=1)
-    return ~(arrays["digits"] >= AUTO_DIGITS) | cancelled
+    doubt = ~(arrays["digits"] >= AUTO_DIGITS)
+    kept = arrays["rss"] > CANCELLED * arrays["tss"]
+    return doubt | ~(kept.all(axis=1) if kept.ndim == 2 else kept)
 
 
 def outweighed(sum_weight: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -144,6 +144,16 @@ def test_one_target_many_columns_beside_controls(order, dtype):
     same(alone, 1, fit(X[:, 1:2], y), rtol=1e-8)
 
 
+def test_no_problems_and_problems_without_rows():
+    for targets in ((), (2,)):
+        none = batched(np.zeros((0, 5, 2)), np.zeros((0, 5, *targets)))
+        assert (len(none), none.coef.shape, list(none)) == (0, (0, *targets, 2), [])
+        assert repr(none) == "Fits(0 fits of 2 columns)"
+        empty = batched(np.zeros((3, 0, 2)), np.zeros((3, 0, *targets)))
+        assert np.isnan(empty.coef).all()
+        assert (empty.n_samples.tolist(), empty.digits.tolist()) == ([0, 0, 0], [0.0, 0.0, 0.0])
+
+
 def test_shapes_that_are_no_stack():
     X, y = stack(3, 8, 2)
     for arguments, message in (
