@@ -16,6 +16,7 @@ from linreg_fast.solvers.descent import ConvergenceWarning, LearningRateError
 from linreg_fast.solvers.solution import ConditionWarning, RankWarning
 
 if TYPE_CHECKING:
+    from linreg_fast.many.batched import batched
     from linreg_fast.many.expanding import expanding, recursive
     from linreg_fast.many.fits import Fits
     from linreg_fast.many.grouped import grouped
@@ -43,6 +44,7 @@ __all__ = [
     "RankWarning",
     "State",
     "__version__",
+    "batched",
     "by_group",
     "cost",
     "cross_validate",
@@ -65,6 +67,7 @@ __all__ = [
 # Imported when first asked for: whoever only fits does not wait for them.
 _LATER = {
     "Fits": "many.fits",
+    "batched": "many.batched",
     "Moments": "moments.moments",
     "State": "many.state",
     "by_group": "moments.groups",

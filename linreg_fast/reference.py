@@ -218,6 +218,23 @@ def extended(
     return _solved_exactly(G, [*[Fraction(0)] * p, Fraction(-1), Fraction(0)], fit_intercept, l2)
 
 
+def stack_of_sums(S: Array, shift: Array, fit_intercept: bool, l2: float) -> list[Fraction]:
+    """[b_1 .. b_p, b_0, rss, tss] of one problem in rational numbers, exactly, from its triangle about [k, 0, ky]."""
+    m = len(shift)
+    G = [[Fraction(0)] * m for _ in range(m)]
+    for i, j, value in zip(*np.triu_indices(m), S, strict=True):
+        G[i][j] = G[j][i] = Fraction(float(value))
+    k = [*(Fraction(float(v)) for v in shift[:-2]), Fraction(-1), Fraction(float(shift[-1]))]
+    return _solved_exactly(G, k, fit_intercept, l2)
+
+
+def stack(
+    X: NDArray[Any], y: Array, w: Array | None, rows: NDArray[np.intp], fit_intercept: bool, l2: float
+) -> list[Fraction]:
+    """The same of the problem of some rows."""
+    return extended(X[rows], y[rows], None if w is None else w[rows], fit_intercept, l2)
+
+
 def _solved_exactly(G: list[list[Fraction]], k: list[Fraction], fit_intercept: bool, l2: float) -> list[Fraction]:
     """`paired_solve` from the cross products G of [X - k, 1, y - ky], k = [k, -1, ky]."""
     p = len(k) - 2

@@ -24,6 +24,7 @@ import numpy as np
 
 import linreg_fast
 from linreg_fast.cli.arguments import command_line, names, text_options
+from linreg_fast.cli.many import ManyAsked, fit_many
 from linreg_fast.cli.terminal import BAR_SECONDS, console, finite, print_facts, print_json, print_table, warn
 
 if TYPE_CHECKING:
@@ -122,11 +123,30 @@ def fit(
     save: Annotated[Path | None, _option("File to keep the fit in, for predict.")] = None,
     checkpoint: Annotated[Path | None, _option("File to keep the state in and to resume from.")] = None,
     threads: Annotated[int | None, _option("At most so many threads of the fit, -1 for all.")] = None,
+    by: Annotated[str, _option("A fit for each group: columns of keys, a,b.")] = "",
+    rolling: Annotated[str, _option("A fit for each row over a window: 250 rows, or 30min, 12h, 7D with --on.")] = "",
+    on: Annotated[str, _option("Column of the times of rows, ascending.")] = "",
+    stats: Annotated[str, _option("With --by and --rolling: stderr,tvalues,rss,r2 and such.")] = "",
+    output: Annotated[Path | None, _option("Where these fits go: .csv or .parquet; else CSV is printed.")] = None,
 ) -> None:
     """Fit one or several columns of a table, in one file or several, by its other columns.
 
     Names with commas stand in double quotes, as in --features '"price, net",area'.
     """
+    if by or rolling:
+        asked = ManyAsked(target, features, exclude, weight, by, rolling, on, stats, output)
+        text = text_options(
+            delimiter=delimiter, decimal=decimal, thousands=thousands, null_values=null, encoding=encoding,
+            quote=quote, comment=comment, skip_rows=skip_rows, header=not no_header,
+        )  # fmt: skip
+        without = {"--solver": solver != "auto", "--json": as_json, "--save": save, "--checkpoint": checkpoint}
+        for option, given in without.items():
+            if given:
+                raise ValueError(f"{option} is not for --by and --rolling")
+        fit_many(file, asked, text, l2=l2, fit_intercept=not no_intercept, drop=drop_missing, n_threads=threads)
+        return
+    if on or stats or output is not None:
+        raise ValueError("--on, --stats and --output are for --by and --rolling")
     from rich.console import Console
 
     from linreg_fast.options import FitOptions

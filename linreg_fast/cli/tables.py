@@ -67,6 +67,29 @@ def read_rows(path: Path, features: Sequence[str], ids: Sequence[str] = (), csv:
     return Rows(X, carried)
 
 
+def read_columns(path: Path, csv: CsvOptions | None) -> Any:
+    """All columns of a table, of the types that they have or that their text says.
+
+    Raises
+    ------
+    OSError, TypeError, ValueError
+        No such file, one of arrays without names.
+    """
+    import pyarrow as pa
+
+    found = files.find(path)
+    if csv is not None and found.form != "csv":
+        raise TypeError(f"options of text are not for {path}")
+    if found.form == "npy":
+        raise TypeError(f"{path} has no names of columns, which the fits of windows and groups go by")
+    columns = files.columns_of(found, csv or CsvOptions())
+    kinds = columns[0].kinds
+    table = files.table_of(found, columns, Choice(list(kinds), list(kinds), {}), csv or CsvOptions())
+    table.columns, table.types = list(kinds), dict(kinds)
+    pieces = [piece for part in readers.parts(table) for piece in part]
+    return pa.Table.from_batches([batch for _, _, batch in readers.record_batches(table, pieces)], pa.schema(kinds))
+
+
 def check_output(path: Path) -> None:
     """Raise ValueError, naming the formats, for a file that predictions cannot be written to."""
     if not path.name.lower().endswith(OUTPUTS):
@@ -79,7 +102,6 @@ def write(predictions: NDArray[np.float64], carried: dict[str, Any], path: Path 
     The columns carried over come first. Without a path the table comes back as CSV.
     """
     import pyarrow as pa
-    from pyarrow import parquet
 
     if predictions.ndim == 1:
         columns = {"prediction": predictions}
@@ -88,7 +110,14 @@ def write(predictions: NDArray[np.float64], carried: dict[str, Any], path: Path 
     twice = [name for name in carried if name in columns]
     if twice:
         raise ValueError(f"column {twice[0]!r} cannot be carried over: the predictions have that name")
-    table = pa.table(carried | columns)
+    return write_table(pa.table(carried | columns), path)
+
+
+def write_table(table: Any, path: Path | None) -> bytes:
+    """A table as CSV or Parquet; without a path it comes back as CSV."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
     if path is not None and path.name.lower().endswith(".parquet"):
         parquet.write_table(table, path)
         return b""

@@ -82,7 +82,7 @@ def two_sided(t: Any, freedom: int) -> NDArray[np.float64]:
 
 
 @quiet
-def interval(value: Any, stderr: Any, level: float, freedom: int) -> NDArray[np.float64]:
+def interval(value: Any, stderr: Any, level: float, freedom: Any) -> NDArray[np.float64]:
     """The two ends value -+ t stderr, along a new last axis.
 
     Raises
@@ -96,5 +96,5 @@ def interval(value: Any, stderr: Any, level: float, freedom: int) -> NDArray[np.
     level = number(level, "level", above=0.0)
     if level >= 1.0:
         raise ValueError(f"level must be between 0 and 1, got {level}")
-    reach = stdtrit(max(freedom, 0) or math.nan, 0.5 + 0.5 * level) * stderr
+    reach = stdtrit(np.where(np.asarray(freedom) > 0, freedom, math.nan), 0.5 + 0.5 * level) * stderr
     return np.stack([value - reach, value + reach], axis=-1)

@@ -151,7 +151,12 @@ class Table:
         """Some rows, without a second check."""
         X, Y, w = self.X[rows], self.Y[rows], None if self.w is None else self.w[rows]
         order, dtype, copies = layout(X, Y, w)
-        numbers = np.arange(self.n_rows)[rows] if self.numbers is None else self.numbers[rows]
+        if self.numbers is not None:
+            numbers = self.numbers[rows]
+        elif isinstance(rows, slice):  # one small problem of many: without the numbers of all rows
+            numbers = np.arange(*rows.indices(self.n_rows))
+        else:
+            numbers = rows if rows.dtype.kind in "iu" else np.flatnonzero(rows)
         return replace(self, X=X, Y=Y, w=w, order=order, dtype=dtype, copies=copies, numbers=numbers)
 
     def named(self, place: int) -> str:

@@ -91,10 +91,9 @@ class Answers:
         where = np.array([at])
         if centre is not None:
             values |= self._about(where, np.atleast_2d(values["coef"]), centre[None])
-        place = self._places(where)
-        self._store(place, values)
+        self._store(self._places(where), values)
         if values["rank"] < self.data.n_features:
-            self.dependent.append(int(place[0]) * self.step)
+            self.dependent.append(at if self.laid.order is None else int(self.laid.order[at]))
 
     def fits(self, rows: Rows, state: Any = None) -> Fits:
         """The result."""
@@ -124,11 +123,14 @@ class Answers:
                 stacklevel=caller_level(),
             )
 
-    def _places(self, at: Positions) -> Positions:
+    def _places(self, at: Positions) -> Positions | slice:
+        """Where in the results the fits of these positions go; a slice, which is faster, where it is one."""
+        if self.laid.order is None and self.step == 1 and len(at) and at[-1] - at[0] == len(at) - 1:
+            return slice(int(at[0]), int(at[-1]) + 1)
         rows = at if self.laid.order is None else self.laid.order[at]
         return rows // self.step if self.step > 1 else rows
 
-    def _store(self, places: Positions, values: dict[str, Any]) -> None:
+    def _store(self, places: Positions | slice, values: dict[str, Any]) -> None:
         for name in values.keys() & self.arrays.keys():
             self.arrays[name][places] = values[name]
 

@@ -135,7 +135,7 @@ def recursive(
     >>> x = np.array([0.0, 1.0, 2.0, 3.0, 4.0])
     >>> fits = linreg_fast.recursive(x, np.array([0.0, 1.0, 2.0, 5.0, 8.0]), half_life=0.1)
     >>> fits.coef[:, 0].round(2)
-    array([nan, 1.  , 1.  , 3.  , 3.  ])
+    array([nan,  1.,  1.,  3.,  3.])
     """
     options = FitOptions(l2=l2, fit_intercept=fit_intercept, n_threads=n_threads)
     given = {"sample_weight": sample_weight, "on": on, "groups": groups}

@@ -132,7 +132,9 @@ class Fits:
         if there.size and self._has("digits") and np.isfinite(self.digits[there]).any():
             lines.append(f"digits {np.nanmin(self.digits[there]):.1f} and more")
         if self._has("rank"):
-            without = int(np.count_nonzero(np.isnan(self._arrays["intercept"].reshape(len(self), -1)).any(axis=1)))
+            without = int(
+                np.count_nonzero(np.isnan(self._arrays["intercept"].reshape(len(self), self._n_targets)).any(axis=1))
+            )
             low = int(np.count_nonzero(self.rank[there] < p))
             lines += [f"{without:,} without a fit"] * bool(without) + [f"{low:,} below full rank"] * bool(low)
         if about.n_dropped:
@@ -169,12 +171,27 @@ class Fits:
         return int(self._arrays["coef"].shape[-1])
 
     @property
+    def _n_targets(self) -> int:
+        coef = self._arrays["coef"]
+        return int(coef.shape[1]) if coef.ndim == 3 else 1
+
+    @property
     def groups(self) -> Any:
         """The keys in the order of the fits: an array, of several columns a list of tuples."""
         keys = list(self._about.keys.values())
         if not keys:
             return np.arange(len(self))
         return keys[0] if len(keys) == 1 else list(zip(*(column.tolist() for column in keys), strict=True))
+
+    def time_axis(self) -> tuple[str, NDArray[Any]]:
+        """What the fits lie along, and its name: times of their rows where there are some, else their numbers."""
+        index = self._about.index
+        if index is not None and (index.dtype.kind in "Mif" or hasattr(index, "tz")):
+            return str(index.name or "index"), index.to_numpy(dtype="datetime64[ns]" if hasattr(index, "tz") else None)
+        for name, column in reversed(self._about.keys.items()):
+            if column.dtype.kind in "Mf":
+                return name, column
+        return "row", np.arange(len(self))
 
     def __getitem__(self, i: Any) -> LinearFit:
         """The fit of that number.
@@ -277,7 +294,7 @@ class Fits:
                 raise ValueError(f"X has {len(x)} rows for {len(self)} fits: give groups, or one row for each fit")
         if coef.ndim == 2:
             coef = coef[:, None, :]
-        value = a["intercept"].reshape(len(self), -1)[which]
+        value = a["intercept"].reshape(len(self), self._n_targets)[which]
         if "origin" in a:
             x = x - a["origin"][which][:, None, : self.n_features]
             value = a["origin"][which][:, self.n_features :]

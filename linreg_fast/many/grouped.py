@@ -78,7 +78,7 @@ def grouped(
     Notes
     -----
     A group whose closed form would have fewer than 10 digits is fitted by itself, as `fit` does it. A million rows in
-    10,000 groups take some 25 ms on two threads.
+    10,000 groups take some 30 ms on two threads.
 
     Examples
     --------

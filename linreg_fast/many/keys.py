@@ -149,6 +149,8 @@ def _coded(column: Any, name: str) -> _Coded:
     package = type(column).__module__.partition(".")[0]
     if package == "pandas":
         found = _of_pandas(column)
+        if found is not None and hasattr(column.dtype, "categories"):  # in an order of their own
+            return _Coded(found[0], 0, max(len(found[1]), 1), found[1])
         if found is not None:
             return _sorted(*found, name)
         column = column.to_numpy()

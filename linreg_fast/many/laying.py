@@ -24,7 +24,6 @@ class Laid:
     windows count only these: what is not present keeps its place in the stretch of a window and has no part in it.
     """
 
-    n_rows: int  # of the table
     order: Positions | None  # the row at each position; None: as they lie
     bounds: Positions  # where groups begin, and the end of the last one
     least: int  # rows that a window must have

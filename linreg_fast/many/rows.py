@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from linreg_fast.inputs.labels import along
 from linreg_fast.inputs.named import taken_apart
 from linreg_fast.inputs.table import Table, table
 from linreg_fast.many.frames import library_of
@@ -50,7 +51,8 @@ def read_rows(X: Any, y: Any, given: dict[str, Any], missing: str, by_index: boo
     laid, keys = _laid(data, given["groups"], present, missing, in_place)
     if isinstance(called["groups"], str) and len(keys) == 1:
         keys = dict(zip([called["groups"]], keys.values(), strict=True))
-    on = index if given["on"] is None and by_index else given["on"]
+    of_time = by_index and index is not None and getattr(index.dtype, "kind", "") == "M"
+    on = index if given["on"] is None and of_time else given["on"]
     if on is None:
         return Rows(data, laid, None, keys, index, library)
     times = read_times(on, data.n_rows, data.labels)
@@ -86,11 +88,12 @@ def _laid(
             )
         there = slice(None) if present is None else present[by_key.without]
         data.n_dropped += len(by_key.without[there])
-        keys = {name: np.array(column) for name, column in columns_of(groups).items()}
+        columns = columns_of(groups).items()
+        keys = {name: np.array(along(column, name, data.labels)) for name, column in columns}
     if present is not None:
         at_positions = present if order is None else present[order]
         if in_place:
-            return Laid(data.n_rows, order, bounds, 1, present=at_positions), keys
+            return Laid(order, bounds, 1, present=at_positions), keys
         order = np.flatnonzero(present) if order is None else order[at_positions]
         bounds = np.unique(np.concatenate([[0], np.cumsum(at_positions)])[bounds])
-    return Laid(data.n_rows, order, bounds if len(bounds) > 1 else np.array([0, 0]), 1), keys
+    return Laid(order, bounds if len(bounds) > 1 else np.array([0, 0]), 1), keys

@@ -65,7 +65,7 @@ def solved(data: Table, problems: Problems, asked: Asked) -> Arrays:
         arrays["sum_weight"] = sum_weight
     doubt = doubtful(arrays) | (counts <= p)
     if sum_weight is not None:
-        doubt |= ~((sum_weight >= WEIGHT_RANGE[0]) & (sum_weight <= WEIGHT_RANGE[1]))
+        doubt |= outweighed(sum_weight)
 
     def by_itself(i: int) -> LinearFit:
         return fit_table(data.taken(problems.rows(i)), asked.options)
@@ -102,9 +102,14 @@ def arranged(found: Arrays, n: int, p: int, k: int | None) -> Arrays:
 
 def doubtful(arrays: Arrays) -> NDArray[np.bool_]:
     """The fits that the kernel is not sure of, or whose rss has lost too many digits."""
-    n = len(arrays["digits"])
-    cancelled = ~(arrays["rss"] > CANCELLED * arrays["tss"]).reshape(n, -1).all(axis=1)
-    return ~(arrays["digits"] >= AUTO_DIGITS) | cancelled
+    doubt = ~(arrays["digits"] >= AUTO_DIGITS)
+    kept = arrays["rss"] > CANCELLED * arrays["tss"]
+    return doubt | ~(kept.all(axis=1) if kept.ndim == 2 else kept)
+
+
+def outweighed(sum_weight: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Where sums over rows with these weights may leave float64."""
+    return ~((sum_weight >= WEIGHT_RANGE[0]) & (sum_weight <= WEIGHT_RANGE[1]))
 
 
 def one_by_one(
@@ -116,7 +121,7 @@ def one_by_one(
     """The fits of those numbers, each with all that `fit` does, and one warning of those below full rank."""
     low = []
     p = arrays["coef"].shape[-1]
-    if len(which):
+    if len(which) and "ess" not in arrays:
         arrays["ess"] = arrays["tss"] - arrays["rss"]
     for i in which.tolist():
         try:
@@ -126,8 +131,10 @@ def one_by_one(
         except ValueError as error:
             error.add_note(f"the row is in {called(i)}")
             raise
-        for name in ("coef", "intercept", "rss", "tss", "ess", "digits", "rcond", "rank"):
+        for name in ("coef", "intercept", "rss", "tss", "ess", "digits", "rcond", "rank", "n_samples"):
             arrays[name][i] = getattr(fit, name)
+        if "sum_weight" in arrays:
+            arrays["sum_weight"][i] = fit.sum_weight
         arrays["solver"][i] = SOLVERS.index(fit.solver)
         arrays["spread"][i] = np.nan if fit._spread is None else fit._spread
         if fit._origin is None:

@@ -140,6 +140,19 @@ def test_groups_beside_one_fit():
         assert min(row["seconds"].values()) > 0
 
 
+def test_windows_and_their_peers_agree():
+    with pinned(1):
+        first, *rest = bench_cases.rolling_rows(2_000, 3, 50, TINY, 1, True)
+    installed = {
+        name
+        for name, package in (("statsmodels", "statsmodels"), ("polars-ols", "polars_ols"))
+        if peers.find_spec(package)
+    }
+    assert set(first["seconds"]) == {timing.OURS, timing.NUMPY} | installed
+    for row in rest:
+        assert set(row["seconds"]) == {timing.OURS, "rolling"}
+
+
 @pytest.mark.parametrize("level", levels.LEVELS)
 def test_levels_are_forced_in_a_process_of_their_own(level, monkeypatch):
     if level not in levels.built or level not in cpu.levels():

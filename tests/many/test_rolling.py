@@ -253,6 +253,87 @@ def test_step():
         np.testing.assert_array_equal(getattr(some, name), getattr(whole, name)[::7])
 
 
+# however a table lies, and frames in and out
+
+
+@pytest.mark.parametrize("kind", ["F", "strided", "list", "backwards", "big-endian", "whole numbers"])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_however_the_numbers_lie(kind, grouped):
+    X, y = table(90, 3, 18)
+    if kind == "whole numbers":
+        X = np.rint(100 * X).astype(np.int32)
+    groups = np.random.default_rng(18).integers(0, 3, 90) if grouped else None
+    expected = rolling(np.array(X, dtype=np.float64), y, 12, groups=groups, stats=["residual"])
+    given_X, given_y = {
+        "F": (np.asfortranarray(X), y),
+        "strided": (np.repeat(np.repeat(X, 2, axis=0), 2, axis=1)[::2, ::2], np.repeat(y, 3)[::3]),
+        "list": (X.tolist(), y.tolist()),
+        "backwards": (X[::-1].copy()[::-1], y[::-1].copy()[::-1]),
+        "big-endian": (X.astype(">f8"), y.astype(">f8")),
+        "whole numbers": (X, y),
+    }[kind]
+    found = rolling(given_X, given_y, 12, groups=groups, stats=["residual"])
+    np.testing.assert_allclose(found.coef, expected.coef, rtol=1e-11)
+    np.testing.assert_allclose(found.residual, expected.residual, rtol=1e-9, atol=1e-12)
+
+
+def test_frames_of_pandas():
+    """By names, along the index, and back with it; y in another order of labels."""
+    pd = pytest.importorskip("pandas")
+    X, y = table(60, 2, 19)
+    when = pd.DatetimeIndex(dates(60, 19)).tz_localize("UTC")
+    frame = pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "y": y, "when": when, "shop": ["s", "t"] * 30})
+    plain = rolling(X, y, "2D", on=dates(60, 19), groups=np.array(["s", "t"] * 30))
+    named = rolling(frame, "y", "2D", on="when", groups="shop")
+    np.testing.assert_array_equal(named.coef, plain.coef)
+    assert named.feature_names == ("a", "b")
+    indexed = frame.set_index("when")
+    along_index = rolling(indexed[["a", "b"]], indexed["y"], "2D", groups=indexed["shop"])
+    np.testing.assert_array_equal(along_index.coef, plain.coef)
+    back = along_index.to_frame()
+    assert back.index.equals(indexed.index)
+    np.testing.assert_array_equal(back["b"].to_numpy(), plain.coef[:, 1])
+    other = frame["y"].sample(frac=1, random_state=1)
+    np.testing.assert_array_equal(rolling(frame[["a", "b"]], other, 9).coef, rolling(X, y, 9).coef)
+    with pytest.raises(ValueError, match="a length of time needs on"):
+        rolling(frame[["a", "b"]], y, "2D")
+
+
+def test_frames_of_polars():
+    pl = pytest.importorskip("polars")
+    X, y = table(60, 2, 20)
+    when = dates(60, 20)
+    frame = pl.DataFrame({"a": X[:, 0], "b": X[:, 1], "y": y, "when": when})
+    fits = rolling(frame, "y", "2D", on="when", stats=["stderr"])
+    plain = rolling(X, y, "2D", on=when, stats=["stderr"])
+    np.testing.assert_array_equal(fits.coef, plain.coef)
+    back = fits.to_frame()
+    assert isinstance(back, pl.DataFrame)
+    np.testing.assert_array_equal(back["when"].to_numpy(), when)
+    np.testing.assert_array_equal(back["stderr_b"].to_numpy(), plain.stderr[:, 1])
+
+
+def test_single_fits_and_files(tmp_path):
+    X, y = table(50, 2, 21)
+    fits = rolling(X, y, 20, on=np.arange(50), min_periods=20, stats=["stderr", "r2", "prediction"])
+    one = linreg_fast.fit(X[20:40], y[20:40])
+    for name in ("coef", "stderr", "r2", "intercept_stderr", "pvalues"):
+        np.testing.assert_allclose(getattr(fits[39], name), getattr(one, name), rtol=1e-9)
+    with pytest.raises(ValueError, match="there is no fit number 3"):
+        fits[3]
+    fits.save(tmp_path / "fits")
+    loaded = linreg_fast.Fits.load(tmp_path / "fits")
+    for name in ("coef", "stderr", "prediction", "n_samples"):
+        np.testing.assert_array_equal(getattr(loaded, name), getattr(fits, name))
+
+
+def test_progress_ends_with_all_rows():
+    X, y = table(300, 2, 22)
+    seen = []
+    rolling(X, y, 20, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (300, 300)
+
+
 # bad input
 
 
