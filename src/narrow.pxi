@@ -15,6 +15,12 @@ cdef enum:
     PANEL_NUMBERS = 2048        # of a panel: 16 kB, L1 also holds the rows it was made of
     PANEL_LEAST = 96            # rows of a panel at least, fewer cost a tile too much before and after its loop
     PANEL_MOST = 128
+    # At 8 lanes sums and tiles are twice as large.  Few columns: short panels, or rows, panel and sums together
+    # leave L1 (1,000,000 x 10: 128 rows 40 % slower); many: long ones, that the sums are read and written less often.
+    PANEL_V4_FEW = 32           # columns
+    PANEL_V4_SHORT = 64
+    PANEL_V4_LONG = 192
+    TURN_SHARE = 20             # of 100 lines of the next panel, asked for while rows are turned
     PANEL_STEP = 8              # rows of a panel are a multiple of this, whatever the level
 
 
@@ -26,6 +32,8 @@ cdef inline bint _is_narrow(Py_ssize_t p, Py_ssize_t n_targets) noexcept nogil:
 
 cdef inline Py_ssize_t _narrow_rows(Py_ssize_t columns, Py_ssize_t n_rows) noexcept nogil:
     cdef Py_ssize_t rows = max(<Py_ssize_t> PANEL_LEAST, min(<Py_ssize_t> PANEL_MOST, PANEL_NUMBERS // columns))
+    if LANES == 8:
+        rows = PANEL_V4_SHORT if columns <= PANEL_V4_FEW else PANEL_V4_LONG
     rows = min(rows, n_rows)
     return (rows + PANEL_STEP - 1) // PANEL_STEP * PANEL_STEP
 
@@ -138,7 +146,11 @@ cdef void _narrow(
     # are long those have a share of the tiles
     cdef Py_ssize_t row_bytes = p * sizeof(floating), tiles = _narrow_tiles(p, columns)
     cdef Py_ssize_t for_y = min(tiles - 1, tiles * y.row // (row_bytes + y.row)) if y_rows else 0
-    cdef Py_ssize_t step = LANES * row_bytes // (tiles - for_y) + 1
+    # at 8 lanes a share of them while rows are turned: the tiles alone would ask in bursts for more than are under way
+    cdef Py_ssize_t turns = (p + VEC_TURNED - 1 - VEC_PAIR) // VEC_TURNED if LANES == 8 and p >= VEC_TURNED else 0
+    cdef Py_ssize_t turn_step = LANES * row_bytes * TURN_SHARE // (100 * turns) if turns else 0
+    cdef Py_ssize_t step = (LANES * row_bytes - turns * turn_step) // (tiles - for_y) + 1
+    cdef const char* next_panel
     # F order: a tile asks for a column, and the columns that no tile is left for are asked for before
     cdef Py_ssize_t asked = max(<Py_ssize_t> 0, p - tiles)
     cdef lines_ahead ahead, ahead_y
@@ -157,8 +169,9 @@ cdef void _narrow(
         m = min(rows, hi - i)
         whole = (m + PANEL_STEP - 1) // PANEL_STEP * PANEL_STEP
         if c_order:
-            _pack_columns_c(x + i * ld, ld, p, m, rows, k, b)
-            ahead.at = <const char*> (x + (i + rows) * ld)
+            next_panel = <const char*> (x + (i + rows) * ld)
+            _pack_columns_c(x + i * ld, ld, p, m, rows, k, b, next_panel if turns else NULL, turn_step)
+            ahead.at = next_panel + turns * rows // LANES * turn_step
             ahead.step = step
             ahead.tile = rows // LANES * step
             ahead.columns = NULL
@@ -174,7 +187,8 @@ cdef void _narrow(
         ahead_y.at = y_panel.at + rows * y.row
         if y_rows:
             _pack_columns_c(
-                <const double*> y_panel.at, y.row // sizeof(double), n_targets, m, rows, k + p, b + p * rows
+                <const double*> y_panel.at, y.row // sizeof(double), n_targets, m, rows, k + p, b + p * rows,
+                NULL, 0,
             )
         else:
             for j in range(n_targets):

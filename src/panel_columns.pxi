@@ -9,8 +9,12 @@ cdef void _pack_columns_c(
     Py_ssize_t stride,
     const double* k,
     double* a,                  # OUT
+    const char* ahead,          # NULL: none
+    Py_ssize_t step,
 ) noexcept nogil:
     """Columns of X - k, C order: m rows of p numbers, ld numbers apart, from x on.
+
+    Two lines are asked for at each turn of VEC_TURNED columns, `step` bytes after the last two.
 
     LANES rows of VEC_TURNED columns are transposed in registers, or of two.  The last columns are some of those
     before them once more, where p is no multiple of VEC_TURNED.
@@ -21,6 +25,10 @@ cdef void _pack_columns_c(
         j = min(j, p - VEC_TURNED)
         kv = vec_turn_shift(k + j)
         for t from 0 <= t < whole by LANES:
+            if LANES == 8 and ahead != NULL:
+                vec_prefetch(ahead)
+                vec_prefetch(ahead + LINE)
+                ahead += step
             vec_turn(x + t * ld + j, ld, kv, a + j * stride + t, stride)
         j += VEC_TURNED
     if j < p and 0 < VEC_PAIR <= p:

@@ -26,7 +26,7 @@ from linreg_fast.solvers import closed_form, from_moments
 pytestmark = pytest.mark.numerics
 
 P = (*range(1, 18), 24, 25, 31, 63, 64, 65, 70, 130)  # around vectors of 2, 4, 8 and the change of kernel
-N = (1, 2, 3, 9, 96, 97, 128, 129, 255, 256, 257, 1000)  # around panels of 96, 128 and 256 rows
+N = (1, 2, 3, 9, 64, 96, 97, 128, 129, 193, 256, 257, 1000)  # around panels of 64, 96, 128, 192 and 256 rows
 C_TYPE = {"float64": "double", "float32": "float"}
 WEIGHTS = ("none", "random", "absent rows")
 GUARD = -7.25e77
