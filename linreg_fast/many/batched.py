@@ -198,7 +198,7 @@ def _of_rows(
 
 def _of_targets(data: Table, options: FitOptions, report: Report | None) -> tuple[Arrays, About]:
     """The fits of many targets on one X, from one pass for some of them at a time."""
-    n_rows, names = data.n_present()[0], data.target_names
+    n_rows, names = data.n_present(), data.target_names
     holes = np.zeros(data.n_targets, dtype=bool)
     if options.missing == "drop":
         data = screening.without_holes(data)
@@ -211,7 +211,7 @@ def _of_targets(data: Table, options: FitOptions, report: Report | None) -> tupl
             if report is not None:
                 report(min(lo + TARGETS, n), n)
     arrays = arranged(found, n, p, None)
-    n_present, sum_weight = data.n_present()
+    n_present, sum_weight = data.n_present(), data.sum_weight()
     arrays["n_samples"], arrays["rank"] = np.full(n, n_present), np.full(n, p)
     arrays["sum_weight"] = np.full(n, sum_weight)
 

@@ -44,7 +44,7 @@ def solved(data: Table, controls: Any, options: FitOptions, report: Report | Non
     """What `Fits` hold of the problem of each candidate."""
     given = array_of(controls, "controls")
     C = np.asarray(given.array, dtype=np.float64)
-    n_rows, names = data.n_present()[0], data.names
+    n_rows, names = data.n_present(), data.names
     shared = np.column_stack([C, np.asarray(data.Y[:, 0], dtype=np.float64)])  # what is in all problems: q + 1 columns
     if options.missing == "drop":
         held = without_holes(table(shared, np.zeros(len(shared)), data.w))
@@ -58,7 +58,7 @@ def solved(data: Table, controls: Any, options: FitOptions, report: Report | Non
             if report is not None:
                 report(min(lo + CANDIDATES, n), n)
     arrays = arranged(found, n, p, None)
-    n_present, sum_weight = data.n_present()
+    n_present, sum_weight = data.n_present(), data.sum_weight()
     arrays["n_samples"], arrays["rank"] = np.full(n, n_present), np.full(n, p)
     arrays["sum_weight"] = np.full(n, sum_weight)
 
