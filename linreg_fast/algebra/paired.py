@@ -219,7 +219,8 @@ def equations(part: PairedSums, fit_intercept: bool, l2: float) -> Equations:
         # of a constant the algebra on pairs leaves their rounding, by the shift
         constant = N[0] * DD_UNIT * (shift[:p] ** 2 + mean[:p, 0] ** 2)
     live = np.flatnonzero(spread[:p] > 4 * error[:p])
-    lost = np.flatnonzero((spread[:p] <= 4 * error[:p]) & (spread[:p] > constant))
+    # a square that rounding took below 0 is as lost as one above
+    lost = np.flatnonzero((spread[:p] <= 4 * error[:p]) & (np.abs(spread[:p]) > constant))
     A = centred[np.ix_(live, live)] if len(live) < p else centred[:p, :p].copy()
     if l2:
         at = np.arange(len(live))

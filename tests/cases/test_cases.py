@@ -2,7 +2,8 @@
 
 A case has its source (repository and number), what went wrong there, and either columns or a text. Columns are lists,
 {"range": [start, step, count]} or {"mod": [modulus, factor, start, count]}; right values are fractions, but for what is
-`near` or `between`. A solution that is given as exact is held against rational arithmetic too.
+`near` or `between`. A solution that is given as exact is held against rational arithmetic too. A text may be one of
+many rows: {"head", "rows", "times", "tail"}.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import math
 import re
 import warnings
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,7 +22,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from support.exact import lre
+from support.exact import exact_fit, exact_minimum_norm, exact_ridge, lre, worst_lre
 
 import linreg_fast
 import linreg_fast.dask
@@ -53,6 +55,14 @@ def frame_of(case):
     if "dtype" in case:
         others = [name for name in frame if name != case["target"]]
         frame = frame.astype(dict.fromkeys(others, case["dtype"]))
+    for name in case.get("dates", ()):
+        frame[name] = pd.to_datetime(frame[name], unit="D")
+    for name in case.get("decimals", ()):
+        frame[name] = frame[name].map(Decimal)
+    if "infinite" in case:
+        row, name = case["infinite"]
+        frame[name] = frame[name].astype(float)
+        frame.loc[row, name] = np.inf
     for name in case.get("categorical", ()):
         frame[name] = frame[name].astype("category")
     index = case.get("index")
@@ -91,11 +101,59 @@ def written(case, folder, keep=False):
 
 def csv_file(case, folder):
     path = folder / "t.csv"
-    if "text" in case:
-        path.write_bytes(case["text"].encode())
+    text = case.get("text")
+    if isinstance(text, dict):
+        text = text["head"] + text["rows"] * text["times"] + text["tail"]
+    if text is not None:
+        path.write_bytes(text.encode())
     else:
         frame_of(case).to_csv(path, index=False)
     return path
+
+
+def masked(values):
+    """Missing values behind a mask, with a number below it that would show."""
+    return np.ma.masked_array(np.where(np.isnan(values), 1e6, values), mask=np.isnan(values))
+
+
+def read_only(values):
+    values.flags.writeable = False
+    return values
+
+
+# the same numbers otherwise in memory: X, then y
+LAYOUTS = {
+    "as they are": (np.asarray, np.asarray),
+    "Fortran order": (np.asfortranarray, np.asarray),
+    "big-endian": (lambda X: X.astype(">f8"), lambda y: y.astype(">f8")),
+    "read-only": (lambda X: read_only(X.astype(float)), lambda y: read_only(y.astype(float))),
+    "backwards": (lambda X: np.repeat(X[::-1], 2, axis=1)[::-1, ::2], lambda y: y[::-1].copy()[::-1]),
+    "masked": (masked, np.asarray),
+    "y as a column": (np.asarray, lambda y: y[:, None]),
+}
+
+
+def array(case):
+    X, y, w = parts(case)
+    of_X, of_y = LAYOUTS[case.get("layout", "as they are")]
+    X, y = of_X(X), of_y(y)
+    before = X.tobytes(), y.tobytes()
+    fit = linreg_fast.fit(X, y, sample_weight=w, **case.get("options", {}))
+    assert (X.tobytes(), y.tobytes()) == before
+    return fit
+
+
+def descent(case):
+    fit = array(case)
+    costs = np.asarray(fit.cost_history)
+    assert (costs >= 0).all()
+    assert (np.diff(costs) <= 0).all()
+    return fit
+
+
+def apart(case):
+    frame = frame_of(case)
+    return linreg_fast.fit(frame.drop(columns=case["target"]), frame[case["target"]])
 
 
 def moments(case):
@@ -150,11 +208,14 @@ def polynomial(case):
 
 
 def text(case, folder):
-    return linreg_fast.fit_file(csv_file(case, folder), target=case["target_name"], csv=case.get("csv"))
+    path, options = csv_file(case, folder), case.get("options", {})
+    return linreg_fast.fit_file(path, target=case["target_name"], csv=case.get("csv"), **options)
 
 
 DOORS = {
-    "array": lambda c, _: linreg_fast.fit(*parts(c)[:2], sample_weight=parts(c)[2], **c.get("options", {})),
+    "array": lambda c, _: array(c),
+    "apart": lambda c, _: apart(c),
+    "descent": lambda c, _: descent(c),
     "lists": lambda c, _: linreg_fast.fit(
         *(part.tolist() for part in parts(c)[:2]), sample_weight=parts(c)[2], **c.get("options", {})
     ),
@@ -200,7 +261,7 @@ def hold(fit, case, door):
             assert found == value, name
         else:
             values = value if isinstance(value, list) else [value]
-            for one, exact in zip(np.atleast_1d(found), values, strict=True):
+            for one, exact in zip(np.ravel(found), values, strict=True):
                 if exact == "nan":
                     assert math.isnan(one), name
                 elif not Fraction(exact):
@@ -211,6 +272,9 @@ def hold(fit, case, door):
         assert low <= getattr(fit, name) <= high
     for name, values in case.get("near", {}).items():
         np.testing.assert_allclose(getattr(fit, name), values, rtol=10.0**-least)
+    if "predicted" in case:
+        at, exact = case["predicted"]["at"], case["predicted"]["right"]
+        assert worst_lre(fit.predict(np.array(at, float)[:, None]), exact) >= least
 
 
 PAIRS = [(name, door) for name, case in CASES.items() for door in case.get("doors", NUMBERS)]
@@ -222,7 +286,7 @@ def test_case(name, door, tmp_path):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         if "error" in case:
-            with pytest.raises(ValueError, match=re.escape(case["says"][0])) as error:
+            with pytest.raises((ValueError, TypeError), match=re.escape(case["says"][0])) as error:
                 DOORS[door](case, tmp_path)
             assert type(error.value).__name__ == case["error"]
             told = [str(error.value)]
@@ -236,6 +300,37 @@ def test_case(name, door, tmp_path):
             assert names <= others, names
     for words in case.get("says", ()):
         assert any(words in text for text in told), (words, told)
+
+
+def numbers_of(case):
+    """The rows that count, as fractions: X, y, weights."""
+    frame = frame_of(case).drop(columns=[*case.get("categorical", ()), *case.get("dates", ())]).dropna()
+    weight = case.get("weight")
+    frame = frame[case.get("leaves", 0) :] if weight is None else frame[frame[weight] > 0]
+    y, w = frame.pop(case["target"]), None if weight is None else frame.pop(weight)
+    X = [[Fraction(v) for v in row] for row in zip(*(frame[name].tolist() for name in frame), strict=True)]
+    X = [[row[0] ** k for k in range(1, case["degree"] + 1)] for row in X] if "degree" in case else X
+    return X, [Fraction(v) for v in y.tolist()], w if w is None else [Fraction(v) for v in w.tolist()]
+
+
+EXACT = [name for name, case in CASES.items() if "columns" in case and "coef" in case.get("right", {})]
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_what_is_given_as_right_is_right(name):
+    case = CASES[name]
+    X, y, w = numbers_of(case)
+    if "line" in case:  # without residuals: any rows will do
+        X, y = X[:50], y[:50]
+    options, right = case.get("options", {}), case["right"]
+    intercept = options.get("fit_intercept", True)
+    if "l2" in options:
+        found = exact_ridge(X, y, options["l2"], intercept, w)
+    else:
+        found = exact_fit(X, y, intercept, w) or exact_minimum_norm(X, y, intercept)[0]
+    assert [Fraction(v) for v in right["coef"]] == found[: len(X[0])]
+    if intercept and "intercept" in right:
+        assert Fraction(right["intercept"]) == found[-1]
 
 
 def test_the_log_is_whole():
