@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from linreg_fast.inputs.missing import complete
 from linreg_fast.inputs.rounding import Rounded
 from linreg_fast.inputs.table import Fault, Table, find_fault, table
 from linreg_fast.options import FitOptions
@@ -78,7 +78,7 @@ class Stream:
         with closing(self.tables()) as tables:
             for i, _, data in tables:
                 if i in holes:
-                    data = present_rows(data)[0]
+                    data = complete(data, empty=True)
                 rows += data.n_rows
                 if data.n_rows:
                     part = function(data)
@@ -109,10 +109,10 @@ class Stream:
         if bad is not None and np.isnan(bad.value) and self.options.missing == "drop":
             if len(self.gone) < GONE:
                 self.gone.append((*block.place(bad.row), self.label(bad)))
-            data, kept = present_rows(data)
-            dropped = len(block.X) - len(kept)
+            data = complete(data, empty=True)
+            dropped, kept = data.n_dropped, data.numbers
             bad = find_fault(data)
-            bad = bad and bad._replace(row=int(kept[bad.row]))
+            bad = bad and bad._replace(row=bad.row if kept is None else int(kept[bad.row]))
         if bad is None:
             return data, dropped
         where, row = block.place(bad.row)
@@ -146,17 +146,3 @@ class Stream:
             first = f": {label} has the first, at row {row} of {where}" if label else ""
             return ValueError(f"every row has a missing value{first}")
         return ValueError("there are no rows to fit, or none of positive weight")
-
-
-def present_rows(data: Table) -> tuple[Table, NDArray[np.intp]]:
-    """The rows without NaN, and their numbers; a row of weight 0 is not there, whatever it holds."""
-    parts = [data.X, data.Y, *([] if data.w is None else [data.w[:, None]])]
-    missing = np.zeros(data.n_rows, dtype=bool)
-    for part in parts:
-        if part.dtype.kind == "f":
-            missing |= np.isnan(part).any(axis=1)
-    if data.w is not None:
-        missing &= np.asarray(data.w) != 0
-    kept = np.flatnonzero(~missing)
-    w = None if data.w is None else data.w[kept]
-    return table(data.X[kept], data.Y[kept], w, data.names, empty=True, quiet=True), kept
