@@ -456,16 +456,15 @@ def test_interrupt_while_parts_are_read(table, tmp_path, pieces, monkeypatch):
 
     def slowly(*arguments):
         updates.append(1)
+        if len(updates) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.05)
         return update(*arguments)
 
     with monkeypatch.context() as patched:
         patched.setattr(summing, "_update", slowly)
-        timer = threading.Timer(0.12, os.kill, (os.getpid(), signal.SIGINT))
-        timer.start()
         with pytest.raises(KeyboardInterrupt):
             linreg_fast.fit_file(path, **WEIGHTED, n_threads=3)
-        timer.join()
         done = len(updates)
         time.sleep(0.15)
     assert len(updates) == done  # nobody goes on
