@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from hypothesis import settings
 
@@ -9,6 +11,9 @@ from linreg_fast import cpu
 from linreg_fast.passes import blocks, levels, rates
 from linreg_fast.passes.threads import set_num_threads
 from linreg_fast.solvers import small
+
+# A job that a shell starts in the background ignores SIGINT, and so would whatever it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # comparisons say what differed there too
 pytest.register_assert_rewrite("support")
