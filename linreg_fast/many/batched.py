@@ -23,11 +23,9 @@ from linreg_fast.many.stack import (
     Arrays,
     Asked,
     Problems,
-    arranged,
-    doubtful,
     nothing_found,
+    on_the_same_rows,
     one_by_one,
-    outweighed,
     solved,
 )
 from linreg_fast.options import MISSING, FitOptions
@@ -210,17 +208,14 @@ def _of_targets(data: Table, options: FitOptions, report: Report | None) -> tupl
             _some_targets(data, options, found, (lo, min(lo + TARGETS, n)))
             if report is not None:
                 report(min(lo + TARGETS, n), n)
-    arrays = arranged(found, n, p, None)
-    n_present, sum_weight = data.n_present(), data.sum_weight()
-    arrays["n_samples"], arrays["rank"] = np.full(n, n_present), np.full(n, p)
-    arrays["sum_weight"] = np.full(n, sum_weight)
+    arrays, doubt = on_the_same_rows(data, found, n, p)
 
     def by_itself(t: int) -> LinearFit:
         name = None if names is None else [names[t]]
         one = replace(data, Y=data.Y[:, [t]], target_names=name, one_target=True)
         return of_complete_rows(lambda rows: fit_table(rows, options), one, options.missing)
 
-    which = np.flatnonzero(doubtful(arrays) | holes | (n_present <= p) | outweighed(arrays["sum_weight"]))
+    which = np.flatnonzero(doubt | holes)
     one_by_one(arrays, which, by_itself, lambda t: f"target {t if names is None else names[t]}")
     keys = {} if names is None else {"target": np.array(names, dtype=str)}
     feature_names = None if data.names is None else tuple(data.names)

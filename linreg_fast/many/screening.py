@@ -14,7 +14,7 @@ from linreg_fast.inputs.arrays import array_of
 from linreg_fast.inputs.missing import of_complete_rows
 from linreg_fast.inputs.table import Table, table
 from linreg_fast.many.fits import About
-from linreg_fast.many.stack import LANE_COLUMNS, Arrays, arranged, doubtful, nothing_found, one_by_one, outweighed
+from linreg_fast.many.stack import LANE_COLUMNS, Arrays, nothing_found, on_the_same_rows, one_by_one
 from linreg_fast.options import FitOptions
 from linreg_fast.passes import levels, products
 from linreg_fast.passes.progress import Report
@@ -57,17 +57,14 @@ def solved(data: Table, controls: Any, options: FitOptions, report: Report | Non
             _some(data, shared, options, found, (lo, min(lo + CANDIDATES, n)))
             if report is not None:
                 report(min(lo + CANDIDATES, n), n)
-    arrays = arranged(found, n, p, None)
-    n_present, sum_weight = data.n_present(), data.sum_weight()
-    arrays["n_samples"], arrays["rank"] = np.full(n, n_present), np.full(n, p)
-    arrays["sum_weight"] = np.full(n, sum_weight)
+    arrays, doubt = on_the_same_rows(data, found, n, p)
 
     def by_itself(j: int) -> LinearFit:
         X = np.column_stack([np.asarray(data.X[:, j], dtype=np.float64), shared[:, :-1]])
         one = replace(table(X, shared[:, -1], data.w), numbers=data.numbers)
         return of_complete_rows(lambda rows: fit_table(rows, options), one, options.missing)
 
-    which = np.flatnonzero(doubtful(arrays) | (n_present <= p) | outweighed(arrays["sum_weight"]))
+    which = np.flatnonzero(doubt)
     one_by_one(arrays, which, by_itself, lambda j: f"column {j if names is None else names[j]}")
     keys = {} if names is None else {"column": np.array(names, dtype=str)}
     feature_names = None

@@ -107,6 +107,15 @@ def doubtful(arrays: Arrays) -> NDArray[np.bool_]:
     return doubt | ~(kept.all(axis=1) if kept.ndim == 2 else kept)
 
 
+def on_the_same_rows(data: Table, found: Arrays, n: int, p: int) -> tuple[Arrays, NDArray[np.bool_]]:
+    """What the kernels found of n problems on all rows of a table, and which of them they are not sure of."""
+    arrays = arranged(found, n, p, None)
+    n_present = data.n_present()
+    arrays["n_samples"], arrays["rank"] = np.full(n, n_present), np.full(n, p)
+    arrays["sum_weight"] = np.full(n, data.sum_weight())
+    return arrays, doubtful(arrays) | (n_present <= p) | outweighed(arrays["sum_weight"])
+
+
 def outweighed(sum_weight: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Where sums over rows with these weights may leave float64."""
     return ~((sum_weight >= WEIGHT_RANGE[0]) & (sum_weight <= WEIGHT_RANGE[1]))
