@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast.algebra import room
+from linreg_fast.algebra.bread import Spread
 from linreg_fast.algebra.centred import origin_of_sums
 from linreg_fast.algebra.paired import affordable
 from linreg_fast.algebra.precision import any_range
@@ -277,7 +278,10 @@ def _solved_with_weights(problem: Problem, exponent: int) -> Solution:
         np.ldexp(a, 2 * (unit - kept)) for a in (solution.rss, solution.tss, ess)
     )
     if solution.spread is not None:
-        solution.spread = np.ldexp(solution.spread, exponent // 2)
+        errors, bread = solution.spread
+        assert bread is not None
+        bread = bread._replace(exponents=bread.exponents + exponent // 2)
+        solution.spread = Spread(np.ldexp(errors, exponent // 2), bread)
     solution.n_samples, solution.sum_weight = data.n_present(), data.sum_weight()
     return solution
 

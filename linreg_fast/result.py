@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from linreg_fast.algebra.bread import Bread, Robust
 from linreg_fast.algebra.digits import digits_held
 from linreg_fast.inference import significance
 from linreg_fast.inference.description import describe, listed
+from linreg_fast.inference.inferred import Inferred
 from linreg_fast.inputs.table import Rows
 from linreg_fast.options import FitOptions
 from linreg_fast.passes import predictions
@@ -32,6 +34,10 @@ class _Fields(NamedTuple):
     spread          what `stderr` is made of: the standard errors over `residual_std`, shape (n_features + 1,), the
                     intercept last; None where there are none
     chebyshev       of a polynomial: [c, u, b_0, b_1 ..], the series sum_k b_k T_k((x - c) / u) that `predict` evaluates
+    bread           what `cov` is made of, see `algebra.bread`: for few columns as the kernels leave it, a result of
+                    theirs; None where there is none, or it is not kept
+    robust          covariances that take the place of those of equal and independent errors, or None
+    weighted        whether rows had weights that are not counts
     y_unit          power of two whose square is the unit of rss, ess and tss as they are held: 1 but where y is so
                     large or small that their squares leave the range of float64, which costs `r2` and `stderr` nothing
     origin          [c_1 .. c_p, v_1 ..], the means of the columns and the prediction of each target there; None but
@@ -69,6 +75,9 @@ class _Fields(NamedTuple):
     left_out: dict[str, str] = {}  # noqa: RUF012  never handed out: the attribute is a copy
     n_dropped: int = 0
     origin: NDArray[np.float64] | None = None
+    bread: Bread | NDArray[np.float64] | None = None
+    robust: Robust | None = None
+    weighted: bool = False
 
 
 class Noted(NamedTuple):
@@ -87,7 +96,7 @@ class Noted(NamedTuple):
 NOTHING_NOTED = Noted(None, {}, 0)
 RSS, ESS, TSS, LEFT_OUT = (_Fields._fields.index(name) for name in ("rss", "ess", "tss", "left_out"))
 # what the public attributes are made of: arguments of the constructor, attributes with an underscore
-INSIDE = ("plan_arguments", "spread", "chebyshev", "y_unit", "origin")
+INSIDE = ("plan_arguments", "spread", "chebyshev", "y_unit", "origin", "bread", "robust", "weighted")
 
 
 if TYPE_CHECKING:
@@ -96,8 +105,11 @@ else:
     _Base = object  # a LinearFit holds such a tuple and is none
 
 
-class LinearFit(_Base):
+class LinearFit(Inferred, _Base):
     """A fitted linear model. It holds no data and never changes.
+
+    Beside its coefficients it keeps the inverse of the cross products of the columns, or a factor of them: as many
+    numbers as the square of their number, from which all covariances are made when they are asked for.
 
     Attributes
     ----------
@@ -157,6 +169,9 @@ class LinearFit(_Base):
         _chebyshev: NDArray[np.float64] | None
         _y_unit: Any
         _origin: NDArray[np.float64] | None
+        _bread: Bread | NDArray[np.float64] | None
+        _robust: Robust | None
+        _weighted: bool
 
     def __init__(self, *values: Any, **named: Any) -> None:
         # one tuple: to set 30 attributes of a frozen dataclass takes longer than a small fit, and so does to copy
@@ -200,7 +215,7 @@ class LinearFit(_Base):
                 feature_names=None if rows.names is None else tuple(rows.names),
                 fit_intercept=options.fit_intercept,
                 l2=options.l2,
-                spread=solution.spread,
+                spread=None if solution.spread is None else solution.spread.errors,
                 collinear=solution.collinear,
                 dropped=solution.dropped,
                 chebyshev=solution.chebyshev,
@@ -208,6 +223,8 @@ class LinearFit(_Base):
                 left_out=rows.left_out,
                 n_dropped=rows.n_dropped,
                 origin=solution.origin,
+                bread=None if solution.spread is None else solution.spread.bread,
+                weighted=rows.weighted and options.weights != "frequency",
             )
         )
 
@@ -222,7 +239,7 @@ class LinearFit(_Base):
         reason: str = TALL_REASON,
     ) -> LinearFit:
         """The result of the lane of small fits, where microseconds count; `asked` are leading `PlanArguments`."""
-        coef, intercept, rss, tss, digits, rcond, sum_weight, origin, spread, ess = small
+        coef, intercept, rss, tss, digits, rcond, sum_weight, origin, spread, ess, res = small
         noted = noted or NOTHING_NOTED
         p, k = asked[1], asked[2]
         values = (
@@ -257,6 +274,9 @@ class LinearFit(_Base):
             noted.left_out,
             noted.n_dropped,
             origin,
+            None if options.l2 else res,
+            None,
+            asked[7] and options.weights != "frequency",
         )
         fit = _new(cls)  # __init__ would pack the thirty values once more
         _set_values(fit, values)
@@ -305,6 +325,11 @@ class LinearFit(_Base):
         return significance.scaled(self._values[TSS], self._y_unit)
 
     @property
+    def _squares(self) -> tuple[Any, Any, Any]:
+        """rss, ess and tss in units of y_unit^2."""
+        return self._values[RSS], self._values[ESS], self._values[TSS]
+
+    @property
     def left_out(self) -> dict[str, str]:
         return dict(self._values[LEFT_OUT])
 
@@ -329,89 +354,7 @@ class LinearFit(_Base):
     def r2(self) -> Any:
         """Coefficient of determination, ess / tss; where y does not vary 1 if rss is 0 too, else 0; NaN where the sums
         of squares are not known."""
-        return significance.determination(*(self._values[place] for place in (RSS, ESS, TSS)))
-
-    @property
-    def residual_std(self) -> Any:
-        """Residual standard deviation, sqrt(rss / (n - rank - 1)); NaN with no degree of freedom left."""
-        return significance.residual_deviation(self._values[RSS], self._freedom, self._y_unit)
-
-    @property
-    def _freedom(self) -> int:
-        """Degrees of freedom of the residuals."""
-        return self.n_samples - self.rank - self.fit_intercept
-
-    @property
-    def stderr(self) -> Any:
-        """Standard errors of the coefficients, in the shape of `coef`: residual_std sqrt((X'WX)^-1_jj).
-
-        Weights count as relative precisions, as in statsmodels' WLS; X is centred where there is an intercept.
-        NaN below full rank, for columns that are constant or were dropped, without degrees of freedom, with a
-        penalty and for gradient descent.
-        """
-        return self._errors(slice(0, self.n_features))
-
-    @property
-    def intercept_stderr(self) -> Any:
-        """Standard error of the intercept, or of each target's; NaN where `stderr` is, and where none was fitted."""
-        error = self._errors(slice(self.n_features, None))[..., 0]
-        return float(error) if error.ndim == 0 else error
-
-    @property
-    def tvalues(self) -> Any:
-        """t statistics of the coefficients, coef / stderr, in the shape of `coef`; NaN where `stderr` is."""
-        return significance.ratio(self.coef, self.stderr)
-
-    @property
-    def intercept_tvalue(self) -> Any:
-        """t statistic of the intercept, or of each target's; NaN where `intercept_stderr` is."""
-        t = significance.ratio(self.intercept, self.intercept_stderr)
-        return float(t) if t.ndim == 0 else t
-
-    @property
-    def pvalues(self) -> Any:
-        """Two-sided p-values of `tvalues`, by Student's t with n - rank - 1 degrees of freedom (n - rank without
-        an intercept): how likely a statistic at least as large is where the true coefficient is 0."""
-        return significance.two_sided(self.tvalues, self._freedom)
-
-    @property
-    def intercept_pvalue(self) -> Any:
-        """Two-sided p-value of `intercept_tvalue`, or of each target's."""
-        p = significance.two_sided(self.intercept_tvalue, self._freedom)
-        return float(p) if p.ndim == 0 else p
-
-    def conf_int(self, level: float = 0.95) -> NDArray[np.float64]:
-        """Confidence intervals of the coefficients: coef -+ t stderr.
-
-        Parameters
-        ----------
-        level : float
-            Probability that an interval covers the true coefficient, between 0 and 1.
-
-        Returns
-        -------
-        ndarray of shape (n_features, 2) or (n_targets, n_features, 2)
-            Lower and upper ends; NaN where `stderr` is.
-
-        Raises
-        ------
-        TypeError, ValueError
-            `level` is not a number between 0 and 1.
-        """
-        return significance.interval(self.coef, self.stderr, level, self._freedom)
-
-    def intercept_conf_int(self, level: float = 0.95) -> NDArray[np.float64]:
-        """Confidence interval of the intercept, as `conf_int` has those of the coefficients.
-
-        Returns
-        -------
-        ndarray of shape (2,) or (n_targets, 2)
-        """
-        return significance.interval(self.intercept, self.intercept_stderr, level, self._freedom)
-
-    def _errors(self, part: slice) -> NDArray[np.float64]:
-        spread = np.full(self.n_features + 1, np.nan) if self._spread is None else self._spread
-        return significance.standard_errors(self._values[RSS], self._freedom, self._y_unit, spread[part])
+        return significance.determination(*self._squares)
 
     def predict(self, X: Any, out: NDArray[np.float64] | None = None, *, n_threads: int | None = None) -> Any:
         """Predictions intercept + X coef.
@@ -445,7 +388,9 @@ class LinearFit(_Base):
 
     def to_dict(self) -> dict[str, Any]:
         """The fit as plain numbers, strings and lists, ready for JSON; the plan is left out."""
-        return saved_fit.described(dict(zip(_Fields._fields, self._values, strict=True)))
+        fields = dict(zip(_Fields._fields, self._values, strict=True))
+        fields["bread"] = None if self._bread is None else self._kept()
+        return saved_fit.described(fields)
 
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> LinearFit:

@@ -25,6 +25,7 @@ from typing import NamedTuple
 import numpy as np
 
 from linreg_fast.algebra import paired, room
+from linreg_fast.algebra.bread import Spread
 from linreg_fast.algebra.centred import Centred, in_user_units, origin
 from linreg_fast.algebra.digits import FULL_DIGITS, ROUNDING, digits_of, vanished
 from linreg_fast.algebra.factors import pivoted_svd, rank_of_rounded
@@ -208,7 +209,7 @@ def _refined(
     return _finish(problem, E, Scaled(found, rank, 1 / factor.kappa, path, reason, factor, left))
 
 
-def _spread(problem: Problem, E: Equations, solution: Solution) -> Vector | None:
+def _spread(problem: Problem, E: Equations, solution: Solution) -> Spread | None:
     """Standard errors over the residual standard deviation; None below full rank and with a penalty."""
     if E.l2 or solution.rank < len(E.live):
         return None
