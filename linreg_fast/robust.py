@@ -27,6 +27,7 @@ from linreg_fast.result import LinearFit
 POWERS = {"HC0": 0, "HC1": 0, "HC2": 1, "HC3": 2}  # of 1 / (1 - leverage)
 KINDS = ("nonrobust", *POWERS, "cluster", "HAC")
 KERNELS = ("bartlett",)
+FAR = 128.0  # means over the spread of a column from which on their rounding is looked after
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +156,11 @@ def with_covariances(fit: LinearFit, rows: Rows, asked: Sandwich, n_threads: int
         else:
             lags = _lags(asked.maxlags, n)
             M, note = _lagged(rows, fitted, lags, sums), f"{lags} lags, no correction"
-    if fit.fit_intercept:
+    if fitted.far:
         M = meat.about_true_means(M, sums)
     first = int(fit.fit_intercept)
     bread = np.zeros((len(fitted.live) + 1, len(fitted.live) + 1))
-    bread[0, 0], bread[1:, 1:] = fitted.one, fitted.root @ fitted.root.T
+    bread[0, 0], bread[1:, 1:] = fitted.one, fitted.root.T @ fitted.root
     C = bread @ M @ bread * np.square(fitted.size)[:, None, None]
     return fit.__replace__(robust=Robust(asked.kind, C[:, 1 - first :, 1 - first :], freedom, note))
 
@@ -185,15 +186,16 @@ def _fitted(fit: LinearFit) -> meat.Fitted:
         root = np.linalg.cholesky(correlation)
     except np.linalg.LinAlgError:  # so ill-conditioned that the inverse has rounded to an indefinite one
         values, vectors = np.linalg.eigh(correlation)
-        root = vectors * np.sqrt(np.maximum(values, 0.0))
+        root = np.linalg.qr((vectors * np.sqrt(np.maximum(values, 0.0))).T, mode="r").T
     return meat.Fitted(
         kept.live,
         kept.means,
-        coef,
+        np.ascontiguousarray(coef),
         level,
-        scale[:, None] * root,
+        np.ascontiguousarray((scale[:, None] * root).T),
         1.0 / fit.sum_weight if fit.fit_intercept else 0.0,
         np.where((size > 0) & np.isfinite(size), size, 1.0),
+        bool((np.abs(kept.means) * scale).max(initial=0.0) * math.sqrt(fit.sum_weight) > FAR),
     )
 
 

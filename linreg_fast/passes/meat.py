@@ -24,9 +24,10 @@ class Fitted(NamedTuple):
     """A fit as its residuals and leverages are made of it, all in the columns `live`.
 
     means, coef (n_targets, r), level (n_targets,): the prediction at x is level + coef'(x - means)
-    root        L of S^-1 = L L', (r, r)
+    root        L' of S^-1 = L L', upper triangular, (r, r)
     one         1 over the sum of the weights, 0 without an intercept
     size        of the residuals of each target: they are summed up as multiples of it
+    far         whether means have rounded by what is not nothing beside the spread of their columns
     """
 
     live: NDArray[np.intp]
@@ -36,28 +37,17 @@ class Fitted(NamedTuple):
     root: Matrix
     one: float
     size: Vector
-
-    @property
-    def intercept(self) -> bool:
-        return self.one > 0
+    far: bool
 
 
-def centred(fitted: Fitted, X: Any) -> Matrix:
-    """x - mean of some rows, in C order."""
-    some = X if len(fitted.live) == X.shape[1] else X[:, fitted.live]
-    return np.subtract(some, fitted.means, dtype=np.float64, order="C")
-
-
-def residuals(fitted: Fitted, Z: Matrix, Y: Any, work: Vector, leverage: bool) -> tuple[Matrix, Vector | None]:
-    """Those of some centred rows over `size`, (n, n_targets), and their leverages over their weights."""
-    n, k = len(Z), len(fitted.coef)
-    coef = np.concatenate([fitted.coef, fitted.root.T]) if leverage else fitted.coef
-    b0 = np.zeros(len(coef))
-    b0[:k] = fitted.level
-    out = np.empty((n, len(coef)))
-    levels.predict["C", "float64"](Z, 0, n, np.ascontiguousarray(coef), b0, work, out)
-    U = (np.asarray(Y, dtype=np.float64) - out[:, :k]) / fitted.size
-    return U, fitted.one + np.einsum("ij,ij->i", out[:, k:], out[:, k:]) if leverage else None
+def _piece(fitted: Fitted, X: Any, at: int, to: int) -> Any:
+    """Some rows of the columns that take part, in C order: where they are, or copied in cache."""
+    part = X[at:to]
+    return (
+        part
+        if part.flags.c_contiguous and len(fitted.live) == X.shape[1]
+        else np.ascontiguousarray(part[:, fitted.live])
+    )
 
 
 def of_rows(data: Table, fitted: Fitted, power: int, n_threads: int | None) -> Matrix:
@@ -70,38 +60,39 @@ def of_rows(data: Table, fitted: Fitted, power: int, n_threads: int | None) -> M
         A leverage of 1, where one is divided by: its row is named.
     """
     r, k = len(fitted.live), len(fitted.coef)
-    moments = levels.moments["float64"]
     work_size, size = levels.kernels.moments_sizes(r, 1, data.n_rows)
-    predict_size = levels.kernels.row_work_size(r)
-    zero = np.zeros(r + 1)
+    scores_size = levels.kernels.scores_work_size(r)
+    nothing = fitted.root[:0]
+    some = max(64, PIECE // (r + 4))
+    shift = np.append(fitted.means, 0.0)
 
     def of_piece(X: Any, Y: Any, w: Any, lo: int, hi: int, work: Vector, out: Vector) -> None:
-        some = max(64, PIECE // (2 * r + k + 1))
         sums = out[: -r - 1].reshape(k, size)
+        scores, moments = levels.scores[data.dtype], levels.moments[data.dtype]
+        room = np.split(work, [work_size, work_size + scores_size, work_size + scores_size + some])
         for at in range(lo, hi, some):
             to = min(at + some, hi)
-            Z = centred(fitted, X[at:to])
-            U, h = residuals(fitted, Z, Y[at:to], work[work_size:], power > 0)
-            weight = None if w is None else np.asarray(w[at:to])
-            out[-r - 1 :] += _weight_and_sums(Z, weight)
-            factor: Any = 1.0
-            if h is not None:
-                h = h if weight is None or data.frequency else h * weight
-                if weight is not None:
-                    h[weight == 0] = 0.0  # such a row is not there, whatever it holds
-                if h.max(initial=0.0) >= 1.0 - FULL:
-                    raise _Alone(at + int(np.argmax(h)))
-                factor = 1.0 / (1.0 - h) if power == 1 else 1.0 / np.square(1.0 - h)
-            if weight is not None:
-                factor = factor * (weight if data.frequency else np.square(weight))
+            part, y, weight = _piece(fitted, X, at, to), Y[at:to], None if w is None else np.asarray(w[at:to])
+            f, h = room[2][: to - at], room[3][: to - at]
+            if fitted.far:
+                out[-r - 1 :] += _weight_and_sums(part - fitted.means, weight)
             for t in range(k):
-                f = np.square(U[:, t]) * factor
+                root = fitted.root if power and t == 0 else nothing
+                level = float(fitted.level[t])
+                scores(part, y[:, t], 0, to - at, fitted.means, fitted.coef[t], level, root, fitted.one, room[1], f, h)
+                if power and t == 0:
+                    _to_divisors(h, weight, data.frequency, power, at)
+                f /= fitted.size[t]
+                np.multiply(f, f, out=f)
+                if power:
+                    f /= h
                 if weight is not None:
-                    f[weight == 0] = 0.0
-                moments(Z, U[:, t : t + 1], f, 0, to - at, zero, work[:work_size], sums[t])
+                    f *= weight if data.frequency else np.square(weight)
+                    f[weight == 0] = 0.0  # such a row is not there, whatever it holds
+                moments(part, y[:, t : t + 1], f, 0, to - at, shift, room[0], sums[t])
 
-    seconds = rates.row_seconds(8 * r + 8 * k, 4 * r * (r + 4) * k)
-    need = blocks.Need(work_size + predict_size, k * size + r + 1, seconds)
+    seconds = rates.row_seconds(data.X.dtype.itemsize * r + 8 * k, 3 * r * (r + 4) * k)
+    need = blocks.Need(work_size + scores_size + 2 * some, k * size + r + 1, seconds)
     try:
         out = blocks.sum_over(data, of_piece, need, n_threads)
     except _Alone as error:
@@ -113,6 +104,19 @@ def of_rows(data: Table, fitted: Fitted, power: int, n_threads: int | None) -> M
     last = np.zeros((r + 1, r + 1))
     last[0] = out[-r - 1 :]
     return np.stack([*(_unpacked(part, r) for part in out[: -r - 1].reshape(k, size)), last])
+
+
+def _to_divisors(h: Vector, w: Vector | None, frequency: bool, power: int, at: int) -> None:
+    """(1 - h)^power in place of leverages over weights h."""
+    if w is not None:
+        if not frequency:
+            np.multiply(h, w, out=h)
+        h[w == 0] = 0.0
+    if h.max(initial=0.0) >= 1.0 - FULL:
+        raise _Alone(at + int(np.argmax(h)))
+    np.subtract(1.0, h, out=h)
+    if power == 2:
+        np.multiply(h, h, out=h)
 
 
 def _weight_and_sums(Z: Matrix, w: Vector | None) -> Vector:
@@ -158,19 +162,28 @@ def scores(data: Table, fitted: Fitted, sums: Vector) -> Any:
     `sums` are those of w [1, z] of the rows so far, for `about_true_means`.
     """
     r, k = len(fitted.live), len(fitted.coef)
-    work = np.empty(levels.kernels.row_work_size(r))
-    some = max(64, PIECE // (2 * r + k + 1))
+    kernel, work = levels.scores[data.dtype], np.empty(levels.kernels.scores_work_size(r))
+    some = max(64, PIECE // (r + 4))
     first = 0
     for X, Y, w, lo, hi in data.pieces(0, data.n_rows):
         for at in range(lo, hi, some):
-            to = min(at + some, hi)
-            Z = centred(fitted, X[at:to])
-            U, _ = residuals(fitted, Z, Y[at:to], work, False)
-            sums += _weight_and_sums(Z, None if w is None else np.asarray(w[at:to]))
-            if w is not None:
-                weight = np.asarray(w[at:to])
-                U = U * weight[:, None]
-                U[weight == 0], Z[weight == 0] = 0.0, 0.0  # such a row is not there, whatever it holds
-            one = np.concatenate([np.ones((to - at, 1)), Z], axis=1)
-            yield first + at - lo, U.T[:, :, None] * one
+            n = min(at + some, hi) - at
+            part, weight = _piece(fitted, X, at, at + n), None if w is None else np.asarray(w[at : at + n])
+            Z = part - fitted.means
+            if fitted.far:
+                sums += _weight_and_sums(Z, weight)
+            S = np.empty((k, n, r + 1))
+            u = np.empty(n)
+            for t in range(k):
+                level = float(fitted.level[t])
+                kernel(
+                    part, Y[at : at + n, t], 0, n, fitted.means, fitted.coef[t], level, fitted.root[:0], 0.0, work, u, u
+                )
+                u /= fitted.size[t]
+                if weight is not None:
+                    u *= weight
+                    u[weight == 0], Z[weight == 0] = 0.0, 0.0  # such a row is not there, whatever it holds
+                S[t, :, 0] = u
+                np.multiply(u[:, None], Z, out=S[t, :, 1:])
+            yield first + at - lo, S
         first += hi - lo
