@@ -53,6 +53,7 @@ def scores(
     means: _Double,
     coef: _Double,
     level: float,
+    low: float,
     root: _Double,
     one: float,
     work: _Double,

@@ -183,9 +183,13 @@ def small(X: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None, fit_intercep
 
 
 def scores(
-    X: NDArray[Any], y: Array, means: Array, coef: Array, level: float, root: Array, one: float
+    X: NDArray[Any], y: Array, about: tuple[Array, float], coef: Array, root: Array, one: float
 ) -> tuple[Array, Array]:
-    """Residuals and leverages: u = y - level - (x - means) coef, h = one + |root (x - means)|^2, row by row."""
+    """Residuals and leverages: u = y - level - (x - means) coef, h = one + |root (x - means)|^2, row by row.
+
+    `about` is (means, level).
+    """
+    means, level = about
     Z = X.astype(np.float64) - means
     return y - (level + products(Z.T, coef[:, None])[:, 0]), one + (products(Z.T, root.T) ** 2).sum(axis=1)
 

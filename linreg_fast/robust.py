@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast.algebra.bread import Robust
-from linreg_fast.algebra.precision import Matrix, Vector
+from linreg_fast.algebra.precision import Matrix
 from linreg_fast.inputs.checks import integer, one_of
 from linreg_fast.inputs.labels import Labels
 from linreg_fast.inputs.missing import of_complete_rows
@@ -25,9 +25,10 @@ from linreg_fast.passes.keys import columns_of, keyed
 from linreg_fast.result import LinearFit
 
 POWERS = {"HC0": 0, "HC1": 0, "HC2": 1, "HC3": 2}  # of 1 / (1 - leverage)
-KINDS = ("nonrobust", *POWERS, "cluster", "HAC")
+NONROBUST = "nonrobust"
+KINDS = (NONROBUST, *POWERS, "cluster", "HAC")
 KERNELS = ("bartlett",)
-FAR = 128.0  # means over the spread of a column from which on their rounding is looked after
+FAR = 128.0  # means over what is about them, from which on their rounding is looked after
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +132,14 @@ def robust(
 
 def with_covariances(fit: LinearFit, rows: Rows, asked: Sandwich, n_threads: int | None = None) -> LinearFit:
     """The fit with the covariances asked for, from one pass over its rows."""
-    if asked.kind == "nonrobust":
+    if asked.kind == NONROBUST:
         return fit.__replace__(robust=None)
-    fitted = _fitted(fit)
+    fitted, delta = _fitted(fit), None
+    if _far(fit, fitted):
+        means = rows.fold(functools.partial(meat.mean_scores, fitted=fitted, n_threads=n_threads), operator.add)
+        means = means[1:] / means[0]
+        delta, low = np.split(means, [len(fitted.live)])
+        fitted = fitted._replace(low=low)
     n, k = fit.n_samples, fit.rank + fit.fit_intercept
     if n <= k:
         raise ValueError(f"{n} rows leave no degree of freedom beside {k} coefficients: there are no errors")
@@ -141,23 +147,17 @@ def with_covariances(fit: LinearFit, rows: Rows, asked: Sandwich, n_threads: int
     if asked.kind in POWERS:
         one = functools.partial(meat.of_rows, fitted=fitted, power=POWERS[asked.kind], n_threads=n_threads)
         M = rows.fold(one, operator.add)
-        M, sums = M[:-1], M[-1, 0]
         if asked.kind == "HC1":
             M = M * (n / (n - k))
     else:
-        if not isinstance(rows, Table):
-            raise ValueError(
-                f'cov="{asked.kind}" is for rows in memory; for clusters of a stream sum up Moments for each and use '
-                "cluster_cov"
-            )
-        sums = np.zeros(len(fitted.live) + 1)
+        assert isinstance(rows, Table)
         if asked.kind == "cluster":
-            M, freedom, note = _clustered(rows, fitted, asked.groups, (n, k), sums)
+            M, freedom, note = _clustered(rows, fitted, asked.groups, n, k)
         else:
             lags = _lags(asked.maxlags, n)
-            M, note = _lagged(rows, fitted, lags, sums), f"{lags} lags, no correction"
-    if fitted.far:
-        M = meat.about_true_means(M, sums)
+            M, note = _lagged(rows, fitted, lags), f"{lags} lags, no correction"
+    if delta is not None:
+        M = meat.about_true_means(M, delta)
     first = int(fit.fit_intercept)
     bread = np.zeros((len(fitted.live) + 1, len(fitted.live) + 1))
     bread[0, 0], bread[1:, 1:] = fitted.one, fitted.root.T @ fitted.root
@@ -172,12 +172,6 @@ def _fitted(fit: LinearFit) -> meat.Fitted:
         raise ValueError(f'a fit {why} has no standard errors, and no robust ones; see on_collinear="drop"')
     kept = fit._kept()
     coef = np.atleast_2d(fit.coef)[:, kept.live]
-    level = np.atleast_1d(fit.intercept).astype(np.float64)
-    if fit._origin is not None:
-        centre, level = fit._origin[: fit.n_features][kept.live], fit._origin[fit.n_features :]
-        level = level + coef @ (kept.means - centre)
-    elif fit.fit_intercept:
-        level = level + coef @ kept.means
     size = np.atleast_1d(fit.residual_std)
     inverse = kept.inverse()
     scale = np.sqrt(np.diagonal(inverse))
@@ -191,22 +185,23 @@ def _fitted(fit: LinearFit) -> meat.Fitted:
         kept.live,
         kept.means,
         np.ascontiguousarray(coef),
-        level,
+        kept.level,
         np.ascontiguousarray((scale[:, None] * root).T),
         1.0 / fit.sum_weight if fit.fit_intercept else 0.0,
         np.where((size > 0) & np.isfinite(size), size, 1.0),
-        bool((np.abs(kept.means) * scale).max(initial=0.0) * math.sqrt(fit.sum_weight) > FAR),
+        np.zeros(len(coef)),
     )
 
 
-def _clustered(
-    rows: Table, fitted: meat.Fitted, groups: Any, counts: tuple[int, int], row_sums: Vector
-) -> tuple[Matrix, int, str]:
-    """The meat of one column of keys or two, the degrees of freedom of t, and what was chosen.
+def _far(fit: LinearFit, fitted: meat.Fitted) -> bool:
+    """Whether offsets are so large that what their means have rounded by is not nothing beside what is about them."""
+    spread = np.linalg.norm(fitted.root, axis=0)  # of coefficients: 1 over that of columns, over sqrt(N)
+    columns = np.abs(fitted.means) * spread * math.sqrt(fit.sum_weight)
+    return bool((columns > FAR).any() or (np.abs(fitted.level) > FAR * fitted.size).any())
 
-    counts are those of rows and coefficients, row_sums what `meat.scores` leaves.
-    """
-    n, k = counts
+
+def _clustered(rows: Table, fitted: meat.Fitted, groups: Any, n: int, k: int) -> tuple[Matrix, int, str]:
+    """The meat of one column of keys or two, the degrees of freedom of t, and what was chosen; k coefficients."""
     columns = columns_of(groups)
     if len(columns) > 2:
         raise ValueError(f"groups has {len(columns)} columns of keys; clusters are of one or two")
@@ -219,8 +214,7 @@ def _clustered(
         if G < 2:
             raise ValueError(f"groups has {G} cluster: clustered errors need at least two")
         sums = np.zeros((len(fitted.coef), len(fitted.live) + 1, int(codes.max()) + 1))
-        row_sums[:] = 0.0
-        for first, S in meat.scores(rows, fitted, row_sums):
+        for first, S in meat.scores(rows, fitted):
             at = codes[first : first + S.shape[1]]
             for target, of_target in zip(sums, S, strict=True):
                 for into, column in zip(target, of_target.T, strict=True):
@@ -256,17 +250,17 @@ def _lags(maxlags: int | None, n: int) -> int:
     return lags
 
 
-def _lagged(rows: Table, fitted: meat.Fitted, lags: int, row_sums: Vector) -> Matrix:
+def _lagged(rows: Table, fitted: meat.Fitted, lags: int) -> Matrix:
     """sum over lags of 1 - lag / (lags + 1) times the products of scores so far apart, and their transposes."""
     if rows.frequency:
         raise ValueError('cov="HAC" is for rows in the order of time, not for weights="frequency"')
     q = len(fitted.live) + 1
     total = np.zeros((len(fitted.coef), q, q))
     before = np.zeros((len(fitted.coef), 0, q))
-    for _, S in meat.scores(rows, fitted, row_sums):
+    for _, S in meat.scores(rows, fitted):
         both = np.concatenate([before, S], axis=1)
         new = before.shape[1]
-        for lag in range(lags + 1):
+        for lag in range(min(lags + 1, both.shape[1])):
             late = both[:, max(new, lag) :]
             early = both[:, max(new, lag) - lag : both.shape[1] - lag]
             product = late.transpose(0, 2, 1) @ early

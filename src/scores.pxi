@@ -1,6 +1,6 @@
 # Residuals and leverages of rows, as robust covariances weigh them.
 #
-#     u_i = y_i - v - sum_j b_j z_ij        h_i = c + sum_k (sum_{j >= k} L_jk z_ij)^2        z_ij = x_ij - m_j
+#     u_i = (y_i - v) - (v_lo + sum_j b_j z_ij)        h_i = c + sum_k (sum_{j >= k} L_jk z_ij)^2        z_ij = x_ij - m_j
 
 
 cdef enum:
@@ -11,7 +11,7 @@ cdef inline void _scores(
     const double* z,
     Py_ssize_t p,
     const double* b,
-    double v,
+    double v_lo,
     const double* L,            # L', its row k from j = 0 on, 0 below the diagonal; NULL for no leverages
     double c,
     double* prediction,         # OUT: of LANES rows
@@ -19,7 +19,7 @@ cdef inline void _scores(
 ) noexcept nogil:
     """Of LANES rows, each in a lane of a panel. Four columns of L at a time hide what an addition takes."""
     cdef Py_ssize_t j, k = 0
-    cdef vec s = vec_set(v), t0, t1, t2, t3, zv
+    cdef vec s = vec_set(v_lo), t0, t1, t2, t3, zv
     for j in range(p):
         s += vec_load_f64(z + j * SCORE_ROWS) * vec_set(b[j])
     vec_store(prediction, s)
@@ -57,13 +57,14 @@ def scores(
     const double[::1] means,
     const double[::1] coef,
     double level,
+    double low,
     const double[:, ::1] root,
     double one,
     double[::1] work,
     double[::1] u,              # OUT
     double[::1] h,              # OUT
 ):
-    """u = y - level - (x - means) coef and h = one + |root (x - means)|^2 of the rows lo to hi.
+    """u = (y - level) - (low + (x - means) coef) and h = one + |root (x - means)|^2 of the rows lo to hi.
 
     `root` is upper triangular, (p, p), or of no rows: then h is left as it
     is.  `work` is as long as `scores_work_size` says.
@@ -86,9 +87,9 @@ def scores(
                 for i in range(m, whole):
                     z[j * SCORE_ROWS + i] = 0.0
             for i from 0 <= i < whole by LANES:
-                _scores(z + i, p, b, level, L, one, found, found + LANES)
+                _scores(z + i, p, b, low, L, one, found, found + LANES)
                 for j in range(min(LANES, m - i)):
-                    u[first - lo + i + j] = _number(given, first + i + j, 0) - found[j]
+                    u[first - lo + i + j] = (_number(given, first + i + j, 0) - level) - found[j]
                 if L != NULL:
                     for j in range(min(LANES, m - i)):
                         h[first - lo + i + j] = found[LANES + j]

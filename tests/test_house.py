@@ -36,13 +36,14 @@ HALL = {
     "result": ("saved", "moments"),
     "objective": ("passes", "moments"),
     "fitting": ("saved", "moments"),
+    "robust": ("saved", "moments"),
     "polynomial": ("saved", "moments"),
     "config": ("passes", None),
     "__init__": ("streams", None),
 }
 # their parameters are what a user names, one by one
 PUBLIC = {"fit", "fit_file", "fit_stream", "plan", "predict", "descent"}
-PUBLIC |= {"rolling", "expanding", "recursive", "grouped", "batched"}
+PUBLIC |= {"rolling", "expanding", "recursive", "grouped", "batched", "robust"}
 
 
 def modules():

@@ -471,7 +471,7 @@ def test_mutated_states(fit):
         "left_out": [None, [], ["a"], {"a": 1}, {"a": None}, "a"],
         "n_dropped": [None, -1, 1.0, True, "1", 2**70],
         "weighted": [None, 1, "yes"],
-        "bread": [3, [], {}, {"live": [0, 1, 2], "means": [0.0, 0.0, 0.0], "inverse": [1.0]}],
+        "bread": [3, [], {}, {"live": [0, 1, 2], "means": [0.0, 0.0, 0.0], "level": [0.0], "inverse": [1.0]}],
         "robust": [3, [], {}, {"kind": 1, "matrix": [], "freedom": 3, "note": ""}],
         "origin": [3, [], [1.0, 2.0], [1.0, 2.0, 3.0, None], [1.0, 2.0, 3.0, 1e999]],
     }

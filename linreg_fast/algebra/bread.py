@@ -17,6 +17,7 @@ class Bread(NamedTuple):
 
     live        their positions among all columns
     means       what they are centred about, (r,); 0 without an intercept
+    level       the predictions at the means, one for each target; 0 without an intercept
     exponents   e of the scaled columns, (r,): S^-1 = 2^e A^-1 2^e
     triangle    R of A = R'R, in rows that may be longer; or None and
     root        G of A^-1 = G G'; or None and
@@ -25,6 +26,7 @@ class Bread(NamedTuple):
 
     live: NDArray[np.intp]
     means: Vector
+    level: Vector
     exponents: NDArray[np.int64]
     triangle: Matrix | None = None
     root: Matrix | None = None
@@ -86,9 +88,17 @@ def _of_triangle(R: Matrix | None, r: int) -> Matrix:
 
 def of_small(res: Vector, p: int, n_targets: int) -> Bread:
     """What the kernels of few columns leave: see `_solve_small` for the places."""
-    at = n_targets * (p + 3) + p + 4
+    means, level = np.split(res[n_targets * (p + 3) + p + 4 :][: p + n_targets], [p])
     nothing = np.zeros(p, dtype=np.int64)
-    return Bread(np.arange(p), res[at : at + p], nothing, packed=res[len(res) - p * (p + 1) // 2 :])
+    return Bread(np.arange(p), means, level, nothing, packed=res[len(res) - p * (p + 1) // 2 :])
+
+
+def about(spread: Spread | None, point: Vector | None) -> Spread | None:
+    """With the means and the predictions there that `centred.at_means` found; without an intercept they are 0."""
+    if spread is None or spread.bread is None or point is None:
+        return spread
+    kept, k = spread.bread, len(spread.bread.level)
+    return spread._replace(bread=kept._replace(means=point[:-k][kept.live], level=point[-k:]))
 
 
 def about_zero(C: Matrix, means: Vector) -> Matrix:

@@ -108,6 +108,7 @@ def fit(
     weight: Annotated[str, _option("Column of weights.")] = "",
     solver: Annotated[str, _option("auto, cholesky, qr, svd or gd.")] = "auto",
     l2: Annotated[float, _option("Penalty on the squares of the coefficients.")] = 0.0,
+    cov: Annotated[str, _option("Standard errors: nonrobust, HC0, HC1, HC2 or HC3.")] = "nonrobust",
     no_intercept: Annotated[bool, _option("Fit through the origin.", "--no-intercept")] = False,
     drop_missing: Annotated[bool, _option("Leave out rows with missing values.", "--drop-missing")] = False,
     delimiter: Annotated[str, _option("Text: between fields, one character or 'tab'.")] = "",
@@ -139,7 +140,13 @@ def fit(
             delimiter=delimiter, decimal=decimal, thousands=thousands, null_values=null, encoding=encoding,
             quote=quote, comment=comment, skip_rows=skip_rows, header=not no_header,
         )  # fmt: skip
-        without = {"--solver": solver != "auto", "--json": as_json, "--save": save, "--checkpoint": checkpoint}
+        without = {
+            "--solver": solver != "auto",
+            "--cov": cov != "nonrobust",
+            "--json": as_json,
+            "--save": save,
+            "--checkpoint": checkpoint,
+        }
         for option, given in without.items():
             if given:
                 raise ValueError(f"{option} is not for --by and --rolling")
@@ -179,7 +186,7 @@ def fit(
     console = Console(stderr=True)
     with readable(file) as path, reporting(console.is_interactive, console, BAR_SECONDS) as bar:
         stream = Stream(sources.of_files(path, roles, csv), options)
-        result = fitting.fit_source(stream, checkpoint, bar or False)
+        result = fitting.fit_source(stream, checkpoint, bar or False, fitting.of_stream(cov))
     warn_left_out(stream.source.left_out)
     stream.source.noticed.warn()
     seconds = time.perf_counter() - start

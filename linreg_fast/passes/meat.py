@@ -16,7 +16,7 @@ from linreg_fast.algebra.precision import Matrix, Vector
 from linreg_fast.inputs.table import Table
 from linreg_fast.passes import blocks, levels, rates
 
-PIECE = 1 << 15  # numbers of columns that are less their means at once: 256 kB, half of a small L2 cache
+PIECE = 1 << 17  # numbers of rows read twice in a row: 1 MB, an L2 cache; smaller pieces wait for each other
 FULL = 2.0**-40  # what rounding leaves of 1 less a leverage of 1
 
 
@@ -27,7 +27,7 @@ class Fitted(NamedTuple):
     root        L' of S^-1 = L L', upper triangular, (r, r)
     one         1 over the sum of the weights, 0 without an intercept
     size        of the residuals of each target: they are summed up as multiples of it
-    far         whether means have rounded by what is not nothing beside the spread of their columns
+    low         what float64 has rounded away from `level`, as `mean_scores` finds it
     """
 
     live: NDArray[np.intp]
@@ -37,7 +37,7 @@ class Fitted(NamedTuple):
     root: Matrix
     one: float
     size: Vector
-    far: bool
+    low: Vector
 
 
 def _piece(fitted: Fitted, X: Any, at: int, to: int) -> Any:
@@ -51,8 +51,7 @@ def _piece(fitted: Fitted, X: Any, at: int, to: int) -> Any:
 
 
 def of_rows(data: Table, fitted: Fitted, power: int, n_threads: int | None) -> Matrix:
-    """sum of w^2 u^2 / (1 - h)^power [1, z][1, z]' for each target, in units of `size`^2, and w [1, z]: all as
-    (n_targets + 1, 1 + r, 1 + r), the last of which has its first row alone, for `about_true_means`.
+    """sum of w^2 u^2 / (1 - h)^power [1, z][1, z]' for each target, (n_targets, 1 + r, 1 + r), in units of `size`^2.
 
     Raises
     ------
@@ -67,19 +66,19 @@ def of_rows(data: Table, fitted: Fitted, power: int, n_threads: int | None) -> M
     shift = np.append(fitted.means, 0.0)
 
     def of_piece(X: Any, Y: Any, w: Any, lo: int, hi: int, work: Vector, out: Vector) -> None:
-        sums = out[: -r - 1].reshape(k, size)
+        sums = out.reshape(k, size)
         scores, moments = levels.scores[data.dtype], levels.moments[data.dtype]
         room = np.split(work, [work_size, work_size + scores_size, work_size + scores_size + some])
         for at in range(lo, hi, some):
             to = min(at + some, hi)
             part, y, weight = _piece(fitted, X, at, to), Y[at:to], None if w is None else np.asarray(w[at:to])
             f, h = room[2][: to - at], room[3][: to - at]
-            if fitted.far:
-                out[-r - 1 :] += _weight_and_sums(part - fitted.means, weight)
             for t in range(k):
                 root = fitted.root if power and t == 0 else nothing
-                level = float(fitted.level[t])
-                scores(part, y[:, t], 0, to - at, fitted.means, fitted.coef[t], level, root, fitted.one, room[1], f, h)
+                level, low = float(fitted.level[t]), float(fitted.low[t])
+                scores(
+                    part, y[:, t], 0, to - at, fitted.means, fitted.coef[t], level, low, root, fitted.one, room[1], f, h
+                )  # fmt: skip
                 if power and t == 0:
                     _to_divisors(h, weight, data.frequency, power, at)
                 f /= fitted.size[t]
@@ -92,7 +91,7 @@ def of_rows(data: Table, fitted: Fitted, power: int, n_threads: int | None) -> M
                 moments(part, y[:, t : t + 1], f, 0, to - at, shift, room[0], sums[t])
 
     seconds = rates.row_seconds(data.X.dtype.itemsize * r + 8 * k, 3 * r * (r + 4) * k)
-    need = blocks.Need(work_size + scores_size + 2 * some, k * size + r + 1, seconds)
+    need = blocks.Need(work_size + scores_size + 2 * some, k * size, seconds)
     try:
         out = blocks.sum_over(data, of_piece, need, n_threads)
     except _Alone as error:
@@ -101,9 +100,7 @@ def of_rows(data: Table, fitted: Fitted, power: int, n_threads: int | None) -> M
             f"row {row} has a leverage of 1, as the only one that tells a coefficient: HC2 and HC3 divide by 1 less "
             "it; leave the row out, or take HC1"
         ) from None
-    last = np.zeros((r + 1, r + 1))
-    last[0] = out[-r - 1 :]
-    return np.stack([*(_unpacked(part, r) for part in out[: -r - 1].reshape(k, size)), last])
+    return np.stack([_unpacked(part, r) for part in out.reshape(k, size)])
 
 
 def _to_divisors(h: Vector, w: Vector | None, frequency: bool, power: int, at: int) -> None:
@@ -119,20 +116,33 @@ def _to_divisors(h: Vector, w: Vector | None, frequency: bool, power: int, at: i
         np.multiply(h, h, out=h)
 
 
-def _weight_and_sums(Z: Matrix, w: Vector | None) -> Vector:
-    """Sums of w [1, z]."""
-    if w is None:
-        return np.concatenate([[len(Z)], Z.sum(axis=0)])
-    there = Z if w.all() else np.where((w == 0)[:, None], 0.0, Z)
-    return np.concatenate([[w.sum()], np.einsum("i,ij->j", w, there)])
+def mean_scores(data: Table, fitted: Fitted, n_threads: int | None) -> Vector:
+    """sum of w [1, z_1 .. z_r, u_1 ..]: the means that are 0 but for what float64 has rounded away from offsets."""
+    r, k = len(fitted.live), len(fitted.coef)
+    some = max(64, PIECE // (r + 4))
+    scores_size = levels.kernels.scores_work_size(r)
+
+    def of_piece(X: Any, Y: Any, w: Any, lo: int, hi: int, work: Vector, out: Vector) -> None:
+        kernel = levels.scores[data.dtype]
+        for at in range(lo, hi, some):
+            n = min(at + some, hi) - at
+            part, u = _piece(fitted, X, at, at + n), work[scores_size:][:n]
+            weight = np.ones(n) if w is None else np.asarray(w[at : at + n], dtype=np.float64)
+            there = weight != 0
+            Z = np.where(there[:, None], part - fitted.means, 0.0)
+            out[0] += weight.sum()
+            out[1 : r + 1] += np.einsum("i,ij->j", weight, Z)
+            for t in range(k):
+                y, b, level = Y[at : at + n, t], fitted.coef[t], float(fitted.level[t])
+                kernel(part, y, 0, n, fitted.means, b, level, 0.0, fitted.root[:0], 0.0, work[:scores_size], u, u)
+                out[r + 1 + t] += np.sum(np.where(there, u * weight, 0.0))
+
+    seconds = rates.row_seconds(data.X.dtype.itemsize * r + 8 * k, 4 * r * (k + 2))
+    return blocks.sum_over(data, of_piece, blocks.Need(scores_size + some, 1 + r + k, seconds), n_threads)
 
 
-def about_true_means(M: Matrix, sums: Vector) -> Matrix:
-    """Products of scores with z less its mean sum w z / sum w, which float64 has rounded away from an offset of x.
-
-    An offset of 1e6 times the spread costs ten digits otherwise.
-    """
-    delta = sums[1:] / sums[0]
+def about_true_means(M: Matrix, delta: Vector) -> Matrix:
+    """Products of scores with z - delta in place of z."""
     out = M.copy()
     out[..., 1:, :] -= delta[:, None] * M[..., :1, :]
     out[..., :, 1:] -= out[..., :, :1] * delta
@@ -156,11 +166,8 @@ def _unpacked(part: Vector, r: int) -> Matrix:
     return out
 
 
-def scores(data: Table, fitted: Fitted, sums: Vector) -> Any:
-    """Yield (first row, scores of some rows (n_targets, n, 1 + r) over `size`), in their order.
-
-    `sums` are those of w [1, z] of the rows so far, for `about_true_means`.
-    """
+def scores(data: Table, fitted: Fitted) -> Any:
+    """Yield (first row, scores of some rows (n_targets, n, 1 + r) over `size`), in their order."""
     r, k = len(fitted.live), len(fitted.coef)
     kernel, work = levels.scores[data.dtype], np.empty(levels.kernels.scores_work_size(r))
     some = max(64, PIECE // (r + 4))
@@ -170,15 +177,12 @@ def scores(data: Table, fitted: Fitted, sums: Vector) -> Any:
             n = min(at + some, hi) - at
             part, weight = _piece(fitted, X, at, at + n), None if w is None else np.asarray(w[at : at + n])
             Z = part - fitted.means
-            if fitted.far:
-                sums += _weight_and_sums(Z, weight)
             S = np.empty((k, n, r + 1))
             u = np.empty(n)
             for t in range(k):
-                level = float(fitted.level[t])
-                kernel(
-                    part, Y[at : at + n, t], 0, n, fitted.means, fitted.coef[t], level, fitted.root[:0], 0.0, work, u, u
-                )
+                y, b = Y[at : at + n, t], fitted.coef[t]
+                level, low = float(fitted.level[t]), float(fitted.low[t])
+                kernel(part, y, 0, n, fitted.means, b, level, low, fitted.root[:0], 0.0, work, u, u)
                 u /= fitted.size[t]
                 if weight is not None:
                     u *= weight

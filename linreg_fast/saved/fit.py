@@ -49,7 +49,12 @@ def _plain(value: Any) -> Any:
         if len(inverse) > MOST_COLUMNS or not np.isfinite(inverse).all():
             return None
         upper = inverse[np.triu_indices(len(inverse))]
-        return {"live": value.live.tolist(), "means": value.means.tolist(), "inverse": upper.tolist()}
+        return {
+            "live": value.live.tolist(),
+            "means": value.means.tolist(),
+            "level": value.level.tolist(),
+            "inverse": upper.tolist(),
+        }
     if isinstance(value, Robust):
         finite = value.matrix.shape[1] <= MOST_COLUMNS + 1 and np.isfinite(value.matrix).all()
         return dict(value._asdict(), matrix=value.matrix.tolist()) if finite else None
@@ -167,7 +172,7 @@ def checked(state: dict[str, Any]) -> dict[str, Any]:
     take("n_dropped", lambda v: type(v) is int and 0 <= v < MOST)
     take("origin", lambda v: v is None or (v.shape == (p + n_targets,) and _finite(v)), _numbers)
     take("weighted", lambda v: type(v) is bool)
-    kept = take("bread", lambda v: v is None or _is_bread(v, p), _bread)
+    kept = take("bread", lambda v: v is None or _is_bread(v, p, n_targets), _bread)
     size = 0 if kept is None else len(kept.live) + values["fit_intercept"]
     take("robust", lambda v: v is None or (kept is not None and _is_robust(v, (n_targets, size, size))), _robust)
     return values
@@ -176,17 +181,18 @@ def checked(state: dict[str, Any]) -> dict[str, Any]:
 def _bread(value: Any) -> Bread | None:
     if value is None:
         return None
-    live, means, inverse = (_numbers(value[name]) for name in ("live", "means", "inverse"))
-    if live is None or means is None:
+    live, means, level, inverse = (_numbers(value[name]) for name in ("live", "means", "level", "inverse"))
+    if live is None or means is None or level is None:
         raise TypeError
-    return Bread(live.astype(np.intp), means, np.zeros(len(live), dtype=np.int64), packed=inverse)
+    return Bread(live.astype(np.intp), means, level, np.zeros(len(live), dtype=np.int64), packed=inverse)
 
 
-def _is_bread(kept: Bread, p: int) -> bool:
+def _is_bread(kept: Bread, p: int, n_targets: int) -> bool:
     live, r = kept.live, len(kept.live)
     ascending = bool((np.diff(live) > 0).all()) and (r == 0 or (live[0] >= 0 and live[-1] < p))
-    shapes = kept.means.shape == (r,) and kept.packed is not None and kept.packed.shape == (r * (r + 1) // 2,)
-    return ascending and shapes and _finite(kept.means) and _finite(kept.packed)
+    shapes = kept.means.shape == (r,) and kept.level.shape == (n_targets,)
+    shapes = shapes and kept.packed is not None and kept.packed.shape == (r * (r + 1) // 2,)
+    return ascending and shapes and _finite(kept.means) and _finite(kept.level) and _finite(kept.packed)
 
 
 def _robust(value: Any) -> Robust | None:

@@ -31,6 +31,7 @@ class Scale(NamedTuple):
     """
 
     n_features: int
+    n_targets: int
     live: NDArray[np.intp]
     exponents: NDArray[np.int64]
     means: Matrix
@@ -38,9 +39,9 @@ class Scale(NamedTuple):
 
 
 def _bread(scale: Scale, triangle: Matrix | None, root: Matrix | None) -> Bread:
-    with np.errstate(under="ignore"):
-        means = np.ldexp(scale.means[:, 0], -scale.exponents) if scale.fit_intercept else np.zeros(len(scale.live))
-    return Bread(scale.live, means, scale.exponents, triangle, root)
+    """About 0: whoever knows the means puts them in."""
+    nowhere, level = np.zeros(len(scale.live)), np.zeros(scale.n_targets)
+    return Bread(scale.live, nowhere, level, scale.exponents, triangle, root)
 
 
 def unscaled(factor: Factor | None, scale: Scale, N: float, n_threads: int = 1) -> Spread | None:
@@ -93,7 +94,9 @@ def spread_of(problem: Problem, factor: Factor | None, refined: bool) -> Spread 
     p, live = len(C.live), C.live
     shift = pairs(np.ldexp(M.shift[live], C.exponents))
     means = add(shift, pairs(scaled_means(M, C)))
-    scale = Scale(problem.rows.n_features, live, C.exponents, means, problem.options.fit_intercept)
+    scale = Scale(
+        problem.rows.n_features, problem.rows.n_targets, live, C.exponents, means, problem.options.fit_intercept
+    )
     plain = unscaled(factor, scale, M.sum_weight, problem.options.workers)
     if not refined or plain is None or factor is None or p > WIDEST:
         return plain

@@ -15,6 +15,7 @@ from typing import Any
 from linreg_fast.options import FitOptions
 from linreg_fast.passes.progress import Report, reporting
 from linreg_fast.result import LinearFit
+from linreg_fast.robust import NONROBUST, Sandwich, with_covariances
 from linreg_fast.streams import sources
 from linreg_fast.streams.choice import Roles, warn_left_out
 from linreg_fast.streams.csv_options import CsvOptions, csv_options
@@ -34,6 +35,7 @@ def fit_stream(
     l2: float = 0.0,
     precision: str = "auto",
     missing: str = "raise",
+    cov: str = NONROBUST,
     checkpoint: str | os.PathLike[str] | None = None,
     progress: bool | Report = False,
     n_threads: int | None = None,
@@ -71,6 +73,8 @@ def fit_stream(
     l2 : float
         Penalty, as in `fit`.
     precision : {"auto", "fast", "extended"}
+    cov : {"nonrobust", "HC0", "HC1", "HC2", "HC3"}
+        As in `fit`; robust ones take one more reading.
     missing : {"raise", "drop"}
         What to do about rows with NaN or null; `reason` of the result counts the rows that were dropped. Infinity is
         always an error.
@@ -112,14 +116,15 @@ def fit_stream(
     (2.0, 1.0, 8)
     """
     options = FitOptions(precision=precision, l2=l2, fit_intercept=fit_intercept, missing=missing, n_threads=n_threads)
+    asked = of_stream(cov)
     roles = Roles(target, features, sample_weight, exclude)
     if isinstance(batches, (str, os.PathLike)):
         with readable(batches) as path:
             stream = Stream(sources.of_files(path, roles), options)
-            fit = fit_source(stream, checkpoint, progress)
+            fit = fit_source(stream, checkpoint, progress, asked)
     else:
         stream = Stream(sources.of_batches(batches, roles), options)
-        fit = fit_source(stream, checkpoint, progress)
+        fit = fit_source(stream, checkpoint, progress, asked)
     warn_left_out(stream.source.left_out)
     stream.source.noticed.warn(stream.names)
     return fit
@@ -138,6 +143,7 @@ def fit_file(
     l2: float = 0.0,
     precision: str = "auto",
     missing: str = "raise",
+    cov: str = NONROBUST,
     checkpoint: str | os.PathLike[str] | None = None,
     progress: bool | Report = False,
     n_threads: int | None = None,
@@ -171,7 +177,7 @@ def fit_file(
         before the head), "header" (True; False for columns that are named by their positions; or the names).
     solver : {"auto", "cholesky", "qr", "svd", "gd"}
         As in `fit`; gradient descent iterates on the moments.
-    fit_intercept, l2, precision, missing, checkpoint, progress, n_threads
+    fit_intercept, l2, precision, missing, cov, checkpoint, progress, n_threads
         As in `fit_stream`.
 
     Returns
@@ -196,10 +202,11 @@ def fit_file(
     options = FitOptions(
         solver=solver, precision=precision, l2=l2, fit_intercept=fit_intercept, missing=missing, n_threads=n_threads
     )
+    asked = of_stream(cov)
     with readable(path) as copy:
         source = sources.of_files(copy, Roles(target, features, sample_weight, exclude), of_csv(csv))
         stream = Stream(source, options)
-        fit = fit_source(stream, checkpoint, progress)
+        fit = fit_source(stream, checkpoint, progress, asked)
     warn_left_out(stream.source.left_out)
     stream.source.noticed.warn()
     return fit
@@ -210,7 +217,26 @@ def of_csv(given: Mapping[str, Any] | None) -> CsvOptions | None:
     return None if given is None else csv_options(given)
 
 
-def fit_source(stream: Stream, checkpoint: str | os.PathLike[str] | None, progress: bool | Report) -> LinearFit:
-    """The fit of a source; `stream` has what was found on the way."""
+def fit_source(
+    stream: Stream, checkpoint: str | os.PathLike[str] | None, progress: bool | Report, asked: Sandwich
+) -> LinearFit:
+    """The fit of a source, with the covariances asked for; `stream` has what was found on the way."""
+    robust = asked.kind != NONROBUST
+    if robust and not stream.source.again:
+        raise ValueError(
+            f'cov="{asked.kind}" reads the rows twice, which these batches do not allow: hand over a callable, a path, '
+            "a list or a data frame"
+        )
     with reporting(progress) as report:
-        return fit_rows(stream, None if checkpoint is None else Path(checkpoint), report)
+        fit = fit_rows(stream, None if checkpoint is None else Path(checkpoint), report)
+    return with_covariances(fit, stream, asked, stream.options.workers) if robust else fit
+
+
+def of_stream(cov: str) -> Sandwich:
+    """The covariances that are asked for of a stream: those that add over its rows in any order."""
+    if cov in ("cluster", "HAC"):
+        raise ValueError(
+            f'cov="{cov}" is for rows in memory; for clusters of a stream sum up `Moments` for each, which add, and '
+            "use `cluster_cov`"
+        )
+    return Sandwich(cov)
