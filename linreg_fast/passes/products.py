@@ -74,11 +74,18 @@ def sum_moments(
 
         return blocks.sum_rows(by_address, data.n_rows, need, n_threads, progress)
 
+    positive = data.w is not None
+
     def plain(X: Any, Y: Any, w: Any, lo: int, hi: int, work: Vector, out: Vector) -> None:
+        nonlocal positive
         kernel(X, Y, w, lo, hi, shift, work, out)
+        if positive and not w[lo:hi].min() > 0:  # here they are in cache: whoever counts rows need not read them again
+            positive = False
 
     if scale is None or not scaled:
-        return blocks.sum_over(data, plain, need, n_threads, progress)
+        total = blocks.sum_over(data, plain, need, n_threads, progress)
+        data.positive = positive
+        return total
     zero, down, up = np.zeros(p + n_targets), np.minimum(scale, 1.0), np.maximum(scale, 1.0)
 
     def rescaled(X: Any, Y: Any, w: Any, lo: int, hi: int, work: Vector, out: Vector) -> None:

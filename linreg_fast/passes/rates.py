@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import math
 
-# Two cores of a Zen 3 server; the rates are those that benchmarks/plans.py fits to measured times.
-READ_RATE = 7.6e9  # bytes a second and thread
+# Two cores of a Zen 4 server, v3 and v4 alike; the rates are those that benchmarks/plans.py fits to measured times.
+READ_RATE = 11e9  # bytes a second and thread
 PACK_RATE = 23e9  # bytes a second and thread laid out for the tiles, in cache
-PRODUCT_RATE = 32e9  # float64 operations a second and thread, of the tiles
+PRODUCT_RATE = 45e9  # float64 operations a second and thread, of the tiles
 DISPATCH_SECONDS = 30e-6  # one submit to the pool and the wait for it
 STREAM_RATE = 16e9  # bytes a second and thread of rows multiplied by vectors as they come, and for each product
 STREAM_SECONDS = 1e-9  # a row beside that
-THREADED_SECONDS = 1e-3  # work below stays on the calling thread: two were no faster under 0.5 to 1 ms
+THREADED_SECONDS = 0.7e-3  # work below stays on the calling thread: two were no faster under 0.5 to 1 ms
 BLOCK_SECONDS = DISPATCH_SECONDS  # of a row block beside its work: its turn, its call, a start without lines asked for
 MERGE_SHARE = 1 / 30  # a block's merging may cost this share of its work
 MAX_BLOCKS = 64  # also the largest number of threads of use to one pass
