@@ -20,7 +20,7 @@ enum { TILE_STEP = 8 };
  *
  * a        n x LANES, row t at a + t * LANES: broadcast from memory, cheaper than a shuffle
  * b        vector c of row t at b + c * stride + t * LANES
- * ahead    where the next panel lies: it is asked for `step` bytes a row, two lines at a time
+ * ahead    where the next panel lies: it is asked for `step` bytes a row
  * out      asked for before the sums: where tables are wide it comes from L3
  * DEPTH    independent sums over t; 2 where R * V is too small to hide the latency of an FMA
  *
@@ -38,8 +38,8 @@ enum { TILE_STEP = 8 };
             VEC_UNROLL for (int c = 0; c < V; c++)                                                            \
                 vec_prefetch(out + r * ld + c * LANES);                                                       \
         do {                                                                                                  \
-            vec_prefetch(ahead);                                                                              \
-            vec_prefetch(ahead + 64);                                                                         \
+            for (ptrdiff_t at = 0; at < TILE_STEP * step; at += 64)                                           \
+                vec_prefetch(ahead + at);                                                                     \
             ahead += TILE_STEP * step;                                                                        \
             for (int i = 0; i < TILE_STEP; i += DEPTH)                                                        \
                 VEC_UNROLL for (int u = 0; u < DEPTH; u++) {                                                  \
@@ -126,8 +126,8 @@ static void tile_corner(const double *a, const double *b, ptrdiff_t stride, ptrd
         vec_prefetch(out + (LANES + r) * ld + LANES);
     }
     do {
-        vec_prefetch(ahead);
-        vec_prefetch(ahead + 64);
+        for (ptrdiff_t at = 0; at < TILE_STEP * step; at += 64)
+            vec_prefetch(ahead + at);
         ahead += TILE_STEP * step;
         for (int u = 0; u < TILE_STEP; u++) {
             vec b0 = vec_load_f64(b + u * LANES), b1 = vec_load_f64(b + stride + u * LANES);
