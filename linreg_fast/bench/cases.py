@@ -29,8 +29,10 @@ STEPS = 1_000  # of gradient descent
 SHAPES: tuple[tuple[int, int, tuple[str, ...]], ...] = (
     (10_000_000, 8, ("layouts", "passes", "descent", "precision")),
     (1_000_000, 10, ("layouts",)),
+    (3_000_000, 17, ()),
     (1_000_000, 50, ("layouts", "passes")),
     (200_000, 200, ("layouts", "products")),
+    (60_000, 333, ()),
     (20_000, 1_000, ("layouts", "passes")),
     (100_000, 10, ()),
     (1_000, 10, ()),
