@@ -32,6 +32,7 @@ include "extended.pxi"
 include "groups.pxi"
 include "lanes.pxi"
 include "stack.pxi"
+include "targets.pxi"
 include "windows.pxi"
 include "running.pxi"
 

@@ -92,6 +92,19 @@ def sum_moments(
     return blocks.sum_over(data, rescaled, need, n_threads, progress)
 
 
+def target_sums(data: Table, shift: Vector, n_threads: int) -> Vector:
+    """What the kernel of many targets on one X sums up over all rows, for `target_fits`."""
+    p, n_targets = data.n_features, data.n_targets
+    work_size, size = levels.kernels.target_sums_sizes(p, n_targets, data.n_rows)
+    kernel = levels.target_sums[data.dtype]
+
+    def plain(X: Any, Y: Any, w: Any, lo: int, hi: int, work: Vector, out: Vector) -> None:
+        kernel(X, Y, w, lo, hi, shift, work, out)
+
+    need = blocks.Need(work_size, size, rates.row_seconds(8 * n_targets, 2 * p * n_targets))
+    return blocks.sum_over(data, plain, need, n_threads)
+
+
 def dd_cross_products(
     data: Table,
     shift: Vector,

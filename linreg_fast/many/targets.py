@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Many targets on one X, each in its own problem: one factor for all of them, and one pass over their rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from linreg_fast.algebra.precision import Matrix, Vector
+from linreg_fast.fitting import fit_table
+from linreg_fast.inputs.missing import of_complete_rows
+from linreg_fast.inputs.table import Table
+from linreg_fast.many import screening
+from linreg_fast.many.fits import About
+from linreg_fast.many.stack import Arrays, doubtful, one_by_one, outweighed
+from linreg_fast.options import FitOptions
+from linreg_fast.passes import blocks, levels, products, rates
+from linreg_fast.passes.progress import Report
+from linreg_fast.result import LinearFit
+
+MOST_COLUMNS = 128  # whose factor, a vector for each number of it, stays in cache
+TARGETS = 256  # whose sums are held at a time: rows of them that are long enough to be read at speed
+
+
+def of_targets(data: Table, options: FitOptions, report: Report | None) -> tuple[Arrays, About]:
+    """What `Fits` hold of the problem of each target."""
+    n_rows, names = data.n_present(), data.target_names
+    holes = np.zeros(data.n_targets, dtype=bool)
+    if options.missing == "drop":
+        data = screening.without_holes(data)
+        holes = screening.holes_of(data.Y, data.w)
+    arrays = _found(data, options, report)
+    doubt = doubtful(arrays) | (data.n_present() <= data.n_features) | outweighed(arrays["sum_weight"])
+    which = np.flatnonzero(doubt | holes)
+    if which.size:
+        arrays["spread"] = arrays["spread"].copy()  # was one row for all
+
+    def by_itself(t: int) -> LinearFit:
+        name = None if names is None else [names[t]]
+        one = replace(data, Y=data.Y[:, [t]], target_names=name, one_target=True)
+        return of_complete_rows(lambda rows: fit_table(rows, options), one, options.missing)
+
+    one_by_one(arrays, which, by_itself, lambda t: f"target {t if names is None else names[t]}")
+    keys = {} if names is None else {"target": np.array(names, dtype=str)}
+    feature_names = None if data.names is None else tuple(data.names)
+    n_dropped = int((n_rows - arrays["n_samples"]).sum())
+    return arrays, About(feature_names, options.fit_intercept, options.l2, keys, n_dropped=n_dropped)
+
+
+def _found(data: Table, options: FitOptions, report: Report | None) -> Arrays:
+    """The fits of all targets from the sums of the columns and theirs; NaN where the kernel finds nothing."""
+    n, p = data.n_targets, data.n_features
+    coef, origin, numbers = np.empty((n, p)), np.empty((n, p + 1)), np.full((5, n), np.nan)
+    columns = np.full(2 * p + 2, np.nan)  # of all parts the same: what the columns alone decide
+    if 0 < p <= MOST_COLUMNS:
+        shift = np.zeros(p + n)
+        alone = replace(data, Y=data.Y[:, :0], target_names=None)
+        if options.fit_intercept:
+            shift[:p] = products.leading_mean(alone)
+        M = products.cross_products(alone, shift[:p], np.ones(p), options.workers, None)
+        seconds = data.n_rows * rates.row_seconds(8 * TARGETS, 2 * p * TARGETS)
+        of_rows = options.workers if seconds > blocks.CALL_SECONDS else 1  # few parts: threads over the rows of each
+
+        def some(lo: int, hi: int) -> None:
+            rows = replace(data, Y=data.Y[:, lo:hi], target_names=None)
+            numbers[:, lo:hi] = _some(rows, M, options, of_rows, coef[lo:hi], columns)
+            origin[lo:hi, :p], origin[lo:hi, p] = columns[p + 1 : -1], numbers[4, lo:hi]
+
+        n_parts = -(-n // TARGETS)
+        workers = options.workers if of_rows == 1 and n_parts * seconds > rates.THREADED_SECONDS else 1
+        blocks.fold(n, n_parts, some, lambda left, right: None, workers, report)
+    arrays: Arrays = {"coef": coef, "origin": origin}
+    for name, values in zip(("intercept", "rss", "tss", "digits"), numbers, strict=False):
+        arrays[name] = values
+    arrays["spread"], arrays["rcond"] = np.broadcast_to(columns[: p + 1], (n, p + 1)), np.full(n, columns[-1])
+    arrays["solver"] = np.zeros(n, dtype=np.uint8)
+    arrays["n_samples"], arrays["rank"] = np.full(n, data.n_present()), np.full(n, p)
+    arrays["sum_weight"] = np.full(n, data.sum_weight())
+    return arrays
+
+
+def _some(rows: Table, M: Matrix, options: FitOptions, n_threads: int, coef: Matrix, columns: Vector) -> Matrix:
+    """Some of the targets, from the cross products of the columns: their coefficients, and numbers as of the kernel."""
+    p, n = rows.n_features, rows.n_targets
+    shift = products.leading_mean(rows) if options.fit_intercept else np.zeros(p + n)
+    sums = products.target_sums(rows, shift, n_threads)
+    work, numbers = np.empty(levels.kernels.stack_sums_work_size(p)), np.empty((5, n))
+    levels.kernels.target_fits(M, shift, sums, options.fit_intercept, options.l2, work, coef, numbers, columns)
+    return numbers
