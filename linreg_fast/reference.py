@@ -228,6 +228,13 @@ def stack_of_sums(S: Array, shift: Array, fit_intercept: bool, l2: float) -> lis
     return _solved_exactly(G, k, fit_intercept, l2)
 
 
+def target_sums(X: NDArray[Any], Y: Array, w: Array | None, shift: Array) -> Array:
+    """Cross products of [X - k, 1] with Y - ky, and a row of the squares of Y - ky; shift = [k, ky]."""
+    p = X.shape[1]
+    M = moments(X, Y, w, shift)
+    return np.vstack([M[: p + 1, p + 1 :], np.diagonal(M)[p + 1 :]])
+
+
 def stack(
     X: NDArray[Any], y: Array, w: Array | None, rows: NDArray[np.intp], fit_intercept: bool, l2: float
 ) -> list[Fraction]:

@@ -13,11 +13,14 @@ def target_sums_sizes(Py_ssize_t p, Py_ssize_t n_targets, Py_ssize_t n_rows):
 
 
 cdef inline void _ask_for_targets(strided y, Py_ssize_t lo, Py_ssize_t hi, Py_ssize_t n_targets) noexcept nogil:
-    """The lines of some targets that lie side by side, of rows lo to hi: none of what lies between the rows."""
+    """The lines of some targets that lie side by side, of rows lo to hi: none of what lies between the rows.
+
+    To L2: in L1 they would drive out the panels that are worked on.
+    """
     cdef Py_ssize_t t, j
     for t in range(lo, hi):
         for j from 0 <= j < n_targets by LINE // sizeof(double):
-            vec_prefetch(y.at + t * y.row + j * sizeof(double))
+            vec_prefetch_l2(y.at + t * y.row + j * sizeof(double))
 
 
 cdef void _target_sums(

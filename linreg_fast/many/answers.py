@@ -18,6 +18,7 @@ from linreg_fast.many.fits import About, Fits
 from linreg_fast.many.laying import Laid, Positions
 from linreg_fast.many.rows import Rows
 from linreg_fast.options import FitOptions
+from linreg_fast.passes import blocks
 from linreg_fast.result import LinearFit
 from linreg_fast.solvers.refinement import CANCELLED
 from linreg_fast.solvers.solution import RankWarning
@@ -25,6 +26,9 @@ from linreg_fast.solvers.solution import RankWarning
 ERRORS = {"stderr", "tvalues"}
 AHEAD = {"residual", "prediction"}
 OF_SQUARES = {"stderr", "tvalues", "rss", "r2"}  # what a sum of squares that cancelled would spoil
+
+CLEARED_PARTS = 32
+THREADED_BYTES = 1 << 22
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -57,9 +61,17 @@ class Answers:
         sizes |= dict.fromkeys(asked & AHEAD, (n,))
         if asked & ERRORS:
             sizes["spread"] = (n, p + 1)
-        self.arrays = {name: np.full(size, np.nan) for name, size in sizes.items()}
-        for name in ("n_samples", "rank"):
-            self.arrays[name] = np.zeros(n, dtype=np.int64)
+        self.arrays = {name: np.empty(size) for name, size in sizes.items()}
+        self.arrays |= {name: np.empty(n, dtype=np.int64) for name in ("n_samples", "rank")}
+
+        def clear(lo: int, hi: int) -> None:
+            for array in self.arrays.values():
+                array[lo:hi] = np.nan if array.dtype.kind == "f" else 0
+
+        # by the threads: what takes the time is that the system finds the memory
+        row_bytes = sum(array.nbytes for array in self.arrays.values()) // max(n, 1)
+        workers = self.options.workers if n * row_bytes > THREADED_BYTES else 1
+        blocks.fold(n, min(max(n, 1), CLEARED_PARTS), clear, lambda left, right: None, workers)
 
     def room(self, n: int) -> Found:
         """For n fits."""

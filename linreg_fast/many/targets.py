@@ -20,7 +20,7 @@ from linreg_fast.passes.progress import Report
 from linreg_fast.result import LinearFit
 
 MOST_COLUMNS = 128  # whose factor, a vector for each number of it, stays in cache
-TARGETS = 256  # whose sums are held at a time: rows of them that are long enough to be read at speed
+TARGETS = 512  # whose sums are held at a time: rows of them that are long enough to be read at speed
 
 
 def of_targets(data: Table, options: FitOptions, report: Report | None) -> tuple[Arrays, About]:
@@ -33,8 +33,6 @@ def of_targets(data: Table, options: FitOptions, report: Report | None) -> tuple
     arrays = _found(data, options, report)
     doubt = doubtful(arrays) | (data.n_present() <= data.n_features) | outweighed(arrays["sum_weight"])
     which = np.flatnonzero(doubt | holes)
-    if which.size:
-        arrays["spread"] = arrays["spread"].copy()  # was one row for all
 
     def by_itself(t: int) -> LinearFit:
         name = None if names is None else [names[t]]
@@ -51,7 +49,12 @@ def of_targets(data: Table, options: FitOptions, report: Report | None) -> tuple
 def _found(data: Table, options: FitOptions, report: Report | None) -> Arrays:
     """The fits of all targets from the sums of the columns and theirs; NaN where the kernel finds nothing."""
     n, p = data.n_targets, data.n_features
-    coef, origin, numbers = np.empty((n, p)), np.empty((n, p + 1)), np.full((5, n), np.nan)
+    coef, origin, spread, numbers = (
+        np.empty((n, p)),
+        np.empty((n, p + 1)),
+        np.empty((n, p + 1)),
+        np.full((5, n), np.nan),
+    )
     columns = np.full(2 * p + 2, np.nan)  # of all parts the same: what the columns alone decide
     if 0 < p <= MOST_COLUMNS:
         shift = np.zeros(p + n)
@@ -65,15 +68,18 @@ def _found(data: Table, options: FitOptions, report: Report | None) -> Arrays:
         def some(lo: int, hi: int) -> None:
             rows = replace(data, Y=data.Y[:, lo:hi], target_names=None)
             numbers[:, lo:hi] = _some(rows, M, options, of_rows, coef[lo:hi], columns)
-            origin[lo:hi, :p], origin[lo:hi, p] = columns[p + 1 : -1], numbers[4, lo:hi]
+            origin[lo:hi, :p], origin[lo:hi, p], spread[lo:hi] = (
+                columns[p + 1 : -1],
+                numbers[4, lo:hi],
+                columns[: p + 1],
+            )
 
         n_parts = -(-n // TARGETS)
         workers = options.workers if of_rows == 1 and n_parts * seconds > rates.THREADED_SECONDS else 1
         blocks.fold(n, n_parts, some, lambda left, right: None, workers, report)
-    arrays: Arrays = {"coef": coef, "origin": origin}
+    arrays: Arrays = {"coef": coef, "origin": origin, "spread": spread, "rcond": np.full(n, columns[-1])}
     for name, values in zip(("intercept", "rss", "tss", "digits"), numbers, strict=False):
         arrays[name] = values
-    arrays["spread"], arrays["rcond"] = np.broadcast_to(columns[: p + 1], (n, p + 1)), np.full(n, columns[-1])
     arrays["solver"] = np.zeros(n, dtype=np.uint8)
     arrays["n_samples"], arrays["rank"] = np.full(n, data.n_present()), np.full(n, p)
     arrays["sum_weight"] = np.full(n, data.sum_weight())
