@@ -224,6 +224,20 @@ def stack_of_sums(
     spread: _Double,
     centre: _Double,
 ) -> None: ...
+def put_fits(
+    places: NDArray[np.intp],
+    coef: _Double,
+    numbers: _Double,
+    spread: _Double,
+    to_coef: _Double,
+    intercept: _Double,
+    rss: _Double | None,
+    tss: _Double | None,
+    digits: _Double,
+    to_spread: _Double | None,
+    rank: NDArray[np.int64],
+) -> None: ...
+def windows_by_rows(bounds: NDArray[np.intp], length: int, lo: int, hi: int, out: NDArray[np.intp]) -> None: ...
 def target_sums_sizes(p: int, n_targets: int, n_rows: int) -> tuple[int, int]: ...
 @_fused
 def target_sums(

@@ -306,6 +306,21 @@ def window_sums(
     return products(Z * weights[:, None], Z)[np.triu_indices(Z.shape[1])]
 
 
+def put_fits(places: NDArray[np.intp], found: list[Array], results: list[Array | None]) -> None:
+    """The columns of what was found of fits, one array for each result or None, to the rows `places` of the results."""
+    for values, result in zip(found, results, strict=True):
+        if result is not None:
+            result[places] = values
+
+
+def windows_by_rows(bounds: NDArray[np.intp], length: int) -> list[list[int]]:
+    """Start, stop and anchor of the window of up to `length` rows that ends with each row, within its group."""
+    found = []
+    for lo, hi in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        found += [[max(lo, i + 1 - length), i + 1, lo + (i - lo) // length * length] for i in range(lo, hi)]
+    return found
+
+
 def windows_by_time(times: NDArray[Any], bounds: NDArray[np.intp], length: Any, closed: str) -> list[list[int]]:
     """The positions in the window of each row, whose times ascend within each group."""
     found = []

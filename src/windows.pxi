@@ -414,6 +414,78 @@ def window_fits(
                     _put_lane(&f, p, lane, which[lane], coef, numbers, spread, centre)
 
 
+def put_fits(
+    const Py_ssize_t[::1] places,
+    const double[:, ::1] coef,
+    const double[:, ::1] numbers,
+    const double[:, ::1] spread,
+    double[:, ::1] to_coef,     # OUT
+    double[::1] intercept,      # OUT
+    double[::1] rss,            # OUT, or None, and the next one
+    double[::1] tss,
+    double[::1] digits,         # OUT
+    double[:, ::1] to_spread,   # OUT, or None
+    long long[::1] rank,        # OUT: the number of columns
+):
+    """Fits, as `window_fits` leaves them, to the rows `places` of results: each row once, for all of them."""
+    cdef Py_ssize_t p = coef.shape[1], i, j, r
+    with nogil:
+        for i in range(places.shape[0]):
+            r = places[i]
+            for j in range(p):
+                to_coef[r, j] = coef[i, j]
+            intercept[r] = numbers[i, 0]
+            digits[r] = numbers[i, 3]
+            rank[r] = p
+            if rss is not None:
+                rss[r] = numbers[i, 1]
+                tss[r] = numbers[i, 2]
+            if to_spread is not None:
+                for j in range(p + 1):
+                    to_spread[r, j] = spread[i, j]
+
+
+cdef inline Py_ssize_t _group_of(const Py_ssize_t[::1] bounds, Py_ssize_t at) noexcept nogil:
+    """The group that a position is in."""
+    cdef Py_ssize_t group = 0, top = bounds.shape[0] - 1, middle
+    while top - group > 1:
+        middle = (group + top) // 2
+        if bounds[middle] <= at:
+            group = middle
+        else:
+            top = middle
+    return group
+
+
+def windows_by_rows(
+    const Py_ssize_t[::1] bounds,
+    Py_ssize_t length,
+    Py_ssize_t lo,
+    Py_ssize_t hi,
+    Py_ssize_t[:, ::1] out,     # OUT
+):
+    """Windows of up to `length` rows that end with each row lo to hi: start, stop and anchor, as in `window_sums`.
+
+    The anchors are every length-th row of a group, of which each window of that length holds one.
+
+    bounds      where groups begin, and the end of the last one
+    """
+    cdef Py_ssize_t i, group, first, anchor
+    if hi <= lo:
+        return
+    with nogil:
+        group = _group_of(bounds, lo)
+        first = bounds[group]
+        anchor = lo - (lo - first) % length
+        for i in range(lo, hi):
+            if i == bounds[group + 1]:
+                group += 1
+                first = anchor = i
+            elif i - anchor == length:
+                anchor = i
+            out[0, i - lo], out[1, i - lo], out[2, i - lo] = max(first, i + 1 - length), i + 1, anchor
+
+
 ctypedef fused instant:
     long long
     double
@@ -455,16 +527,11 @@ def windows_by_time(
     with_left   whether a row `length` back is in the window
     with_right  whether the row itself is; otherwise those before its time
     """
-    cdef Py_ssize_t i, group = 0, first, start = 0, stop = 0, anchor = 0, top = bounds.shape[0] - 1, middle
+    cdef Py_ssize_t i, group, first, start = 0, stop = 0, anchor = 0
     cdef instant t
     cdef double cell
     with nogil:
-        while top - group > 1:
-            middle = (group + top) // 2
-            if bounds[middle] <= lo:
-                group = middle
-            else:
-                top = middle
+        group = _group_of(bounds, lo)
         for i in range(lo, hi):
             t = times[i]
             if i == bounds[group + 1]:

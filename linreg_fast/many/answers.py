@@ -18,7 +18,7 @@ from linreg_fast.many.fits import About, Fits
 from linreg_fast.many.laying import Laid, Positions
 from linreg_fast.many.rows import Rows
 from linreg_fast.options import FitOptions
-from linreg_fast.passes import blocks
+from linreg_fast.passes import blocks, levels
 from linreg_fast.result import LinearFit
 from linreg_fast.solvers.refinement import CANCELLED
 from linreg_fast.solvers.solution import RankWarning
@@ -73,12 +73,14 @@ class Answers:
         workers = self.options.workers if n * row_bytes > THREADED_BYTES else 1
         blocks.fold(n, min(max(n, 1), CLEARED_PARTS), clear, lambda left, right: None, workers)
 
-    def room(self, n: int) -> Found:
-        """For n fits."""
+    def room(self, n: int, at: Positions | None = None) -> Found:
+        """For n fits; coefficients where they belong, if the fits are those of positions side by side."""
         p = self.data.n_features
         asked = {*self.asked}
         sizes = (n, p), (n, 4), (n if asked & ERRORS else 0, p + 1), (n if asked & AHEAD else 0, p + 1)
-        return Found(*(np.full(size, np.nan) for size in sizes))
+        places = None if at is None else self._places(at)
+        coef = self.arrays["coef"][places] if isinstance(places, slice) else np.empty(sizes[0])
+        return Found(coef, *(np.empty(size) for size in sizes[1:]))
 
     def put(self, found: Found, at: Positions, least: float) -> NDArray[np.bool_]:
         """The fits that end at these positions; which of them, with fewer digits, are to be done one by one."""
@@ -87,11 +89,19 @@ class Answers:
         doubt: NDArray[np.bool_] = ~(digits >= least)
         if OF_SQUARES.intersection(self.asked):
             doubt |= rss <= CANCELLED * tss
-        values: dict[str, Any] = {"coef": found.coef, "intercept": intercept, "digits": digits, "rank": p}
-        values |= {"rss": rss, "tss": tss, "spread": found.spread}
+        places, a = self._places(at), self.arrays
+        values: dict[str, Any] = {}
         if len(found.centre):
             values |= self._about(at, found.coef, found.centre)
-        self._store(self._places(at), values)
+        if isinstance(places, slice):
+            values |= {"intercept": intercept, "digits": digits, "rank": p}
+            values |= {"rss": rss, "tss": tss, "spread": found.spread}
+            if found.coef.base is not a["coef"]:
+                values["coef"] = found.coef
+        else:
+            of_squares = a.get("rss"), a.get("tss"), a["digits"], a.get("spread")
+            levels.kernels.put_fits(places, *found[:3], a["coef"], a["intercept"], *of_squares, a["rank"])
+        self._store(places, values)
         return doubt
 
     def put_counts(self, at: Positions, counts: Positions) -> None:

@@ -204,6 +204,36 @@ def running(kernels, X, y, w=None, left=None, fresh=None, lo=0, state=None, fit_
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("length", [1, 3, 7, 100])
+def test_windows_by_rows(kernels, length):
+    for bounds in ([0, 23], [0, 1, 8, 22, 23], [0, 7, 14, 23]):
+        bounds = np.array(bounds, dtype=np.intp)
+        twin = reference.windows_by_rows(bounds, length)
+        for lo, hi in [(0, 23), (0, 7), (7, 8), (8, 22), (22, 23), (5, 5)]:
+            out = np.full((3, hi - lo), -1, dtype=np.intp)
+            kernels.windows_by_rows(bounds, length, lo, hi, out)
+            assert out.T.tolist() == twin[lo:hi]
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_fits_go_to_their_rows(kernels, asked):
+    rng = np.random.default_rng(int(asked))
+    n, p, places = 9, 3, np.array([4, 0, 11, 7, 2, 3, 9, 1, 10], dtype=np.intp)
+    coef, numbers, spread = (rng.random((n, width)) for width in (p, 4, p + 1))
+    rank = np.zeros(12, dtype=np.int64)
+
+    def room():
+        of_squares = [np.zeros(12), np.zeros(12)] if asked else [None, None]
+        return [np.zeros((12, p)), np.zeros(12), *of_squares, np.zeros(12), np.zeros((12, p + 1)) if asked else None]
+
+    results, twins = room(), room()
+    kernels.put_fits(places, coef, numbers, spread if asked else spread[:0], *results, rank)
+    reference.put_fits(places, [coef, *numbers.T, spread], twins)
+    for found, twin in zip(results, twins, strict=True):
+        np.testing.assert_array_equal(found, twin)
+    assert rank.tolist() == [p if i in places else 0 for i in range(12)]
+
+
 def test_running_state_holds_the_sums(kernels, fit_intercept):
     """By blocks of the kernel, row by row, and put together from stretches: near the twin, whatever the shift."""
     rng = np.random.default_rng(6)
