@@ -10,6 +10,8 @@ import numpy as np
 from linreg_fast.algebra.pairs import add, divide, multiply
 from linreg_fast.algebra.precision import EPS, Matrix, Vector
 
+ROUNDED = 4.0, 0.5  # roundings of its spread and of its mean that a dependent column may have come through
+
 
 def merge_triangles(upper: Matrix, lower: Matrix) -> Matrix:
     """R of two of them, or of one and rows, one above the other."""
@@ -73,3 +75,14 @@ def pivoted_svd(A: Matrix, noise: float) -> tuple[Vector, Matrix]:
     _, sigma, Vt = thin_svd(R)
     sigma[rank:] = 0.0
     return sigma, Vt
+
+
+def rank_of_rounded(sigma: Vector, Vt: Matrix, mean: Vector, size: Vector, sum_weight: float, noise: float) -> int:
+    """How many directions of the columns Z e that `pivoted_svd` found are not null.
+
+    A direction v is null where numbers that are off by no more than their own rounding could make it so:
+    ||Z v|| <= eps sum_j |v_j| e_j (4 ||x_j - mean|| + sqrt(N) |mean| / 2). Rounding to nearest leaves some third of
+    that. `mean` and `size` are those of the scaled columns, `noise` is what the sums leave of a singular value.
+    """
+    rounding = EPS * (np.abs(Vt) @ (ROUNDED[1] * math.sqrt(sum_weight) * mean + ROUNDED[0] * size))
+    return int(np.count_nonzero(sigma > np.hypot(rounding, noise)))

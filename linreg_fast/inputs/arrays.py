@@ -49,7 +49,9 @@ def array_of(value: Any, name: str, apart: bool = False) -> Given:
     try:
         array = value if isinstance(value, np.ndarray) else np.asarray(value)
     except ValueError as error:
-        raise ValueError(f"{name} cannot be made an array: {error}") from None
+        raise ValueError(f"{name} cannot be made an array: {_uneven(value) or error}") from None
+    if isinstance(value, (list, tuple)) and array.dtype.kind in "US":  # one text has made texts of all
+        array = np.asarray(value, dtype=object)
     missing = None
     if isinstance(array, np.ma.MaskedArray):
         missing, array = np.ma.getmaskarray(array), np.asarray(array.data)
@@ -71,6 +73,18 @@ def array_of(value: Any, name: str, apart: bool = False) -> Given:
     if missing is not None and missing.any():  # what is masked is not looked at
         array, rounded = _filled(np.where(missing, 0, array).astype(array.dtype), missing)
     return Given(array, rounded=rounded)
+
+
+def _uneven(value: Any) -> str | None:
+    """Which row of a sequence of rows has another length than the first one."""
+    if not isinstance(value, (list, tuple)):
+        return None
+    lengths = [len(row) if isinstance(row, (list, tuple, np.ndarray)) else -1 for row in value]
+    other = next((i for i, length in enumerate(lengths) if length != lengths[0]), None)
+    if other is None:
+        return None
+    counts = ["a single value" if lengths[i] < 0 else f"of length {lengths[i]}" for i in (0, other)]
+    return f"row {other} is {counts[1]}, row 0 {counts[0]}"
 
 
 def _from_objects(array: NDArray[Any], name: str) -> tuple[NDArray[Any], Rounded | None]:

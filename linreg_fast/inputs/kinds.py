@@ -91,9 +91,10 @@ def no_feature(name: str, dtype: Any, indices: Sequence[str] = (), values: Itera
     """
     if name in indices or INDEX.fullmatch(name):
         return "index of a data frame"
-    if UNNAMED.fullmatch(name):
+    why = no_number_among(values) if is_object(dtype) else no_number(dtype)
+    if why != NOTHING and UNNAMED.fullmatch(name):  # without a value too: what follows the last delimiter of each row
         return "row numbers without a name"
-    return no_number_among(values) if is_object(dtype) else no_number(dtype)
+    return why
 
 
 def of_pandas(schema: Any) -> tuple[list[str], list[str]]:

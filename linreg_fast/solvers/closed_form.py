@@ -21,6 +21,7 @@ from linreg_fast.algebra.digits import cholesky_delta, expected_digits, intercep
 from linreg_fast.algebra.factors import (
     merge_triangles,
     pivoted_svd,
+    rank_of_rounded,
     solve_triangle,
     svd_loss,
     thin_svd,
@@ -41,7 +42,6 @@ RCOND_CHOLESKY = 1e-13  # of the Gram matrix; under it the columns' condition nu
 PIVOT_MARGIN = 8.0  # times p eps: what is left of a pivot may be rounding; of dependent columns up to 2.4 was seen
 RANK_TOLERANCE = 2.0**-40  # times sqrt(p): singular values below are rounding, whatever the number of rows
 DOUBT = 1e-11  # singular values below are looked at in double-double: QR of the rows cannot tell them from rounding
-ROUNDED = 4.0, 0.5  # roundings of its spread and of its mean that a dependent column may have come through
 PAIR_WORK = 2.0**31  # rows times columns squared up to which that is feasible: a second or two
 ROWS_MARGIN = 1e4  # times p eps: rounding that millions of rows leave in R
 QR_BLOCK_BYTES = 1 << 18  # of rows that are prepared and factorised at once: L2
@@ -177,19 +177,13 @@ def _gram_rcond_of_rows(problem: Problem) -> float:
 
 
 def _rank_in_pairs(problem: Problem) -> tuple[int, float]:
-    """The rank, and the condition number of the columns, from their cross products in double-double.
-
-    A direction v of the scaled columns Z e is null where numbers that are off by no more than their own rounding could
-    make it so: ||Z v|| <= eps sum_j |v_j| e_j (4 ||x_j - mean|| + sqrt(N) |mean| / 2). Rounding to nearest leaves some
-    third of that.
-    """
+    """The rank, and the condition number of the columns, from their cross products in double-double."""
     M, C = problem.sums, problem.centred
     sigma, Vt = pivoted_svd(problem.pairs.gram, DD_UNIT)
     mean = np.ldexp(np.abs(M.shift[C.live] + C.means[C.live] / M.unit[C.live]), C.exponents)
-    size = ROUNDED[1] * mean * math.sqrt(M.sum_weight) + ROUNDED[0] * np.sqrt(np.diagonal(C.gram))
     # what the sums themselves leave of a square: 3 units were seen of 20,000 rows
     noise = math.sqrt(DD_UNIT * max(1.0, math.sqrt(M.n_rows) / 8)) * sigma[0]
-    rank = int(np.count_nonzero(sigma > np.hypot(EPS * (np.abs(Vt) @ size), noise)))
+    rank = rank_of_rounded(sigma, Vt, mean, np.sqrt(np.diagonal(C.gram)), M.sum_weight, noise)
     return rank, float(sigma[0] / sigma[-1]) if rank == len(sigma) else math.inf
 
 

@@ -27,17 +27,18 @@ import numpy as np
 from linreg_fast.algebra import paired, room
 from linreg_fast.algebra.centred import Centred, in_user_units, origin
 from linreg_fast.algebra.digits import FULL_DIGITS, ROUNDING, digits_of, vanished
-from linreg_fast.algebra.factors import pivoted_svd
+from linreg_fast.algebra.factors import pivoted_svd, rank_of_rounded
 from linreg_fast.algebra.minimum_norm import independent, minimum_norm
 from linreg_fast.algebra.paired import Equations, PairedSums, keep
 from linreg_fast.algebra.pairs import add, multiply, pairs, product
-from linreg_fast.algebra.precision import EPS, Matrix, Vector, any_range
+from linreg_fast.algebra.pairs import cholesky as pairs_cholesky
+from linreg_fast.algebra.precision import DD_UNIT, EPS, Matrix, Vector, any_range
 from linreg_fast.options import FitOptions
 from linreg_fast.passes import levels
 from linreg_fast.plan_costs import SMALL_COLUMNS
 from linreg_fast.solvers import closed_form, small, spread
 from linreg_fast.solvers.closed_form import RANK_TOLERANCE
-from linreg_fast.solvers.factor import Factor, check_solution, cholesky
+from linreg_fast.solvers.factor import Factor, check_solution, cholesky, in_rows
 from linreg_fast.solvers.problem import Problem
 from linreg_fast.solvers.small import SmallFit
 from linreg_fast.solvers.solution import ConditionWarning, Solution, caller_level, collinear_columns, constant_columns
@@ -148,8 +149,12 @@ def _solve(problem: Problem, E: Equations) -> tuple[Solution, Equations]:
     exact = E.noise < EPS / 2  # the sums know more than float64 holds
     sigma, Vt = pivoted_svd(E.A, E.noise) if exact else _eigen(A)
     # at most 1/2, so that one direction is left where nothing at all is sure
-    cut = min(0.5, max(RANK_TOLERANCE * math.sqrt(p), math.sqrt(RANK_MARGIN * p * E.noise)))
-    rank = int(np.count_nonzero(sigma > cut * sigma[0]))
+    unsure = min(0.5, math.sqrt(RANK_MARGIN * p * E.noise))
+    if exact and not E.l2:
+        mean = np.ldexp(np.abs(E.m[:, 0]), E.e)
+        rank = rank_of_rounded(sigma, Vt, mean, E.own, float(E.sum_weight[0]), unsure * float(sigma[0]))
+    else:
+        rank = int(np.count_nonzero(sigma > max(RANK_TOLERANCE * math.sqrt(p), unsure) * sigma[0]))
     collinear = collinear_columns(problem, E.live, Vt[:rank], problem.asked.n_rows) if rank < p else ()
     if rank < p and problem.options.on_collinear == "drop":
         solution, kept = _solve(problem, keep(E, independent(Vt[:rank])))
@@ -161,7 +166,13 @@ def _solve(problem: Problem, E: Equations) -> tuple[Solution, Equations]:
     if rank < p:
         reason += f"; rank {rank} of {p}: minimum norm"
     gram_rcond = float(sigma[rank - 1] / sigma[0]) ** 2
-    factor = Factor(None, Vt[:rank], sigma[:rank], 1 / math.sqrt(gram_rcond), 1 / gram_rcond, Vt[rank:])
+    kappa = 1 / math.sqrt(gram_rcond)
+    factor = Factor(None, Vt[:rank], sigma[:rank], kappa, 1 / gram_rcond, Vt[rank:])
+    in_pairs = pairs_cholesky(E.A) if exact and rank == p else None
+    if in_pairs is not None:  # what float64 holds of a factor corrects nothing beyond a kappa of some 1e13
+        factor = Factor(
+            in_rows(in_pairs[..., 0]), None, None, kappa, max(1.0, DD_UNIT / EPS / gram_rcond), pairs=in_pairs
+        )
     beta = _apply(factor, c)
     if rank == p and not exact:
         check_solution(simple, beta, "eigenvalue", closed_form.ROWS_MARGIN)

@@ -112,6 +112,8 @@ def check_names(where: Any, known: Sequence[str], names: Sequence[str]) -> None:
     asked = Counter(names)
     for name in names:
         if name not in known:
-            raise ValueError(f"{where} has no column {name!r}; its columns are {', '.join(known)}")
+            blank = [repr(other) for other in known if other.strip() == str(name).strip()]
+            hint = f"; {blank[0]} has blanks in its name" if blank else ""
+            raise ValueError(f"{where} has no column {name!r}; its columns are {', '.join(known)}{hint}")
         if asked[name] > 1:
             raise ValueError(f"column {name!r} is asked for twice: among target, weight and features it may stand once")

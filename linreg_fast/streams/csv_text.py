@@ -68,7 +68,7 @@ def chunks(text: Text) -> Iterator[Chunk]:
     Raises
     ------
     ValueError
-        A file without a line of names, or whose first characters are of another encoding.
+        A file without a line of names or a line feed, or whose first characters are of another encoding.
     """
     import pyarrow as pa
 
@@ -187,6 +187,8 @@ def _names(text: Text, buffer: Any) -> tuple[list[str], int]:
     import pyarrow as pa
 
     whole = bytes(buffer)
+    if b"\n" not in whole and b"\r" in whole.strip():
+        raise ValueError(f"{text.path} ends its lines with carriage returns alone; it needs line feeds, \\n")
     head = 0
     while head < len(whole):
         head = whole.find(b"\n", head) + 1 or len(whole)

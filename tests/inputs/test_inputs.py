@@ -155,7 +155,9 @@ def test_objects_that_are_numbers():
     ("value", "message"),
     [
         (np.ones((5, 2)) * 1j, "X is complex"),
-        ([["a", "b"]] * 5, "dtype <U1, which is not a number"),
+        ([["a", "b"]] * 5, "'a' of type str at row 0, column 0"),
+        ([[1.0, 2.0]] * 3 + [[1.0, "b"]] * 2, "'b' of type str at row 3, column 1"),
+        (np.array([["a", "b"]] * 5), "dtype <U1, which is not a number"),
         (np.full((5, 2), "2020-01-01", dtype="datetime64[D]"), "subtract a date"),
         (np.full((5, 2), 3, dtype="timedelta64[s]"), "divide by a unit"),
         (np.array([[1, 2], [3, "x"], [4, 5], [6, 7], [8, 9]], dtype=object), "'x' of type str at row 1, column 1"),

@@ -253,3 +253,15 @@ def test_small_coefficients_in_pairs():
         digits = worst_lre(fit.coef, exact_fit(X, y, False))
         assert digits >= fit.digits - 1.5, f"seed {seed}: {fit.digits:.1f} digits promised, {digits:.1f} reached"
         assert digits >= 15, f"seed {seed}"
+
+
+@pytest.mark.parametrize("apart", [40, 44, 46])
+def test_sums_in_double_double_tell_columns_apart_that_float64_ones_do_not(apart):
+    x = np.arange(-100, 100) / 128.0
+    z = x + np.ldexp(np.resize([1.0, -3.0, 2.0, 5.0, -5.0, 0.0, 7.0], 200), -apart)
+    moments = Moments(2, precision="extended").update(np.column_stack([x, z]), x + 2 * z)
+    fit = moments.solve()
+    assert fit.rank == 2
+    off = np.abs(fit.coef - [1.0, 2.0]).max()
+    assert 2.0 < fit.digits < 8.0
+    assert off <= 10.0 ** (0.5 - fit.digits)

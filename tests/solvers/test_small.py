@@ -281,12 +281,12 @@ def test_lists_keep_every_message():
     y = [1.0, 2.0, 4.0]
     good = [[1.0], [2], [3.5]]
     for rows, error, message in (
-        ([[1.0], [2.0, 3.0], [4.0]], ValueError, "X cannot be made an array"),
+        ([[1.0], [2.0, 3.0], [4.0]], ValueError, "X cannot be made an array: row 1 is of length 2, row 0 of length 1"),
         ([[1.0], ["2"], [4.0]], TypeError, "X"),
         ([[1.0], [None], [4.0]], ValueError, "NaN at row 1"),
         ([[1.0], [float("inf")], [4.0]], ValueError, "X has inf at row 1, column 0"),
         ([[1.0], [1j], [4.0]], TypeError, "X is complex"),
-        ([[1.0], 2.0, [4.0]], ValueError, "X cannot be made an array"),
+        ([[1.0], 2.0, [4.0]], ValueError, "X cannot be made an array: row 1 is a single value, row 0 of length 1"),
         ([1.0, [2.0], 4.0], ValueError, "X cannot be made an array"),
         ([[1], [10**400], [4]], ValueError, "beyond the range of float64"),
     ):

@@ -228,6 +228,27 @@ def test_what_would_read_a_file_of_another_habit(tmp_path, text, hint):
 
 
 @pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x,y\r1,2\r2,4\r", "carriage returns alone"),
+        ("x, y \n1,2\n2,4\n", "no column 'y'; its columns are x,  y ; ' y ' has blanks in its name"),
+    ],
+)
+def test_files_that_only_look_like_others(tmp_path, text, message):
+    (tmp_path / "t.csv").write_bytes(text.encode())
+    with pytest.raises(ValueError, match=message):
+        linreg_fast.fit_file(tmp_path / "t.csv", target="y")
+
+
+def test_a_delimiter_at_the_end_of_each_row_is_no_column_of_row_numbers(tmp_path):
+    (tmp_path / "t.csv").write_text("x,y,\n1,2,\n2,4,\n3,6,\n")
+    with pytest.warns(linreg_fast.LeftOutWarning, match="no value in any row"):
+        fit = linreg_fast.fit_file(tmp_path / "t.csv", target="y")
+    assert fit.slope == 2.0
+    assert fit.left_out == {"": "no value in any row"}
+
+
+@pytest.mark.parametrize(
     ("options", "error", "text"),
     [
         ({"sep": ";"}, TypeError, "unknown csv option 'sep'; did you mean 'delimiter'"),
