@@ -203,7 +203,6 @@ def running(kernels, X, y, w=None, left=None, fresh=None, lo=0, state=None, fit_
     return state, found
 
 
-@pytest.mark.parametrize("fit_intercept", [True, False])
 @pytest.mark.parametrize("length", [1, 3, 7, 100])
 def test_windows_by_rows(kernels, length):
     for bounds in ([0, 23], [0, 1, 8, 22, 23], [0, 7, 14, 23]):
@@ -234,6 +233,7 @@ def test_fits_go_to_their_rows(kernels, asked):
     assert rank.tolist() == [p if i in places else 0 for i in range(12)]
 
 
+@pytest.mark.parametrize("fit_intercept", [True, False])
 def test_running_state_holds_the_sums(kernels, fit_intercept):
     """By blocks of the kernel, row by row, and put together from stretches: near the twin, whatever the shift."""
     rng = np.random.default_rng(6)
