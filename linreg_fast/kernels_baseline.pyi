@@ -256,6 +256,7 @@ def target_fits(
     products: _Double,
     fit_intercept: bool,
     l2: float,
+    constants: bool,
     work: _Double,
     coef: _Double,
     numbers: _Double,

@@ -26,11 +26,12 @@ cdef struct lane_fits:
     double* mu
     double* rhs
     double* beta
+    double* alive               # 1; 0 of columns that are constant, which are left out: see `_factor_columns`
     double* columns             # afterwards the reciprocal of the condition number that was estimated
 
 
 cdef inline Py_ssize_t _lane_fits_size(Py_ssize_t p) noexcept nogil:
-    return (p * p + 8 * p + 6) * LANES
+    return (p * p + 9 * p + 6) * LANES
 
 
 cdef lane_fits _lane_fits(Py_ssize_t p, double* work) noexcept nogil:
@@ -44,7 +45,8 @@ cdef lane_fits _lane_fits(Py_ssize_t p, double* work) noexcept nogil:
     f.mu = f.e + p * LANES
     f.rhs = f.mu + p * LANES
     f.beta = f.rhs + p * LANES
-    f.columns = f.beta + p * LANES
+    f.alive = f.beta + p * LANES
+    f.columns = f.alive + p * LANES
     return f
 
 
@@ -128,11 +130,17 @@ cdef lane_columns _factor_columns(
     Py_ssize_t p,
     bint fit_intercept,
     double l2,
-    const lane_fits* f,         # OUT: mu, e, U, h, and the means of the columns
+    bint constants,
+    const lane_fits* f,         # OUT: mu, e, U, h, the means of the columns, and which are alive
 ) noexcept nogil:
-    """What the columns of X alone decide, of sums about shifts as for `_solve_lanes`."""
+    """What the columns of X alone decide, of sums about shifts as for `_solve_lanes`.
+
+    With `constants` a column without squares is one of numbers that all are its shift: the caller has looked.  It has
+    an equation of its own, 1 b = 0, and NaN for h.
+    """
     cdef Py_ssize_t i, j, at
     cdef vec one = vec_set(1.0), zero = vec_zero(), N = _at(S, p * (p + 5) // 2), square, product, e, s, v
+    cdef vec alive
     cdef lane_columns c
     c.good = _within(vec_set(LEAST_COEF), N, one)
     c.rho = zero
@@ -140,6 +148,9 @@ cdef lane_columns _factor_columns(
     for i in range(p):
         square = _at(S, at)
         s = _at(S, at + p - i)
+        alive = vec_choose(square, zero, zero, one) if constants else one
+        _to(f.alive, i, alive)
+        square = vec_choose(alive, zero, one, square)
         c.good = _within(vec_set(LEAST_SQUARE), square, _within(square, vec_set(MOST_SQUARE), c.good))
         v = zero
         if fit_intercept:
@@ -159,7 +170,8 @@ cdef lane_columns _factor_columns(
         s = _at(S, at + p - i)
         for j in range(i, p):
             _to(f.U, i * p + j, (_at(S, at + j - i) - s * _at(f.mu, j)) * e * _at(f.e, j))
-        _to(f.U, i * p + i, _at(f.U, i * p + i) + vec_set(l2) * e * e)
+        s = vec_choose(_at(f.alive, i), zero, one, _at(f.U, i * p + i))
+        _to(f.U, i * p + i, s + vec_set(l2) * e * e)
         at += p + 2 - i
     c.rcond = _factor_lanes(f, p, c.good)
     c.good = _within(vec_set(RCOND_CHOLESKY), c.rcond, c.good)
@@ -168,11 +180,11 @@ cdef lane_columns _factor_columns(
     for j in range(p):
         s = zero
         for i in range(j + 1):
-            v = _at(f.mean, i) * _at(f.e, i)
+            v = _at(f.mean, i) * _at(f.e, i) * _at(f.alive, i)
             s += v if i == j else v * _at(f.U, j * p + i)
         square += s * s * _at(f.h, j)
     for i in range(p):
-        _to(f.h, i, vec_root(_at(f.beta, i)) * _at(f.e, i))
+        _to(f.h, i, vec_choose(_at(f.alive, i), zero, vec_set(NAN), vec_root(_at(f.beta, i)) * _at(f.e, i)))
     _to(f.h, p, vec_root(square) if fit_intercept else vec_set(NAN))
     return c
 
@@ -230,7 +242,7 @@ cdef void _solve_target_lanes(
             _add_product(&sum0, -b, _at(k, i), _at(f.mu, i))
             error += vec_abs(s * b)
             v -= ((_at(k, i) - s) + _at(f.mu, i)) * b
-            lever += vec_abs(s) * e
+            lever += vec_abs(s) * e * _at(f.alive, i)
     _to(f.mean, p, v)
     rss = vec_larger(rss, zero)
     delta = vec_set(EPS) * (one + rho) / rcond * vec_larger(one, vec_root(rss) / most)
@@ -259,6 +271,7 @@ cdef void _solve_lanes(
     Py_ssize_t p,
     bint fit_intercept,
     double l2,
+    bint constants,             # see `_factor_columns`
     const lane_fits* f,         # OUT
 ) noexcept nogil:
     """The closed forms of sums about shifts: those of `_solve_small`, and their digits.
@@ -267,7 +280,7 @@ cdef void _solve_lanes(
     k       [k, 0, k_y], 0 without an intercept
     """
     cdef Py_ssize_t i, at = 0, ones = p * (p + 5) // 2
-    cdef lane_columns c = _factor_columns(S, k, p, fit_intercept, l2, f)
+    cdef lane_columns c = _factor_columns(S, k, p, fit_intercept, l2, constants, f)
     for i in range(p):
         _to(f.rhs, i, _at(S, at + p + 1 - i))
         at += p + 2 - i

@@ -125,6 +125,7 @@ def target_fits(
     const double[::1] products,
     bint fit_intercept,
     double l2,
+    bint constants,
     double[::1] work,
     double[:, ::1] coef,        # OUT
     double[:, ::1] numbers,     # OUT: rows b_0, rss, tss, digits, the predictions at the means of the columns
@@ -135,6 +136,7 @@ def target_fits(
     M           the cross products of [X - k, 1], or more
     shift       [k, ky], 0 without an intercept
     products    what `target_sums` found
+    constants   whether columns without squares are constant: their coefficients are 0 then, and h NaN
     work        as long as `stack_sums_work_size` says
     """
     cdef Py_ssize_t n_targets = coef.shape[0], p = coef.shape[1], to = _groups(n_targets) * LANES
@@ -153,7 +155,7 @@ def target_fits(
                 _to(S, e, vec_set(M[i, j]))
                 e += 1
             e += 1                          # of X with y, which is in `products`
-        c = _factor_columns(S, k, p, fit_intercept, l2, &f)
+        c = _factor_columns(S, k, p, fit_intercept, l2, constants, &f)
         _to(f.b, 0, c.rcond)
         columns[2 * p + 1] = sqrt(f.b[0])
         for i in range(p + 1):

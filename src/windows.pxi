@@ -349,6 +349,28 @@ def window_sums(
                     shifts[which[lane], j] = lanes[j * LANES + lane]
 
 
+cdef void _look_at_constants(
+    const floating* x,
+    const windowed* g,
+    Py_ssize_t start,
+    Py_ssize_t stop,
+    double* sums,               # IN, OUT: of one lane, and the next one
+    const double* shift,
+) noexcept nogil:
+    """NaN in the place of squares that have vanished, though their column is not constant in the window."""
+    cdef Py_ssize_t at = 0, i, j, t
+    for j in range(g.p):
+        if sums[at * LANES] == 0.0:
+            for i in range(start, stop):
+                t = i if g.order == NULL else g.order[i]
+                if <double> x[t * g.row + j * g.column] != shift[j * LANES] and (
+                    g.w.at == NULL or _number(g.w, t, 0) != 0.0
+                ):
+                    sums[at * LANES] = NAN
+                    break
+        at += g.p + 2 - j
+
+
 cdef inline void _put_lane(
     const lane_fits* f,
     Py_ssize_t p,
@@ -364,6 +386,9 @@ cdef inline void _put_lane(
         coef[r, j] = f.b[j * LANES + lane]
     for j in range(4):
         numbers[r, j] = f.numbers[j * LANES + lane]
+    numbers[r, 4] = 0.0
+    for j in range(p):
+        numbers[r, 4] += f.alive[j * LANES + lane]
     if spread.shape[0]:
         for j in range(p + 1):
             spread[r, j] = f.h[j * LANES + lane]
@@ -384,13 +409,14 @@ def window_fits(
     double l2,
     double[::1] work,
     double[:, ::1] coef,        # OUT
-    double[:, ::1] numbers,     # OUT: b_0, rss, tss, digits
+    double[:, ::1] numbers,     # OUT: b_0, rss, tss, digits, rank
     double[:, ::1] spread,      # OUT: h_1 .. h_p, h_0 as in `_solve_small`; of no rows where nobody asks
     double[:, ::1] centre,      # OUT: means of the columns, and the prediction there; of no rows where nobody asks
 ):
     """The fit of each window, as `window_sums` has them; digits are NaN where it has to be fitted by itself.
 
-    Of windows without a row nothing is written.
+    Columns that are constant in a window, beside an intercept, or 0 without one, have the coefficient 0 there and NaN
+    in `spread`.  Of windows without a row nothing is written.
     """
     cdef windowed g = _windowed(X, y, w, left, order)
     cdef spans s = _spans(windows)
@@ -408,7 +434,10 @@ def window_fits(
         f = _lane_fits(p, lanes)
         while i < s.n:
             i = _fill(&X[0, 0], &g, &s, i, sums, shifts, &which[0])
-            _solve_lanes(sums, shifts, p, fit_intercept, l2, &f)
+            for lane in range(LANES):
+                if which[lane] >= 0:
+                    _look_at_constants(&X[0, 0], &g, s.start[which[lane]], s.stop[which[lane]], sums + lane, shifts + lane)
+            _solve_lanes(sums, shifts, p, fit_intercept, l2, l2 == 0.0, &f)
             for lane in range(LANES):
                 if which[lane] >= 0:
                     _put_lane(&f, p, lane, which[lane], coef, numbers, spread, centre)
@@ -425,7 +454,7 @@ def put_fits(
     double[::1] tss,
     double[::1] digits,         # OUT
     double[:, ::1] to_spread,   # OUT, or None
-    long long[::1] rank,        # OUT: the number of columns
+    long long[::1] rank,        # OUT
 ):
     """Fits, as `window_fits` leaves them, to the rows `places` of results: each row once, for all of them."""
     cdef Py_ssize_t p = coef.shape[1], i, j, r
@@ -436,7 +465,7 @@ def put_fits(
                 to_coef[r, j] = coef[i, j]
             intercept[r] = numbers[i, 0]
             digits[r] = numbers[i, 3]
-            rank[r] = p
+            rank[r] = <long long> numbers[i, 4]
             if rss is not None:
                 rss[r] = numbers[i, 1]
                 tss[r] = numbers[i, 2]

@@ -37,7 +37,7 @@ class Found(NamedTuple):
     """What a kernel writes for each fit; of no rows what nobody asks for."""
 
     coef: Matrix
-    numbers: Matrix  # intercept, rss, tss, digits
+    numbers: Matrix  # intercept, rss, tss, digits, rank
     spread: Matrix  # standard errors over the residual standard deviation, the intercept last
     centre: Matrix  # means of the columns, and the prediction there
 
@@ -52,7 +52,7 @@ class Answers:
     asked: tuple[str, ...]
     step: int = 1
     arrays: Arrays = field(default_factory=dict)
-    dependent: list[int] = field(default_factory=list)  # rows whose fit has dependent columns
+    dependent: list[tuple[int, int]] = field(default_factory=list)  # fits with dependent columns: how many, first row
 
     def __post_init__(self) -> None:
         n, p, asked = -(-self.data.n_rows // self.step), self.data.n_features, {*self.asked}
@@ -77,7 +77,7 @@ class Answers:
         """For n fits; coefficients where they belong, if the fits are those of positions side by side."""
         p = self.data.n_features
         asked = {*self.asked}
-        sizes = (n, p), (n, 4), (n if asked & ERRORS else 0, p + 1), (n if asked & AHEAD else 0, p + 1)
+        sizes = (n, p), (n, 5), (n if asked & ERRORS else 0, p + 1), (n if asked & AHEAD else 0, p + 1)
         places = None if at is None else self._places(at)
         coef = self.arrays["coef"][places] if isinstance(places, slice) else np.empty(sizes[0])
         return Found(coef, *(np.empty(size) for size in sizes[1:]))
@@ -85,7 +85,7 @@ class Answers:
     def put(self, found: Found, at: Positions, least: float) -> NDArray[np.bool_]:
         """The fits that end at these positions; which of them, with fewer digits, are to be done one by one."""
         p = self.data.n_features
-        intercept, rss, tss, digits = found.numbers.T
+        intercept, rss, tss, digits, rank = found.numbers.T
         doubt: NDArray[np.bool_] = ~(digits >= least)
         if OF_SQUARES.intersection(self.asked):
             doubt |= rss <= CANCELLED * tss
@@ -94,7 +94,7 @@ class Answers:
         if len(found.centre):
             values |= self._about(at, found.coef, found.centre)
         if isinstance(places, slice):
-            values |= {"intercept": intercept, "digits": digits, "rank": p}
+            values |= {"intercept": intercept, "digits": digits, "rank": rank}
             values |= {"rss": rss, "tss": tss, "spread": found.spread}
             if found.coef.base is not a["coef"]:
                 values["coef"] = found.coef
@@ -102,6 +102,9 @@ class Answers:
             of_squares = a.get("rss"), a.get("tss"), a["digits"], a.get("spread")
             levels.kernels.put_fits(places, *found[:3], a["coef"], a["intercept"], *of_squares, a["rank"])
         self._store(places, values)
+        low = np.flatnonzero((rank < p) & ~doubt)
+        if low.size:
+            self._note_dependent(at[low])
         return doubt
 
     def put_counts(self, at: Positions, counts: Positions) -> None:
@@ -115,7 +118,11 @@ class Answers:
             values |= self._about(where, np.atleast_2d(values["coef"]), centre[None])
         self._store(self._places(where), values)
         if values["rank"] < self.data.n_features:
-            self.dependent.append(at if self.laid.order is None else int(self.laid.order[at]))
+            self._note_dependent(where)
+
+    def _note_dependent(self, at: Positions) -> None:
+        rows = at if self.laid.order is None else self.laid.order[at]
+        self.dependent.append((len(rows), int(rows.min())))
 
     def fits(self, rows: Rows, state: Any = None) -> Fits:
         """The result."""
@@ -138,9 +145,10 @@ class Answers:
     def warn(self) -> None:
         """Say of which rows the columns were dependent."""
         if self.dependent:
+            counts, rows = zip(*self.dependent, strict=True)
             warnings.warn(
-                f"the columns depend on each other in {len(self.dependent)} fits, the first of them that of row "
-                f"{min(self.dependent)}: the minimum-norm solution was taken, 0 for a constant column; see rank",
+                f"the columns depend on each other in {sum(counts)} fits, the first of them that of row {min(rows)}: "
+                "the minimum-norm solution was taken, 0 for a constant column; see rank",
                 RankWarning,
                 stacklevel=caller_level(),
             )

@@ -14,7 +14,7 @@ from linreg_fast.inputs.arrays import array_of
 from linreg_fast.inputs.missing import of_complete_rows
 from linreg_fast.inputs.table import Table, table
 from linreg_fast.many.fits import About
-from linreg_fast.many.stack import LANE_COLUMNS, Arrays, nothing_found, on_the_same_rows, one_by_one
+from linreg_fast.many.stack import LANE_COLUMNS, Arrays, Asked, nothing_found, on_the_same_rows, one_by_one
 from linreg_fast.options import FitOptions
 from linreg_fast.passes import levels, products
 from linreg_fast.passes.progress import Report
@@ -65,7 +65,7 @@ def solved(data: Table, controls: Any, options: FitOptions, report: Report | Non
         return of_complete_rows(lambda rows: fit_table(rows, options), one, options.missing)
 
     which = np.flatnonzero(doubt)
-    one_by_one(arrays, which, by_itself, lambda j: f"column {j if names is None else names[j]}")
+    one_by_one(arrays, which, by_itself, Asked(options, report, lambda j: f"column {j if names is None else names[j]}"))
     keys = {} if names is None else {"column": np.array(names, dtype=str)}
     feature_names = None
     if given.names is not None and C.ndim == 2:

@@ -13,7 +13,8 @@ from linreg_fast.inputs.missing import of_complete_rows
 from linreg_fast.inputs.table import Table
 from linreg_fast.many import screening
 from linreg_fast.many.fits import About
-from linreg_fast.many.stack import Arrays, doubtful, one_by_one, outweighed
+from linreg_fast.many.laying import Positions
+from linreg_fast.many.stack import Arrays, Asked, constant_columns, doubtful, one_by_one, outweighed
 from linreg_fast.options import FitOptions
 from linreg_fast.passes import blocks, levels, products, rates
 from linreg_fast.passes.progress import Report
@@ -31,7 +32,9 @@ def of_targets(data: Table, options: FitOptions, report: Report | None) -> tuple
         data = screening.without_holes(data)
         holes = screening.holes_of(data.Y, data.w)
     arrays = _found(data, options, report)
-    doubt = doubtful(arrays) | (data.n_present() <= data.n_features) | outweighed(arrays["sum_weight"])
+    constant = constant_columns(arrays)
+    arrays["rank"] -= constant.sum(axis=1)
+    doubt = doubtful(arrays) | (data.n_present() <= arrays["rank"]) | outweighed(arrays["sum_weight"])
     which = np.flatnonzero(doubt | holes)
 
     def by_itself(t: int) -> LinearFit:
@@ -39,7 +42,8 @@ def of_targets(data: Table, options: FitOptions, report: Report | None) -> tuple
         one = replace(data, Y=data.Y[:, [t]], target_names=name, one_target=True)
         return of_complete_rows(lambda rows: fit_table(rows, options), one, options.missing)
 
-    one_by_one(arrays, which, by_itself, lambda t: f"target {t if names is None else names[t]}")
+    asked = Asked(options, report, lambda t: f"target {t if names is None else names[t]}")
+    one_by_one(arrays, which, by_itself, asked, constant)
     keys = {} if names is None else {"target": np.array(names, dtype=str)}
     feature_names = None if data.names is None else tuple(data.names)
     n_dropped = int((n_rows - arrays["n_samples"]).sum())
@@ -62,12 +66,14 @@ def _found(data: Table, options: FitOptions, report: Report | None) -> Arrays:
         if options.fit_intercept:
             shift[:p] = products.leading_mean(alone)
         M = products.cross_products(alone, shift[:p], np.ones(p), options.workers, None)
+        squareless = np.flatnonzero(np.diagonal(M)[:p] == 0.0) if options.l2 == 0.0 else np.arange(0)
+        constants = squareless.size > 0 and _all_same(data, squareless, shift)
         seconds = data.n_rows * rates.row_seconds(8 * TARGETS, 2 * p * TARGETS)
         of_rows = options.workers if seconds > blocks.CALL_SECONDS else 1  # few parts: threads over the rows of each
 
         def some(lo: int, hi: int) -> None:
             rows = replace(data, Y=data.Y[:, lo:hi], target_names=None)
-            numbers[:, lo:hi] = _some(rows, M, options, of_rows, coef[lo:hi], columns)
+            numbers[:, lo:hi] = _some(rows, (M, constants), options, of_rows, coef[lo:hi], columns)
             origin[lo:hi, :p], origin[lo:hi, p], spread[lo:hi] = (
                 columns[p + 1 : -1],
                 numbers[4, lo:hi],
@@ -86,11 +92,22 @@ def _found(data: Table, options: FitOptions, report: Report | None) -> Arrays:
     return arrays
 
 
-def _some(rows: Table, M: Matrix, options: FitOptions, n_threads: int, coef: Matrix, columns: Vector) -> Matrix:
+def _all_same(data: Table, columns: Positions, shift: Vector) -> bool:
+    """Whether all numbers of these columns, in rows of non-zero weight, are the shift: squares may vanish too."""
+    X = np.asarray(data.X[:, columns], dtype=np.float64)
+    same = shift[columns] == X
+    return bool(same.all() if data.w is None else same[np.asarray(data.w) != 0].all())
+
+
+def _some(
+    rows: Table, known: tuple[Matrix, bool], options: FitOptions, n_threads: int, coef: Matrix, columns: Vector
+) -> Matrix:
     """Some of the targets, from the cross products of the columns: their coefficients, and numbers as of the kernel."""
     p, n = rows.n_features, rows.n_targets
     shift = products.leading_mean(rows) if options.fit_intercept else np.zeros(p + n)
     sums = products.target_sums(rows, shift, n_threads)
     work, numbers = np.empty(levels.kernels.stack_sums_work_size(p)), np.empty((5, n))
-    levels.kernels.target_fits(M, shift, sums, options.fit_intercept, options.l2, work, coef, numbers, columns)
+    M, constants = known
+    how = (options.fit_intercept, options.l2, constants)
+    levels.kernels.target_fits(M, shift, sums, *how, work, coef, numbers, columns)
     return numbers

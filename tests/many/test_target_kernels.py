@@ -79,7 +79,7 @@ def test_fits_from_one_factor(kernels, p, fit_intercept, l2, weighted):
     M = reference.moments(X, Y[:, :0], w, shift[:p])
     coef, numbers, columns = np.empty((n_targets, p)), np.empty((5, n_targets)), np.empty(2 * p + 2)
     work = np.empty(kernels.stack_sums_work_size(p))
-    kernels.target_fits(M, shift, out, fit_intercept, l2, work, coef, numbers, columns)
+    kernels.target_fits(M, shift, out, fit_intercept, l2, False, work, coef, numbers, columns)
     digits = numbers[3]
     if fit_intercept:
         assert np.isnan(digits[4])
