@@ -139,8 +139,8 @@ cdef lane_columns _factor_columns(
     an equation of its own, 1 b = 0, and NaN for h.
     """
     cdef Py_ssize_t i, j, at
-    cdef vec one = vec_set(1.0), zero = vec_zero(), N = _at(S, p * (p + 5) // 2), square, product, e, s, v
-    cdef vec alive
+    cdef vec one = vec_set(1.0), zero = vec_zero(), N = _at(S, p * (p + 5) // 2)
+    cdef vec square, product, e, s, v, alive
     cdef lane_columns c
     c.good = _within(vec_set(LEAST_COEF), N, one)
     c.rho = zero
@@ -203,7 +203,8 @@ cdef void _solve_target_lanes(
 ) noexcept nogil:
     """The fits of targets whose sums with 1, y and X about the shift k_y are t, tss and f.rhs."""
     cdef Py_ssize_t i, j
-    cdef vec one = vec_set(1.0), zero = vec_zero(), rho = of_columns.rho, rcond = of_columns.rcond, square, product, e, s
+    cdef vec one = vec_set(1.0), zero = vec_zero(), rho = of_columns.rho, rcond = of_columns.rcond
+    cdef vec square, product, e, s
     cdef vec good = of_columns.good, lever = zero, rss, error, m_y = zero, v, most = zero, least = vec_set(INFINITY)
     cdef vec b, beta, delta, worst
     cdef dd sum0

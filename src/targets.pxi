@@ -82,7 +82,8 @@ cdef void _target_sums(
             )
             for q in range(nv):
                 # some at a time: there is room for few lines on their way
-                _ask_for_targets(at, m + min((q + 1) * part_rows, next_rows), m + min((q + 2) * part_rows, next_rows), n)
+                t = m + (q + 1) * part_rows
+                _ask_for_targets(at, min(t, m + next_rows), min(t + part_rows, m + next_rows), n)
                 tile(
                     a + q * stride, by, stride, whole, part + q * LANES * to + j * LANES, to,
                     min(<Py_ssize_t> LANES, p - q * LANES), width, <const char*> by, 0,

@@ -421,7 +421,7 @@ def window_fits(
     cdef windowed g = _windowed(X, y, w, left, order)
     cdef spans s = _spans(windows)
     cdef Py_ssize_t[16] which
-    cdef Py_ssize_t p = g.p, i = 0, lane
+    cdef Py_ssize_t p = g.p, i = 0, lane, i_lane
     cdef double* lanes
     cdef double* sums
     cdef double* shifts
@@ -435,8 +435,9 @@ def window_fits(
         while i < s.n:
             i = _fill(&X[0, 0], &g, &s, i, sums, shifts, &which[0])
             for lane in range(LANES):
-                if which[lane] >= 0:
-                    _look_at_constants(&X[0, 0], &g, s.start[which[lane]], s.stop[which[lane]], sums + lane, shifts + lane)
+                i_lane = which[lane]
+                if i_lane >= 0:
+                    _look_at_constants(&X[0, 0], &g, s.start[i_lane], s.stop[i_lane], sums + lane, shifts + lane)
             _solve_lanes(sums, shifts, p, fit_intercept, l2, l2 == 0.0, &f)
             for lane in range(LANES):
                 if which[lane] >= 0:
