@@ -34,6 +34,7 @@ include "lanes.pxi"
 include "stack.pxi"
 include "targets.pxi"
 include "windows.pxi"
+include "laying.pxi"
 include "running.pxi"
 
 lanes = LANES

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -422,9 +423,33 @@ def test_several_targets_and_no_columns_are_errors():
 def test_nothing_is_written_to():
     X, y = table(60, 2, 15)
     w = np.ones(60)
+    before = [a.tobytes() for a in (X, y, w)]
+    rolling(X, y, 10, sample_weight=w, half_life=3)
+    assert [a.tobytes() for a in (X, y, w)] == before
     for a in (X, y, w):
         a.setflags(write=False)
     rolling(X, y, 10, sample_weight=w, half_life=3)
+
+
+@pytest.mark.parametrize("kind", ["rows", "time", "errors", "expanding", "recursive"])
+def test_memory_beyond_input_and_output(kind):
+    n = 400_000
+    X, y = table(n, 5, 1)
+    calls = {
+        "rows": lambda: rolling(X, y, 250, n_threads=2),
+        "time": lambda: rolling(X, y, 250, on=np.arange(n), n_threads=2),
+        "errors": lambda: rolling(X, y, 250, stats=["stderr", "r2"], n_threads=2),
+        "expanding": lambda: linreg_fast.expanding(X, y, n_threads=2),
+        "recursive": lambda: linreg_fast.recursive(X, y, half_life=250, n_threads=2),
+    }
+    tracemalloc.start()
+    try:
+        fits = calls[kind]()
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(fits) == n
+    assert peak - held < 32e6
 
 
 # properties
