@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
@@ -44,7 +45,7 @@ def _first(fits: Any) -> Array:
     return np.append(fits.intercept[0], fits.coef[0])
 
 
-def _grouped(n: int, p: int, row: Any, peers: bool) -> list[Row]:
+def _grouped(n: int, p: int, row: Callable[..., Row], peers: bool) -> list[Row]:
     """Groups by keys of several kinds, the rows in no order; one column against the aggregates of a database."""
     X, y = _made(n, p)
     keys = np.random.default_rng(n).integers(0, n // GROUP_SIZE, n)
@@ -107,7 +108,7 @@ def _of_database(x: Array, y: Array, keys: Array) -> dict[str, Side]:
     return {"DuckDB": Side(lambda: base.execute(query).fetchnumpy(), answer, True)}
 
 
-def _batched(count: int, n: int, p: int, row: Any) -> Row:
+def _batched(count: int, n: int, p: int, row: Callable[..., Row]) -> Row:
     """Problems of one shape: NumPy's stacked products and solutions, and loops of SciPy and NumPy."""
     X, y = _made(count, n, p)
 
@@ -137,7 +138,7 @@ def _batched(count: int, n: int, p: int, row: Any) -> Row:
     return row(f"batched, {count:,} problems", X=X[0], sides=sides, notes=(note,), **size)
 
 
-def _targets(n: int, p: int, k: int, row: Any) -> Row:
+def _targets(n: int, p: int, k: int, row: Callable[..., Row]) -> Row:
     """One X and many targets, each a problem of its own."""
     X, y = _made(n, p)
     Y = y[:, None] + np.random.default_rng(k).standard_normal((n, k))
@@ -145,7 +146,7 @@ def _targets(n: int, p: int, k: int, row: Any) -> Row:
     return row(f"batched, {k:,} targets", X=X, sides=sides, nbytes=Y.nbytes, flops=2.0 * n * p * k)
 
 
-def _candidates(n: int, k: int, q: int, row: Any) -> Row:
+def _candidates(n: int, k: int, q: int, row: Callable[..., Row]) -> Row:
     """Many columns, each in its own problem beside the same controls."""
     X, _ = _made(n, k)
     C, y = _made(n, q)

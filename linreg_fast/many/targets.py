@@ -16,7 +16,7 @@ from linreg_fast.many.fits import About
 from linreg_fast.many.laying import Positions
 from linreg_fast.many.stack import Arrays, Asked, constant_columns, doubtful, one_by_one, outweighed
 from linreg_fast.options import FitOptions
-from linreg_fast.passes import blocks, levels, products, rates
+from linreg_fast.passes import levels, products
 from linreg_fast.passes.progress import Report
 from linreg_fast.result import LinearFit
 
@@ -68,21 +68,14 @@ def _found(data: Table, options: FitOptions, report: Report | None) -> Arrays:
         M = products.cross_products(alone, shift[:p], np.ones(p), options.workers, None)
         squareless = np.flatnonzero(np.diagonal(M)[:p] == 0.0) if options.l2 == 0.0 else np.arange(0)
         constants = squareless.size > 0 and _all_same(data, squareless, shift)
-        seconds = data.n_rows * rates.row_seconds(8 * TARGETS, 2 * p * TARGETS)
-        of_rows = options.workers if seconds > blocks.CALL_SECONDS else 1  # few parts: threads over the rows of each
 
-        def some(lo: int, hi: int) -> None:
+        def some(lo: int, hi: int, n_threads: int) -> None:
             rows = replace(data, Y=data.Y[:, lo:hi], target_names=None)
-            numbers[:, lo:hi] = _some(rows, (M, constants), options, of_rows, coef[lo:hi], columns)
-            origin[lo:hi, :p], origin[lo:hi, p], spread[lo:hi] = (
-                columns[p + 1 : -1],
-                numbers[4, lo:hi],
-                columns[: p + 1],
-            )
+            numbers[:, lo:hi] = _some(rows, (M, constants), options, n_threads, coef[lo:hi], columns)
+            origin[lo:hi, :p], origin[lo:hi, p] = columns[p + 1 : -1], numbers[4, lo:hi]
+            spread[lo:hi] = columns[: p + 1]
 
-        n_parts = -(-n // TARGETS)
-        workers = options.workers if of_rows == 1 and n_parts * seconds > rates.THREADED_SECONDS else 1
-        blocks.fold(n, n_parts, some, lambda left, right: None, workers, report)
+        products.each_part(some, n, TARGETS, data.n_rows * products.target_seconds(p, TARGETS), options, report)
     arrays: Arrays = {"coef": coef, "origin": origin, "spread": spread, "rcond": np.full(n, columns[-1])}
     for name, values in zip(("intercept", "rss", "tss", "digits"), numbers, strict=False):
         arrays[name] = values
