@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from linreg_fast.algebra.bread import Bread, Robust
 from linreg_fast.algebra.digits import digits_held
-from linreg_fast.inference import significance
+from linreg_fast.inference import influence, significance
 from linreg_fast.inference.description import describe, listed
 from linreg_fast.inference.inferred import Inferred
-from linreg_fast.inputs.table import Rows
+from linreg_fast.inference.influence import Influence
+from linreg_fast.inputs.checks import one_of
+from linreg_fast.inputs.table import Rows, table
 from linreg_fast.options import FitOptions
 from linreg_fast.passes import predictions
 from linreg_fast.plan_costs import PlanArguments
@@ -356,7 +358,44 @@ class LinearFit(Inferred, _Base):
         of squares are not known."""
         return significance.determination(*self._squares)
 
-    def predict(self, X: Any, out: NDArray[np.float64] | None = None, *, n_threads: int | None = None) -> Any:
+    def influence(self, X: Any, y: Any, *, sample_weight: Any = None, weights: str = "analytic") -> Influence:
+        """What each row does to the fit, from one pass over the rows that it was fitted to.
+
+        Parameters
+        ----------
+        X, y, sample_weight, weights
+            What it was fitted to, as for `fit`; without missing values.
+
+        Returns
+        -------
+        Influence
+            Residuals, leverages, studentised residuals, Cook's distances, DFFITS, PRESS, and the tests of Durbin and
+            Watson and of Jarque and Bera.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for `fit`; rows of another number; a fit that has no standard errors, or keeps no covariances.
+        """
+        data = table(X, y, sample_weight)
+        if weights == "frequency":
+            data.count_weights()
+        if data.n_features != self.n_features or data.n_targets != self.n_targets or data.n_present() != self.n_samples:
+            raise ValueError(
+                f"the fit is of {self.n_samples} rows, {self.n_features} columns and {self.n_targets} targets, these "
+                f"are {data.n_present()}, {data.n_features} and {data.n_targets}"
+            )
+        return influence.of_rows(self, data)
+
+    def predict(
+        self,
+        X: Any,
+        out: NDArray[np.float64] | None = None,
+        *,
+        interval: str | None = None,
+        level: float = 0.95,
+        n_threads: int | None = None,
+    ) -> Any:
         """Predictions intercept + X coef.
 
         Where the columns are far from 0 beside the spread of what they explain, as with dates in seconds, the sum is
@@ -369,18 +408,29 @@ class LinearFit(Inferred, _Base):
             A data frame has the columns of the fit, by name and order, where the fit knows their names.
         out : ndarray of float64, shape (n,) or (n, n_targets), optional
             Where to write; must not overlap X.
+        interval : {"confidence", "prediction"}, optional
+            Intervals for the mean of y at a row, or for a new y: prediction -+ t sqrt(z'Cz), and sqrt(z'Cz + s^2), C
+            being `cov()`.
+        level : float
+            Probability that an interval covers it.
         n_threads : int, optional
 
         Returns
         -------
-        ndarray of float64, shape (n,) or (n, n_targets)
-            NaN where a row of X has one.
+        ndarray of float64, shape (n,) or (n, n_targets); or Interval
+            NaN where a row of X has one. With `interval` a tuple of such arrays: prediction, lower, upper.
 
         Raises
         ------
         TypeError, ValueError
             X is not of numbers, has another number of columns, or is a data frame of other columns; `out` does not fit.
         """
+        if interval is not None:
+            one_of(interval, "interval", influence.INTERVALS)
+            if self._chebyshev is not None:
+                raise ValueError("a polynomial keeps no covariances, and has no intervals of its predictions")
+            found = self.predict(X, out, n_threads=n_threads)
+            return influence.with_interval(self, X, found, self.feature_names, interval, level)
         if self._chebyshev is not None:
             return predictions.evaluate(self._chebyshev, X, out)
         names, origin = self.feature_names, self._origin

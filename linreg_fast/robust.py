@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from linreg_fast.algebra.bread import Robust
 from linreg_fast.algebra.precision import Matrix
+from linreg_fast.inference.influence import fitted_of
 from linreg_fast.inputs.checks import integer, one_of
 from linreg_fast.inputs.labels import Labels
 from linreg_fast.inputs.missing import of_complete_rows
@@ -134,7 +135,7 @@ def with_covariances(fit: LinearFit, rows: Rows, asked: Sandwich, n_threads: int
     """The fit with the covariances asked for, from one pass over its rows."""
     if asked.kind == NONROBUST:
         return fit.__replace__(robust=None)
-    fitted, delta = _fitted(fit), None
+    fitted, delta = fitted_of(fit), None
     if _far(fit, fitted):
         means = rows.fold(functools.partial(meat.mean_scores, fitted=fitted, n_threads=n_threads), operator.add)
         means = means[1:] / means[0]
@@ -163,34 +164,6 @@ def with_covariances(fit: LinearFit, rows: Rows, asked: Sandwich, n_threads: int
     bread[0, 0], bread[1:, 1:] = fitted.one, fitted.root.T @ fitted.root
     C = bread @ M @ bread * np.square(fitted.size)[:, None, None]
     return fit.__replace__(robust=Robust(asked.kind, C[:, 1 - first :, 1 - first :], freedom, note))
-
-
-def _fitted(fit: LinearFit) -> meat.Fitted:
-    """What residuals and leverages are made of."""
-    if fit._spread is None:
-        why = "with a penalty" if fit.l2 else "of gradient descent" if fit.solver == "gd" else "below full rank"
-        raise ValueError(f'a fit {why} has no standard errors, and no robust ones; see on_collinear="drop"')
-    kept = fit._kept()
-    coef = np.atleast_2d(fit.coef)[:, kept.live]
-    size = np.atleast_1d(fit.residual_std)
-    inverse = kept.inverse()
-    scale = np.sqrt(np.diagonal(inverse))
-    correlation = inverse / np.multiply.outer(scale, scale)
-    try:
-        root = np.linalg.cholesky(correlation)
-    except np.linalg.LinAlgError:  # so ill-conditioned that the inverse has rounded to an indefinite one
-        values, vectors = np.linalg.eigh(correlation)
-        root = np.linalg.qr((vectors * np.sqrt(np.maximum(values, 0.0))).T, mode="r").T
-    return meat.Fitted(
-        kept.live,
-        kept.means,
-        np.ascontiguousarray(coef),
-        kept.level,
-        np.ascontiguousarray((scale[:, None] * root).T),
-        1.0 / fit.sum_weight if fit.fit_intercept else 0.0,
-        np.where((size > 0) & np.isfinite(size), size, 1.0),
-        np.zeros(len(coef)),
-    )
 
 
 def _far(fit: LinearFit, fitted: meat.Fitted) -> bool:

@@ -1,6 +1,6 @@
 # Residuals and leverages of rows, as robust covariances weigh them.
 #
-#     u_i = (y_i - v) - (v_lo + sum_j b_j z_ij)        h_i = c + sum_k (sum_{j >= k} L_jk z_ij)^2        z_ij = x_ij - m_j
+#     u_i = (y_i - v) - (v_lo + sum_j b_j z_ij)    h_i = c + sum_k (sum_{j >= k} L_jk z_ij)^2    z_ij = x_ij - m_j
 
 
 cdef enum:

@@ -26,6 +26,7 @@ import linreg_fast
 from linreg_fast.cli.arguments import command_line, names, text_options
 from linreg_fast.cli.many import ManyAsked, fit_many
 from linreg_fast.cli.terminal import BAR_SECONDS, console, finite, print_facts, print_json, print_table, warn
+from linreg_fast.inference import summary
 
 if TYPE_CHECKING:
     from linreg_fast.streams.rows import Stream
@@ -337,6 +338,11 @@ def _print_fit(result: linreg_fast.LinearFit, stream: Stream, targets: list[str]
         for name, row in zip([*labels, *(result.feature_names or ())], [*rows, *coef.T], strict=True)
     ]
     heads = [f"coefficient for {target}" for target in targets]
+    if len(targets) == 1 and np.isfinite(result.stderr).any():
+        _, (_, *errors, _, _) = summary.coefficients(result, 0, 0.95)
+        columns = [summary.aligned(column, digits) for column, digits in zip(errors, (6, 4, 3), strict=True)]
+        table = [(*row, *cells) for row, cells in zip(table, zip(*columns, strict=True), strict=True)]
+        heads += summary.HEADS[1:]
     print_table(["column", *heads], table, right=tuple(range(1, len(heads) + 1)))
     dropped = f", {stream.dropped} with missing values dropped" if stream.dropped else ""
     facts = {

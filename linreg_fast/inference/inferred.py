@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from linreg_fast.algebra import bread
 from linreg_fast.algebra.bread import Bread, Robust
-from linreg_fast.inference import significance
+from linreg_fast.inference import significance, summary
 
 
 class FTest(NamedTuple):
@@ -359,6 +359,41 @@ class Inferred:
                 F[t] = z @ np.linalg.solve(A, z) / m
         found = F if self.coef.ndim == 2 else F[0]
         return FTest(_plain(found), _plain(significance.f_beyond(found, m, freedom)), m, freedom)
+
+    def summary(self, level: float = 0.95) -> str:
+        """The fit as text: what it is of, then a line for each coefficient with its error, t, p-value and interval.
+
+        Parameters
+        ----------
+        level : float
+            Of the intervals.
+        """
+        return summary.text(self, level)
+
+    def _repr_html_(self) -> str:
+        return summary.html(self)
+
+    def to_frame(self, level: float = 0.95, library: str | None = None) -> Any:
+        """One row for each coefficient, the intercept first.
+
+        Parameters
+        ----------
+        level : float
+            Of the intervals.
+        library : {"pandas", "polars", "pyarrow"}, optional
+            Whose frame it is; by default of the first of them that is installed.
+
+        Returns
+        -------
+        DataFrame or Table
+            Columns term, estimate, std_error, statistic, p_value, conf_low, conf_high, and with several targets target.
+
+        Raises
+        ------
+        ImportError
+            The library is not installed.
+        """
+        return summary.frame(self, level, library)
 
     def vif(self) -> NDArray[np.float64]:
         """Variance inflation factors, 1 / (1 - R2 of a column on all others), in the order of the columns.

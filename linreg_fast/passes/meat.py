@@ -166,6 +166,29 @@ def _unpacked(part: Vector, r: int) -> Matrix:
     return out
 
 
+def residuals(data: Table, fitted: Fitted) -> tuple[Matrix, Vector]:
+    """Residuals over `size`, (n, n_targets), and leverages, (n,), 0 for rows of weight 0."""
+    r, k = len(fitted.live), len(fitted.coef)
+    kernel, work = levels.scores[data.dtype], np.empty(levels.kernels.scores_work_size(r))
+    U, h = np.empty((data.n_rows, k)), np.full(data.n_rows, fitted.one)
+    some, u, at = max(64, PIECE // (r + 4)), np.empty(data.n_rows), 0
+    for X, Y, w, lo, hi in data.pieces(0, data.n_rows):
+        for first in range(lo, hi, some):
+            n = min(first + some, hi) - first
+            part, lever = _piece(fitted, X, first, first + n), h[at : at + n]
+            for t in range(k):
+                y, b, root = Y[first : first + n, t], fitted.coef[t], fitted.root if t == 0 else fitted.root[:0]
+                level, low = float(fitted.level[t]), float(fitted.low[t])
+                kernel(part, y, 0, n, fitted.means, b, level, low, root, fitted.one, work, u[:n], lever)
+                np.divide(u[:n], fitted.size[t], out=U[at : at + n, t])
+            if w is not None:
+                weight = np.asarray(w[first : first + n])
+                lever *= 1.0 if data.frequency else weight
+                lever[weight == 0] = 0.0
+            at += n
+    return U, h
+
+
 def scores(data: Table, fitted: Fitted) -> Any:
     """Yield (first row, scores of some rows (n_targets, n, 1 + r) over `size`), in their order."""
     r, k = len(fitted.live), len(fitted.coef)
