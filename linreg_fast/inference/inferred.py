@@ -189,6 +189,10 @@ class Inferred:
             kept, C = self._about_means()
             at = np.concatenate([np.zeros(first, dtype=np.intp), kept.live + first])
             out[:, at[:, None], at] = bread.about_zero(C, kept.means) if first else C
+            if self._robust is None:  # the errors know more digits than sums that cancel
+                diagonal = np.arange(size)
+                errors = np.atleast_2d(self._errors(slice(None)))
+                out[:, diagonal, diagonal] = np.square(np.roll(errors, 1, axis=1) if first else errors[:, :-1])
         return out if self.coef.ndim == 2 else out[0]
 
     @property

@@ -186,20 +186,28 @@ def same_as_statsmodels(fit, result, rtol=1e-9):
         np.testing.assert_allclose(ours, theirs, rtol=rtol, err_msg=name)
 
 
-# its pinv loses digits of these, as their certified values say
-HARD = {"Filip", "Wampler1", "Wampler2", "Wampler3", "Wampler4", "Wampler5", "Longley"}
-
-
-@pytest.mark.parametrize("name", sets())
+@sets
 def test_certified_problems(name):
-    problem = load(name)
-    X, y = problem.X, problem.y
-    sm = statsmodels()
-    fit = linreg_fast.fit(X, y, fit_intercept=problem.fit_intercept, precision="extended")
-    if name in HARD or not fit.rss > 1e-20 * fit.tss:
-        pytest.skip(f"statsmodels itself has lost digits of {name}, or there is no residual to speak of")
-    result = sm.OLS(y, sm.add_constant(X) if problem.fit_intercept else X).fit()
-    same_as_statsmodels(fit, result)
+    """Errors, F and the criteria of the exact solutions of the float64 problems."""
+    X, y, record = load(name)
+    intercept = bool(record["intercept"])
+    fit = linreg_fast.fit(X, y, fit_intercept=intercept, precision="extended")
+    _, theta, inverse, _, rss = exact_of(X, y, fit_intercept=intercept)
+    n, k = len(y), len(theta)
+    if rss == 0:
+        assert fit.rss < 1e-30 * fit.tss
+        return
+    s2 = rss / (n - k)
+    stderr = [math.sqrt(s2 * inverse[j][j]) for j in range(k)]
+    np.testing.assert_allclose(fit.stderr, stderr[intercept:], rtol=1e-12)
+    np.testing.assert_allclose(np.sqrt(np.diagonal(fit.cov())), stderr, rtol=1e-12)
+    exact = [Fraction(float(v)) for v in y]
+    mean = sum(exact) / n if intercept else 0
+    tss = sum((v - mean) ** 2 for v in exact)
+    F = (tss - rss) / (k - intercept) / s2
+    assert fit.f_test().statistic == pytest.approx(float(F), rel=1e-12)
+    likelihood = -0.5 * n * (math.log(2 * math.pi) + math.log(rss) - math.log(n) + 1)
+    assert fit.aic == pytest.approx(2 * k - 2 * likelihood, rel=1e-12, abs=1e-12)
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e6])
