@@ -69,6 +69,7 @@ class _Fields(NamedTuple):
     left_out: dict[str, str] = {}  # noqa: RUF012  never handed out: the attribute is a copy
     n_dropped: int = 0
     origin: NDArray[np.float64] | None = None
+    active: NDArray[np.int8] | None = None
 
 
 class Noted(NamedTuple):
@@ -147,6 +148,9 @@ class LinearFit(_Base):
         Columns of the table that take no part in the fit, by name, and why each was left out; a copy.
     n_dropped : int
         Rows that were dropped for missing values; they do not count in `n_samples`.
+    active : ndarray of int8, in the shape of `coef`, or None
+        Of a fit with bounds: -1 where a coefficient is at its lower bound, 1 at its upper one, 0 where it is free. Such
+        a fit claims no standard errors.
     """
 
     __slots__ = ("_values",)
@@ -208,6 +212,7 @@ class LinearFit(_Base):
                 left_out=rows.left_out,
                 n_dropped=rows.n_dropped,
                 origin=solution.origin,
+                active=None if solution.active is None else solution.active[0] if one else solution.active,
             )
         )
 
@@ -257,6 +262,7 @@ class LinearFit(_Base):
             noted.left_out,
             noted.n_dropped,
             origin,
+            None,
         )
         fit = _new(cls)  # __init__ would pack the thirty values once more
         _set_values(fit, values)

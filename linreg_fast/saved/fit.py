@@ -19,10 +19,11 @@ from linreg_fast.options import PRECISIONS
 from linreg_fast.saved import framed
 
 FORMAT = "linreg_fast.LinearFit"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 ADDED: dict[int, dict[str, Any]] = {
     2: {"left_out": {}, "n_dropped": 0},
     3: {"origin": None},
+    4: {"active": None},
 }  # fields that a version brought, and what they are in files before it
 SOLVERS = {"cholesky", "qr", "svd", "gd", "mean"}
 MOST = 2**63  # of anything that is counted
@@ -154,7 +155,18 @@ def checked(state: dict[str, Any]) -> dict[str, Any]:
     take("left_out", _texts)
     take("n_dropped", lambda v: type(v) is int and 0 <= v < MOST)
     take("origin", lambda v: v is None or (v.shape == (p + n_targets,) and _finite(v)), _numbers)
+    take("active", lambda v: v is None or (v.shape == coef.shape), _signs)
     return values
+
+
+def _signs(value: Any) -> NDArray[np.int8] | None:
+    """Whole numbers from -1 to 1."""
+    found = _numbers(value)
+    if found is None:
+        return None
+    if not (found == np.sign(found)).all():
+        raise ValueError
+    return found.astype(np.int8)
 
 
 def _texts(value: Any) -> bool:

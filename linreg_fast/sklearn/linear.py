@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -29,7 +31,7 @@ from linreg_fast.solvers.small import SMALL_SIZE
 ITERATIVE = ("lsqr", "sparse_cg", "sag", "saga", "lbfgs")  # solvers of scikit-learn's Ridge: "auto" in their place
 
 
-class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):
     """What the estimators share: the fit, the moments that are kept, predictions."""
 
     _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012
@@ -39,6 +41,9 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         "positive": ["boolean"],
         "precision": [StrOptions(set(PRECISIONS))],
     }
+
+    fit_: Any
+    _origin: Vector | None
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the rows of X, which is neither copied nor written to.
@@ -53,21 +58,24 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         -------
         self
         """
-        self._check_parameters()
-        X, y, w = checked(self, X, y, sample_weight, sparse=not self.positive, reset=True)
-        n_targets = 1 if y.ndim == 1 else y.shape[1]
-        self._one_target = y.ndim == 1
-        self.__dict__.pop("moments_", None)
+        with _whole(self):
+            self._check_parameters()
+            X, y, w = checked(self, X, y, sample_weight, sparse=not self.positive, reset=True)
+            self._one_target = y.ndim == 1
+            self.__dict__.pop("moments_", None)
+            self._fit_checked(X, y, w)
+        return self
+
+    def _fit_checked(self, X: Any, y: Any, w: Any) -> None:
         if scipy.sparse.issparse(X):
             self.moments_ = sparse_moments(X, y, w)
             self._solve_moments()
-            return self
-        if np.ndim(self._penalty()):
+        elif np.ndim(self._penalty()):
+            n_targets = 1 if y.ndim == 1 else y.shape[1]
             self.moments_ = Moments(X.shape[1], n_targets).update(X, y, w, n_threads=self._threads())
             self._solve_moments()
-            return self
-        self._fit_rows(X, y, w, float(self._penalty()))
-        return self
+        else:
+            self._fit_rows(X, y, w, float(self._penalty()))
 
     def _fit_rows(self, X: Any, y: Any, w: Any, l2: float) -> None:
         """Fit arrays that were checked, by one pass whose sums are kept where that takes little memory."""
@@ -75,14 +83,14 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         asked = self._asked()
         solver_options = {} if self._solver() != "gd" else self._descent()
         keep, large = kept(n, p), X.size > SMALL_SIZE
-        lean = large and keep and n >= p and not solver_options
+        lean = large and keep and n >= p and not solver_options and not self.positive
         data = table(X, y, w) if keep else None
         sums = None if data is None else sums_of(data, self.fit_intercept, asked["n_threads"])
         if lean and data is not None and sums is not None:
             options = FitOptions(**asked, l2=l2, descent=descent_options(asked["solver"], solver_options))
             found = fit_table(data, options, None, FirstPass(sums.M[..., 0].copy(), sums.known_shift))
         else:
-            found = fit_arrays(X, y, sample_weight=w, l2=l2, **asked, **solver_options)
+            found = fit_arrays(X, y, sample_weight=w, l2=l2, positive=self.positive, **asked, **solver_options)
         if sums is not None:
             self.moments_ = Moments.of_sums(sums)
         self._set(found)
@@ -103,30 +111,19 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
             raise ValueError(
                 f"the fit before kept no cross products of {self.n_features_in_} columns: begin with partial_fit"
             )
-        before = {
-            name: self.__dict__[name]
-            for name in ("n_features_in_", "feature_names_in_")
-            if not first and name in self.__dict__
-        }
-        try:
+        with _whole(self):
             X, y, w = checked(self, X, y, sample_weight, sparse=not self.positive, reset=first)
-            n_targets = 1 if y.ndim == 1 else y.shape[1]
-            state = Moments(X.shape[1], n_targets) if first else self.moments_
-            if state.n_targets != n_targets or (not first and self._one_target != (y.ndim == 1)):
+            state = Moments(X.shape[1], 1 if y.ndim == 1 else y.shape[1]) if first else self.moments_
+            if not first and (
+                state.n_targets != (1 if y.ndim == 1 else y.shape[1]) or self._one_target != (y.ndim == 1)
+            ):
                 raise ValueError(f"y has shape {y.shape}, the rows before have {state.n_targets} targets")
-            batch = sparse_moments(X, y, w) if scipy.sparse.issparse(X) else None
-            if batch is None:
-                batch = state.copy().update(X, y, w, n_threads=self._threads())
+            if scipy.sparse.issparse(X):
+                self.moments_ = state + sparse_moments(X, y, w)
             else:
-                batch = state + batch
-        except Exception:
-            if first:
-                for name in ("n_features_in_", "feature_names_in_"):
-                    self.__dict__.pop(name, None)
-            self.__dict__.update(before)
-            raise
-        self.moments_, self._one_target = batch, y.ndim == 1
-        self._solve_moments()
+                self.moments_ = state.copy().update(X, y, w, n_threads=self._threads())
+            self._one_target = y.ndim == 1
+            self._solve_moments()
         return self
 
     def solve(self) -> Self:
@@ -137,20 +134,20 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         return self
 
     def _solve_moments(self) -> None:
-        targets = 0 if self._one_target else range(self.moments_.n_targets)
-        l2 = self._penalty()
+        k, l2 = self.moments_.n_targets, self._penalty()
         if np.ndim(l2) == 0:
-            self._set(self._of_moments(float(l2), targets))
+            self._set(self._of_moments(float(l2), 0 if self._one_target else list(range(k))))
             return
-        fits = [self._of_moments(float(a), t) for t, a in zip(targets, l2, strict=True)]
+        if len(l2) != k:
+            raise ValueError(f"Number of targets and number of penalties do not correspond: {k} != {len(l2)}")
+        fits = [self._of_moments(float(a), t) for t, a in enumerate(l2)]
         self._set(fits[0])
         self.coef_ = np.stack([fit.coef for fit in fits])
         self.intercept_ = np.array([fit.intercept for fit in fits]) if self.fit_intercept else 0.0
         self.digits_, self.fit_, self._origin = min(fit.digits for fit in fits), tuple(fits), None
 
     def _of_moments(self, l2: float, targets: Any) -> LinearFit:
-        targets = targets if isinstance(targets, int) else list(targets)
-        return self.moments_.solve(l2=l2, fit_intercept=self.fit_intercept, targets=targets)
+        return self.moments_.solve(l2=l2, fit_intercept=self.fit_intercept, targets=targets, positive=self.positive)
 
     def _set(self, found: LinearFit) -> None:
         """The attributes of a fit."""
@@ -197,9 +194,9 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         )
 
     def _check_parameters(self) -> None:
-        parameters = tuple(getattr(self, name) for name in self._parameter_constraints)
+        parameters: Any = tuple(getattr(self, name) for name in self._parameter_constraints)
         try:
-            _check_parameters(type(self), *parameters)
+            _check_parameters(type(self), *parameters)  # type: ignore[arg-type]
         except TypeError as error:
             if "unhashable" not in str(error):
                 raise
@@ -229,6 +226,19 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = not self.positive
         return tags
+
+
+@contextmanager
+def _whole(estimator: LinearModel) -> Iterator[None]:
+    """Leave an estimator as it was where a step fails."""
+    state: dict[str, Any] = estimator.__dict__
+    before = dict(state)
+    try:
+        yield
+    except BaseException:
+        state.clear()
+        state.update(before)
+        raise
 
 
 @functools.lru_cache(128, typed=True)

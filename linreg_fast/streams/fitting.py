@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from linreg_fast.options import FitOptions
+from linreg_fast.options import FitOptions, limits
 from linreg_fast.passes.progress import Report, reporting
 from linreg_fast.result import LinearFit
 from linreg_fast.streams import sources
@@ -32,6 +32,8 @@ def fit_stream(
     sample_weight: str | None = None,
     fit_intercept: bool = True,
     l2: float = 0.0,
+    positive: bool = False,
+    bounds: Any = None,
     precision: str = "auto",
     missing: str = "raise",
     checkpoint: str | os.PathLike[str] | None = None,
@@ -70,6 +72,8 @@ def fit_stream(
     fit_intercept : bool
     l2 : float
         Penalty, as in `fit`.
+    positive, bounds
+        Bounds of the coefficients, as in `fit`.
     precision : {"auto", "fast", "extended"}
     missing : {"raise", "drop"}
         What to do about rows with NaN or null; `reason` of the result counts the rows that were dropped. Infinity is
@@ -111,7 +115,14 @@ def fit_stream(
     >>> fit.slope, fit.intercept, fit.n_samples
     (2.0, 1.0, 8)
     """
-    options = FitOptions(precision=precision, l2=l2, fit_intercept=fit_intercept, missing=missing, n_threads=n_threads)
+    options = FitOptions(
+        precision=precision,
+        l2=l2,
+        fit_intercept=fit_intercept,
+        missing=missing,
+        n_threads=n_threads,
+        bounds=limits(positive, bounds),
+    )
     roles = Roles(target, features, sample_weight, exclude)
     if isinstance(batches, (str, os.PathLike)):
         with readable(batches) as path:
@@ -136,6 +147,8 @@ def fit_file(
     fit_intercept: bool = True,
     solver: str = "auto",
     l2: float = 0.0,
+    positive: bool = False,
+    bounds: Any = None,
     precision: str = "auto",
     missing: str = "raise",
     checkpoint: str | os.PathLike[str] | None = None,
@@ -171,7 +184,7 @@ def fit_file(
         before the head), "header" (True; False for columns that are named by their positions; or the names).
     solver : {"auto", "cholesky", "qr", "svd", "gd"}
         As in `fit`; gradient descent iterates on the moments.
-    fit_intercept, l2, precision, missing, checkpoint, progress, n_threads
+    fit_intercept, l2, positive, bounds, precision, missing, checkpoint, progress, n_threads
         As in `fit_stream`.
 
     Returns
@@ -194,7 +207,13 @@ def fit_file(
         As in `fit`.
     """
     options = FitOptions(
-        solver=solver, precision=precision, l2=l2, fit_intercept=fit_intercept, missing=missing, n_threads=n_threads
+        solver=solver,
+        precision=precision,
+        l2=l2,
+        fit_intercept=fit_intercept,
+        missing=missing,
+        n_threads=n_threads,
+        bounds=limits(positive, bounds),
     )
     with readable(path) as copy:
         source = sources.of_files(copy, Roles(target, features, sample_weight, exclude), of_csv(csv))
