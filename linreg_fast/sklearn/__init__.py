@@ -4,5 +4,6 @@
 from __future__ import annotations
 
 from linreg_fast.sklearn.linear import LinearRegression, Ridge
+from linreg_fast.sklearn.ridge_cv import RidgeCV
 
-__all__ = ["LinearRegression", "Ridge"]
+__all__ = ["LinearRegression", "Ridge", "RidgeCV"]

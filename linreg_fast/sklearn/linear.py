@@ -123,14 +123,17 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):
             else:
                 self.moments_ = state.copy().update(X, y, w, n_threads=self._threads())
             self._one_target = y.ndim == 1
+            self._choose()
             self._solve_moments()
         return self
 
     def solve(self) -> Self:
         """Fit the rows seen so far once more with the parameters as they are now, from `moments_`, without the rows."""
         check_is_fitted(self, "moments_")
-        self._check_parameters()
-        self._solve_moments()
+        with _whole(self):
+            self._check_parameters()
+            self._choose()
+            self._solve_moments()
         return self
 
     def _solve_moments(self) -> None:
@@ -209,6 +212,9 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):
             "fit_intercept": bool(self.fit_intercept),
             "n_threads": self._threads(),
         }
+
+    def _choose(self) -> None:
+        """What is to be chosen from the moments before they are solved."""
 
     def _penalty(self) -> Any:
         return 0.0
