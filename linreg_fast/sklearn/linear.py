@@ -156,7 +156,8 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """The attributes of a fit."""
         self.fit_ = found
         self.coef_ = found.coef.copy()
-        self.intercept_ = found.intercept if self.fit_intercept else 0.0
+        b0 = found.intercept if self.fit_intercept else 0.0
+        self.intercept_ = np.float64(b0) if isinstance(b0, float) else b0.copy()
         self.solver_, self.digits_ = found.solver, found.digits
         self._origin = found._origin
 

@@ -118,7 +118,7 @@ class RidgeCV(LinearModel):
                 raise ValueError(f"cv!=None and {name}=True are incompatible")
         ridge = Ridge(fit_intercept=self.fit_intercept, precision=self.precision)
         if sklearn.get_config()["enable_metadata_routing"]:
-            ridge.set_fit_request(sample_weight=True)
+            ridge.set_fit_request(sample_weight=True).set_score_request(sample_weight=False)
         search = GridSearchCV(ridge, {"alpha": alphas}, cv=self.cv, scoring=self.scoring, refit=False)
         search.fit(X, y, **({} if w is None else {"sample_weight": w}))
         self.alpha_, self.best_score_ = float(search.best_params_["alpha"]), float(search.best_score_)

@@ -32,7 +32,7 @@ def plain(X: Any, y: Any, sample_weight: Any) -> bool:
     if w is None:
         return True
     whole = type(w) is np.ndarray and w.dtype is FLOATS[0] and w.shape == (len(X),)
-    return bool(whole and w.min() >= 0 and w.max() > 0)
+    return bool(whole and w.min() >= 0)
 
 
 def checked(estimator: Any, X: Any, y: Any, sample_weight: Any, *, sparse: bool, reset: bool) -> tuple[Any, Any, Any]:
@@ -58,8 +58,6 @@ def checked(estimator: Any, X: Any, y: Any, sample_weight: Any, *, sparse: bool,
     )
     if sample_weight is not None:
         sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        if not sample_weight.any():
-            raise ValueError("sample_weight has no positive weight: no row is left to fit")
     return X, np.asarray(y, np.float64), sample_weight
 
 
