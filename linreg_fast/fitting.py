@@ -280,7 +280,7 @@ def _solved_with_weights(problem: Problem, exponent: int) -> Solution:
     assert isinstance(data, Table)
     w = np.ldexp(np.asarray(data.w, dtype=np.float64), exponent)
     scaled = replace(options, l2=float(np.ldexp(options.l2, exponent)))
-    solution = _solved(Problem(replace(data, w=w), scaled, problem.asked, problem.report))
+    solution = _solved(Problem(replace(data, w=w, positive=False), scaled, problem.asked, problem.report))
     # the sums of squares are held in units of y_unit^2, which takes what it can hold of the weights' scale
     unit = np.frexp(solution.y_unit)[1] - 1 - exponent // 2
     kept = np.clip(unit, -UNIT_EXPONENT, UNIT_EXPONENT)

@@ -32,7 +32,9 @@ include "extended.pxi"
 include "groups.pxi"
 include "lanes.pxi"
 include "stack.pxi"
+include "targets.pxi"
 include "windows.pxi"
+include "laying.pxi"
 include "running.pxi"
 
 lanes = LANES

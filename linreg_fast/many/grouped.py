@@ -73,7 +73,8 @@ def grouped(
     -----
     RankWarning
         Groups with too few rows or dependent columns: how many and the first of them. They have the solution of least
-        norm, a `rank` less than the columns and no standard errors.
+        norm, a `rank` less than the columns and no standard errors; beside a constant column, which has the coefficient
+        0, the others have theirs.
 
     Notes
     -----
