@@ -20,14 +20,14 @@ from linreg_fast.algebra.sums import Sums
 from linreg_fast.inputs.missing import of_complete_rows
 from linreg_fast.inputs.named import taken_apart
 from linreg_fast.inputs.table import Rows, Table, layout, table
-from linreg_fast.options import MISSING, PRECISIONS, WEIGHTS, FitOptions, descent_options
+from linreg_fast.options import MISSING, PRECISIONS, WEIGHTS, FitOptions, check_bounds, descent_options, limits
 from linreg_fast.passes.progress import Report, reporting
 from linreg_fast.passes.table_sums import FirstPass
 from linreg_fast.plan_costs import DESCENT_STEPS, PlanArguments
 from linreg_fast.planning import plan_arguments
 from linreg_fast.result import LinearFit, Noted
 from linreg_fast.robust import NONROBUST, Sandwich, with_covariances
-from linreg_fast.solvers import closed_form, descent, refinement, small, spread, wide
+from linreg_fast.solvers import bounded, closed_form, descent, refinement, small, spread, wide
 from linreg_fast.solvers.problem import Problem
 from linreg_fast.solvers.small import SmallFit, weight_exponent
 from linreg_fast.solvers.solution import Solution, constant_columns
@@ -42,6 +42,8 @@ KEYWORDS = (
     "solver",
     "precision",
     "l2",
+    "positive",
+    "bounds",
     "on_collinear",
     "missing",
     "cov",
@@ -63,6 +65,8 @@ def fit(
     solver: str = "auto",
     precision: str = "auto",
     l2: float = 0.0,
+    positive: bool = False,
+    bounds: Any = None,
     on_collinear: str = "min_norm",
     missing: str = RAISE,
     cov: str = NONROBUST,
@@ -109,6 +113,11 @@ def fit(
         closed forms. Standard errors are refined with the coefficients, by "auto" for up to 16 columns or few rows.
     l2 : float
         Penalty, scikit-learn's Ridge ``alpha``.
+    positive : bool
+        Coefficients of at least 0, the intercept excepted.
+    bounds : (lower, upper), optional
+        Of the coefficients, each a number or one for each column, infinite where there is none; the intercept is free.
+        `active` of the result says which are at a bound; there are no standard errors then.
     on_collinear : {"min_norm", "drop", "raise"}
         What to do about columns that depend on each other, as decided on centred columns scaled to equal norm:
         take the coefficients of least ||coef||_2, as NumPy and scikit-learn do; drop every column that depends
@@ -189,6 +198,8 @@ def fit(
         and cov is NONROBUST
         and groups is None
         and maxlags is None
+        and positive is False
+        and bounds is None
     )
     if lean and type(l2) is float and type(fit_intercept) is bool:
         options = _lean_options(precision, fit_intercept, l2)
@@ -203,6 +214,7 @@ def fit(
             weights=weights,
             n_threads=n_threads,
             descent=descent_options(solver, solver_options, KEYWORDS),
+            bounds=limits(positive, bounds),
         )
     if lean:
         found = small.of_arrays(X, y, sample_weight, options)
@@ -279,7 +291,8 @@ def fit_table(
 ) -> LinearFit:
     """The fit of a table that was checked; of cross products of it that are known already, where `first` is given."""
     asked = plan_arguments(data, options)
-    if first is None and options.solver == "auto":
+    check_bounds(options, data.n_features)
+    if first is None and options.solver == "auto" and options.bounds is None:
         found = small.of_table(data, options, report)
         if isinstance(found, SmallFit):
             return LinearFit.of_small(found, options, asked, data.n_present(), Noted.of(data))
@@ -318,6 +331,7 @@ def _solved_with_weights(problem: Problem, exponent: int) -> Solution:
 def fit_sums(rows: Rows, M: Sums, options: FitOptions) -> LinearFit:
     """The fit of rows that are read piece by piece, once their sums M are known."""
     gd = options.descent
+    check_bounds(options, rows.n_features)
     asked = PlanArguments(
         max(M.n_rows, rows.n_features + 1),  # of fewer rows there is nothing more to plan
         rows.n_features,
@@ -338,6 +352,8 @@ def fit_sums(rows: Rows, M: Sums, options: FitOptions) -> LinearFit:
 def _solved(problem: Problem) -> Solution:
     """The solution by the solver that the plan has chosen, refined as far as the options ask for it."""
     room.for_lapack()
+    if problem.options.bounds is not None:
+        return bounded.solve(problem)
     if problem.plan.solver == "gd":
         return descent.solve(problem)
     if problem.plan.passes == "rows":

@@ -80,6 +80,7 @@ class _Fields(NamedTuple):
     bread: Bread | NDArray[np.float64] | None = None
     robust: Robust | None = None
     weighted: bool = False
+    active: NDArray[np.int8] | None = None
 
 
 class Noted(NamedTuple):
@@ -161,6 +162,9 @@ class LinearFit(Inferred, _Base):
         Columns of the table that take no part in the fit, by name, and why each was left out; a copy.
     n_dropped : int
         Rows that were dropped for missing values; they do not count in `n_samples`.
+    active : ndarray of int8, in the shape of `coef`, or None
+        Of a fit with bounds: -1 where a coefficient is at its lower bound, 1 at its upper one, 0 where it is free. Such
+        a fit claims no standard errors.
     """
 
     __slots__ = ("_values",)
@@ -227,6 +231,7 @@ class LinearFit(Inferred, _Base):
                 origin=solution.origin,
                 bread=None if solution.spread is None else solution.spread.bread,
                 weighted=rows.weighted and options.weights != "frequency",
+                active=None if solution.active is None else solution.active[0] if one else solution.active,
             )
         )
 
@@ -279,6 +284,7 @@ class LinearFit(Inferred, _Base):
             None if options.l2 else res,
             None,
             asked[7] and options.weights != "frequency",
+            None,
         )
         fit = _new(cls)  # __init__ would pack the thirty values once more
         _set_values(fit, values)

@@ -155,7 +155,8 @@ def test_no_function_takes_ten_loose_arguments(name):
     for function in functions(name):
         given = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
         count = len([argument for argument in given if argument.arg not in ("self", "cls")])
-        assert count <= MOST_PARAMETERS or function.name in PUBLIC, f"{function.name} takes {count} parameters"
+        public = function.name in PUBLIC or (wing(name) == "sklearn" and function.name == "__init__")
+        assert count <= MOST_PARAMETERS or public, f"{function.name} takes {count} parameters"
 
 
 @pytest.mark.parametrize("name", MODULES)

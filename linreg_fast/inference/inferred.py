@@ -45,6 +45,9 @@ class Inferred:
     if TYPE_CHECKING:
         coef: NDArray[np.float64]
         intercept: Any
+        solver: str
+        l2: float
+        active: Any
         rank: int
         fit_intercept: bool
         n_samples: int

@@ -117,7 +117,15 @@ def with_interval(
 def fitted_of(fit: Inferred) -> meat.Fitted:
     """What residuals and leverages are made of."""
     if fit._spread is None:
-        why = "with a penalty" if fit.l2 else "of gradient descent" if fit.solver == "gd" else "below full rank"
+        why = (
+            "within bounds"
+            if fit.active is not None
+            else "with a penalty"
+            if fit.l2
+            else "of gradient descent"
+            if fit.solver == "gd"
+            else "below full rank"
+        )
         raise ValueError(f'a fit {why} has no standard errors, and no robust ones; see on_collinear="drop"')
     kept = fit._kept()
     coef = np.atleast_2d(fit.coef)[:, kept.live]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from html import escape
 from typing import Any
 
@@ -165,7 +165,7 @@ def _digits(value: Any) -> str:
     return value if isinstance(value, str) else f"{value:.6g}"
 
 
-def aligned(values: Sequence[float], digits: int) -> list[str]:
+def aligned(values: Iterable[float], digits: int) -> list[str]:
     """Numbers under each other, their decimal points in one line."""
     cells = [f"{value:.{digits}g}" if math.isfinite(value) else "-" for value in values]
     after = [len(cell) - cell.index(".") if "." in cell and "e" not in cell else 0 for cell in cells]

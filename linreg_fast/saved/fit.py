@@ -24,7 +24,7 @@ FORMAT_VERSION = 4
 ADDED: dict[int, dict[str, Any]] = {
     2: {"left_out": {}, "n_dropped": 0},
     3: {"origin": None},
-    4: {"bread": None, "robust": None, "weighted": False},
+    4: {"bread": None, "robust": None, "weighted": False, "active": None},
 }  # fields that a version brought, and what they are in files before it
 MOST_COLUMNS = 100  # whose covariances are written: p^2 / 2 numbers as text
 SOLVERS = {"cholesky", "qr", "svd", "gd", "mean"}
@@ -175,6 +175,7 @@ def checked(state: dict[str, Any]) -> dict[str, Any]:
     kept = take("bread", lambda v: v is None or _is_bread(v, p, n_targets), _bread)
     size = 0 if kept is None else len(kept.live) + values["fit_intercept"]
     take("robust", lambda v: v is None or (kept is not None and _is_robust(v, (n_targets, size, size))), _robust)
+    take("active", lambda v: v is None or (v.shape == coef.shape), _signs)
     return values
 
 
@@ -205,6 +206,16 @@ def _robust(value: Any) -> Robust | None:
 def _is_robust(found: Robust, shape: tuple[int, int, int]) -> bool:
     texts = type(found.kind) is str and type(found.note) is str
     return texts and type(found.freedom) is int and found.matrix.shape == shape and _finite(found.matrix)
+
+
+def _signs(value: Any) -> NDArray[np.int8] | None:
+    """Whole numbers from -1 to 1."""
+    found = _numbers(value)
+    if found is None:
+        return None
+    if not (found == np.sign(found)).all():
+        raise ValueError
+    return found.astype(np.int8)
 
 
 def _texts(value: Any) -> bool:

@@ -139,7 +139,7 @@ def _solve(problem: Problem, E: Equations) -> tuple[Solution, Equations]:
     """The solution, and the equations of the columns that it is of."""
     p, n_targets = E.c.shape[:2]
     if p == 0:
-        return _finish(problem, E, Scaled(np.zeros((0, n_targets, 2)), 0, 1.0, ("mean",), "", None)), E
+        return finish(problem, E, Scaled(np.zeros((0, n_targets, 2)), 0, 1.0, ("mean",), "", None)), E
     A, c = np.ascontiguousarray(E.A[..., 0]), np.ascontiguousarray(E.c[..., 0])
     simple = Centred(E.live, A, c, E.S_yy[:, 0], E.e, np.zeros(n_targets, np.int64), E.m[:, 0], 0.0, E.l2)
     beta, R, gram_rcond = cholesky(simple)
@@ -206,12 +206,12 @@ def _refined(
     found, left = pairs(beta), 0.0
     if E.noise < EPS / 2 or E.A[..., 1].any():
         # brought here in pairs, A may know more than its noise says, and than a factor in float64 keeps
-        found, left = _refine(E, factor, found)
+        found, left = refine(E, factor, found)
     if factor.Vt is not None and rank < len(E.live):
         least, growth = minimum_norm(factor.Vt, factor.null, E.e, found[..., 0], factor.kappa)
         found = pairs(least)
         left += EPS * growth
-    return _finish(problem, E, Scaled(found, rank, 1 / factor.kappa, path, reason, factor, left))
+    return finish(problem, E, Scaled(found, rank, 1 / factor.kappa, path, reason, factor, left))
 
 
 def _spread(problem: Problem, E: Equations, solution: Solution) -> Spread | None:
@@ -243,7 +243,7 @@ def _apply(factor: Factor, h: Matrix) -> Matrix:
     return np.column_stack([factor.solve(column) for column in h.T])
 
 
-def _refine(E: Equations, factor: Factor, beta: Matrix) -> tuple[Matrix, float]:
+def refine(E: Equations, factor: Factor, beta: Matrix) -> tuple[Matrix, float]:
     """Corrections of beta from residuals in pairs, and the size of what is left, of the largest coefficient."""
     before, expected = math.inf, 10 * EPS * factor.gain
     for _ in range(MAX_STEPS):
@@ -275,7 +275,7 @@ class Scaled(NamedTuple):
     left: float = 0.0  # size of the next correction, of the largest coefficient
 
 
-def _finish(problem: Problem, E: Equations, scaled: Scaled) -> Solution:
+def finish(problem: Problem, E: Equations, scaled: Scaled) -> Solution:
     """Coefficients in the user's units, intercept, sums of squares and digits."""
     beta = scaled.beta
     n_targets = beta.shape[1]

@@ -48,6 +48,7 @@ class Solution:
     beta: Matrix | None = None  # coefficients of the columns of `Centred`, and what solves for corrections
     factor: Factor | None = None
     reduced: Problem | None = None  # of the columns kept, where some were dropped
+    active: NDArray[np.int8] | None = None  # (n_targets, n_features), of bounds: see `LinearFit`
     chebyshev: Vector | None = None  # of a polynomial: its series, see `LinearFit`
     origin: Vector | None = None  # what predictions are made about, see `LinearFit`
     # of gradient descent

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from linreg_fast.options import FitOptions
+from linreg_fast.options import FitOptions, limits
 from linreg_fast.passes.progress import Report, reporting
 from linreg_fast.result import LinearFit
 from linreg_fast.robust import NONROBUST, Sandwich, with_covariances
@@ -33,6 +33,8 @@ def fit_stream(
     sample_weight: str | None = None,
     fit_intercept: bool = True,
     l2: float = 0.0,
+    positive: bool = False,
+    bounds: Any = None,
     precision: str = "auto",
     missing: str = "raise",
     cov: str = NONROBUST,
@@ -72,6 +74,8 @@ def fit_stream(
     fit_intercept : bool
     l2 : float
         Penalty, as in `fit`.
+    positive, bounds
+        Bounds of the coefficients, as in `fit`.
     precision : {"auto", "fast", "extended"}
     cov : {"nonrobust", "HC0", "HC1", "HC2", "HC3"}
         As in `fit`; robust ones take one more reading.
@@ -115,7 +119,14 @@ def fit_stream(
     >>> fit.slope, fit.intercept, fit.n_samples
     (2.0, 1.0, 8)
     """
-    options = FitOptions(precision=precision, l2=l2, fit_intercept=fit_intercept, missing=missing, n_threads=n_threads)
+    options = FitOptions(
+        precision=precision,
+        l2=l2,
+        fit_intercept=fit_intercept,
+        missing=missing,
+        n_threads=n_threads,
+        bounds=limits(positive, bounds),
+    )
     asked = of_stream(cov)
     roles = Roles(target, features, sample_weight, exclude)
     if isinstance(batches, (str, os.PathLike)):
@@ -141,6 +152,8 @@ def fit_file(
     fit_intercept: bool = True,
     solver: str = "auto",
     l2: float = 0.0,
+    positive: bool = False,
+    bounds: Any = None,
     precision: str = "auto",
     missing: str = "raise",
     cov: str = NONROBUST,
@@ -177,7 +190,7 @@ def fit_file(
         before the head), "header" (True; False for columns that are named by their positions; or the names).
     solver : {"auto", "cholesky", "qr", "svd", "gd"}
         As in `fit`; gradient descent iterates on the moments.
-    fit_intercept, l2, precision, missing, cov, checkpoint, progress, n_threads
+    fit_intercept, l2, positive, bounds, precision, missing, cov, checkpoint, progress, n_threads
         As in `fit_stream`.
 
     Returns
@@ -200,7 +213,13 @@ def fit_file(
         As in `fit`.
     """
     options = FitOptions(
-        solver=solver, precision=precision, l2=l2, fit_intercept=fit_intercept, missing=missing, n_threads=n_threads
+        solver=solver,
+        precision=precision,
+        l2=l2,
+        fit_intercept=fit_intercept,
+        missing=missing,
+        n_threads=n_threads,
+        bounds=limits(positive, bounds),
     )
     asked = of_stream(cov)
     with readable(path) as copy:

@@ -48,7 +48,7 @@ def fit_rows(stream: Stream, checkpoint: Path | None, report: Report | None) -> 
     else:
         moments.feature_names = None if stream.names is None else tuple(stream.names)
         targets = None if stream.one_target or stream.n_targets > 1 else [0]
-        fit = moments.solve(l2=options.l2, fit_intercept=options.fit_intercept, targets=targets)
+        fit = moments.solve(l2=options.l2, fit_intercept=options.fit_intercept, targets=targets, bounds=options.bounds)
     if checkpoint is not None:
         checkpoints.remove(checkpoint)
     return _noted(fit, stream)
