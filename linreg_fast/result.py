@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from linreg_fast.algebra.digits import digits_held
 from linreg_fast.inference import significance
 from linreg_fast.inference.description import describe, listed
+from linreg_fast.inputs import formulas
 from linreg_fast.inputs.table import Rows
 from linreg_fast.options import FitOptions
 from linreg_fast.passes import predictions
@@ -69,6 +70,7 @@ class _Fields(NamedTuple):
     left_out: dict[str, str] = {}  # noqa: RUF012  never handed out: the attribute is a copy
     n_dropped: int = 0
     origin: NDArray[np.float64] | None = None
+    formula: dict[str, Any] | None = None
 
 
 class Noted(NamedTuple):
@@ -147,6 +149,9 @@ class LinearFit(_Base):
         Columns of the table that take no part in the fit, by name, and why each was left out; a copy.
     n_dropped : int
         Rows that were dropped for missing values; they do not count in `n_samples`.
+    formula : dict or None
+        Of a fit by a formula what `predict` makes its columns by, in plain texts, numbers and lists: "text", "levels"
+        of each category, "references" (the level that each factor's coefficients are differences from).
     """
 
     __slots__ = ("_values",)
@@ -257,6 +262,7 @@ class LinearFit(_Base):
             noted.left_out,
             noted.n_dropped,
             origin,
+            None,
         )
         fit = _new(cls)  # __init__ would pack the thirty values once more
         _set_values(fit, values)
@@ -275,6 +281,8 @@ class LinearFit(_Base):
             facts["rank"] = f"{self.rank} of {self.n_features}"
         if self.l2:
             facts["l2"] = f"{self.l2:g}"
+        if self.formula and self.formula["references"]:
+            facts["reference"] = listed([f"{name}: {level}" for name, level in self.formula["references"].items()])
         if left_out := self.left_out:
             facts["left out"] = listed([f"{name} ({why})" for name, why in left_out.items()])
         return describe("LinearFit", names, self.coef, summary, facts)
@@ -423,7 +431,8 @@ class LinearFit(_Base):
         Parameters
         ----------
         X : array_like of shape (n, n_features), or (n,) for one feature and for a polynomial
-            A data frame has the columns of the fit, by name and order, where the fit knows their names.
+            A data frame has the columns of the fit, by name and order, where the fit knows their names. After a fit
+            by a formula a data frame with the columns that the formula names.
         out : ndarray of float64, shape (n,) or (n, n_targets), optional
             Where to write; must not overlap X.
         n_threads : int, optional
@@ -441,7 +450,18 @@ class LinearFit(_Base):
         if self._chebyshev is not None:
             return predictions.evaluate(self._chebyshev, X, out)
         names, origin = self.feature_names, self._origin
+        if self.formula is not None:
+            return self._by_formula(X, out, n_threads)
         return predictions.predict(X, self.coef, self.intercept, names, out, n_threads, origin)
+
+    def _by_formula(self, frame: Any, out: NDArray[np.float64] | None, n_threads: int | None) -> Any:
+        """`predict`, block by block: the columns of the formula are never there for all rows."""
+        assert self.formula is not None
+        found = []
+        for lo, hi, X in formulas.blocks(self.formula, frame):
+            part = None if out is None else out[lo:hi]
+            found.append(predictions.predict(X, self.coef, self.intercept, None, part, n_threads, self._origin))
+        return np.concatenate(found) if out is None else out
 
     def to_dict(self) -> dict[str, Any]:
         """The fit as plain numbers, strings and lists, ready for JSON; the plan is left out."""

@@ -465,6 +465,7 @@ def test_mutated_states(fit):
         "dropped": [None, [0], [[0]]],
         "left_out": [None, [], ["a"], {"a": 1}, {"a": None}, "a"],
         "n_dropped": [None, -1, 1.0, True, "1", 2**70],
+        "formula": [3, [], "y ~ x", {}, {"text": "y ~ x"}],
         "origin": [3, [], [1.0, 2.0], [1.0, 2.0, 3.0, None], [1.0, 2.0, 3.0, 1e999]],
     }
     assert set(wrong) == set(state) - {"format", "version"}

@@ -19,10 +19,11 @@ from linreg_fast.options import PRECISIONS
 from linreg_fast.saved import framed
 
 FORMAT = "linreg_fast.LinearFit"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 ADDED: dict[int, dict[str, Any]] = {
     2: {"left_out": {}, "n_dropped": 0},
     3: {"origin": None},
+    4: {"formula": None},
 }  # fields that a version brought, and what they are in files before it
 SOLVERS = {"cholesky", "qr", "svd", "gd", "mean"}
 MOST = 2**63  # of anything that is counted
@@ -112,7 +113,7 @@ def checked(state: dict[str, Any]) -> dict[str, Any]:
         try:
             value = convert(found)
             good = bool(holds(value))
-        except (AttributeError, OverflowError, TypeError, ValueError):
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
             good = False
         if not good:
             raise ValueError(f"not a whole {FORMAT}: {name} cannot be {SHORT.repr(found)}")
@@ -154,7 +155,23 @@ def checked(state: dict[str, Any]) -> dict[str, Any]:
     take("left_out", _texts)
     take("n_dropped", lambda v: type(v) is int and 0 <= v < MOST)
     take("origin", lambda v: v is None or (v.shape == (p + n_targets,) and _finite(v)), _numbers)
+    take("formula", lambda v: v is None or _specification(v, p))
     return values
+
+
+def _specification(value: Any, p: int) -> bool:
+    """Whether it has what a formula's specification has; what the text may say is looked at before it is evaluated."""
+    lists = ("columns", "names", "target_names")
+    return (
+        type(value) is dict
+        and type(value["text"]) is str
+        and all(type(value[name]) is list and {type(text) for text in value[name]} <= {str} for name in lists)
+        and len(value["names"]) == p
+        and type(value["intercept"]) is bool
+        and {type(value[name]) for name in ("levels", "references")} == {dict}
+        and "state" in value
+        and all(type(levels) is list and levels for levels in value["levels"].values())
+    )
 
 
 def _texts(value: Any) -> bool:
