@@ -233,11 +233,18 @@ def by_formula(
         rows = formulas.of_batches(given) if path is None else formulas.of_files(path, csv)
         if not rows.again and options.on_collinear != "min_norm":
             raise ValueError("on_collinear is for rows that can be read again; these come once")
-        source, spec = formulas.source_of(rows, asked)
-        stream = Stream(source, replace(options, fit_intercept=spec["intercept"]))
-        fit = fit_source(stream, *how)
-    source.noticed.warn()
-    return fit.__replace__(formula=spec)
+        stream, spec = formula_stream(rows, asked, options)
+        fit = fit_source(stream, *how).__replace__(formula=spec)
+    stream.source.noticed.warn()
+    return fit
+
+
+def formula_stream(
+    rows: formulas.Rows, asked: formulas.Asked, options: FitOptions
+) -> tuple[Stream, formulas.Specification]:
+    """The columns of a formula as a stream, and by which specification they are made."""
+    source, spec = formulas.source_of(rows, asked)
+    return Stream(source, replace(options, fit_intercept=spec["intercept"])), spec
 
 
 def of_csv(given: Mapping[str, Any] | None) -> CsvOptions | None:

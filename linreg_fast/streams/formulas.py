@@ -20,6 +20,7 @@ from linreg_fast.streams.csv_options import CsvOptions
 from linreg_fast.streams.rounded import Noticed
 from linreg_fast.streams.sources import END, Source, opening
 
+Specification = dict[str, Any]
 Batches = Callable[[Sequence[str]], Iterator[tuple[str, int, Any]]]  # some columns: (where, row, record batch)
 
 
@@ -49,7 +50,7 @@ class Rows(NamedTuple):
     noticed: Noticed
 
 
-def source_of(rows: Rows, asked: Asked) -> tuple[Source, dict[str, Any]]:
+def source_of(rows: Rows, asked: Asked) -> tuple[Source, Specification]:
     """The source of the columns of a formula, and its specification.
 
     Raises
