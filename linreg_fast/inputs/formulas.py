@@ -170,6 +170,7 @@ def make(spec: Mapping[str, Any], columns: Mapping[str, Any], where: str, row: i
     import pandas as pd
 
     used: dict[str, Any] = {}
+    levels = spec["levels"]
     missing, rounded = None, None
     gone = None
     for name in spec["columns"]:
@@ -198,9 +199,10 @@ def make(spec: Mapping[str, Any], columns: Mapping[str, Any], where: str, row: i
         X = _of_simple(simple, used, spec["levels"])
         Y = [used[name] for name in spec["target_names"]] if targets else []
     else:
+        # a row that misses its level has any one here: it becomes NaN below
         frame = pd.DataFrame(
             {
-                name: pd.Categorical.from_codes(values, spec["levels"][name]) if name in spec["levels"] else values
+                name: pd.Categorical.from_codes(np.maximum(values, 0), levels[name]) if name in levels else values
                 for name, values in used.items()
             }
         )
