@@ -17,6 +17,7 @@ from linreg_fast.solvers.descent import ConvergenceWarning, LearningRateError
 from linreg_fast.solvers.solution import ConditionWarning, RankWarning
 
 if TYPE_CHECKING:
+    from linreg_fast.formula import fit_formula
     from linreg_fast.many.batched import batched
     from linreg_fast.many.expanding import expanding, recursive
     from linreg_fast.many.fits import Fits
@@ -52,6 +53,7 @@ __all__ = [
     "expanding",
     "fit",
     "fit_file",
+    "fit_formula",
     "fit_polynomial",
     "fit_stream",
     "gradient",
@@ -77,6 +79,7 @@ _LATER = {
     "expanding": "many.expanding",
     "grouped": "many.grouped",
     "fit_polynomial": "polynomial",
+    "fit_formula": "formula",
     "fit_file": "streams.fitting",
     "fit_stream": "streams.fitting",
     "l2_path": "moments.penalties",

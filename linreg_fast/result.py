@@ -15,6 +15,7 @@ from linreg_fast.inference import influence, significance
 from linreg_fast.inference.description import describe, listed
 from linreg_fast.inference.inferred import Inferred
 from linreg_fast.inference.influence import Influence
+from linreg_fast.inputs import formulas
 from linreg_fast.inputs.checks import one_of
 from linreg_fast.inputs.table import Rows, table
 from linreg_fast.options import FitOptions
@@ -81,6 +82,7 @@ class _Fields(NamedTuple):
     robust: Robust | None = None
     weighted: bool = False
     active: NDArray[np.int8] | None = None
+    formula: dict[str, Any] | None = None
 
 
 class Noted(NamedTuple):
@@ -165,6 +167,9 @@ class LinearFit(Inferred, _Base):
     active : ndarray of int8, in the shape of `coef`, or None
         Of a fit with bounds: -1 where a coefficient is at its lower bound, 1 at its upper one, 0 where it is free. Such
         a fit claims no standard errors.
+    formula : dict or None
+        Of a fit by a formula what `predict` makes its columns by, in plain texts, numbers and lists: "text", "levels"
+        of each category, "references" (the level that each factor's coefficients are differences from).
     """
 
     __slots__ = ("_values",)
@@ -285,6 +290,7 @@ class LinearFit(Inferred, _Base):
             None,
             asked[7] and options.weights != "frequency",
             None,
+            None,
         )
         fit = _new(cls)  # __init__ would pack the thirty values once more
         _set_values(fit, values)
@@ -303,6 +309,8 @@ class LinearFit(Inferred, _Base):
             facts["rank"] = f"{self.rank} of {self.n_features}"
         if self.l2:
             facts["l2"] = f"{self.l2:g}"
+        if self.formula and self.formula["references"]:
+            facts["reference"] = listed([f"{name}: {level}" for name, level in self.formula["references"].items()])
         if left_out := self.left_out:
             facts["left out"] = listed([f"{name} ({why})" for name, why in left_out.items()])
         return describe("LinearFit", names, self.coef, summary, facts)
@@ -411,7 +419,8 @@ class LinearFit(Inferred, _Base):
         Parameters
         ----------
         X : array_like of shape (n, n_features), or (n,) for one feature and for a polynomial
-            A data frame has the columns of the fit, by name and order, where the fit knows their names.
+            A data frame has the columns of the fit, by name and order, where the fit knows their names. After a fit
+            by a formula a data frame with the columns that the formula names.
         out : ndarray of float64, shape (n,) or (n, n_targets), optional
             Where to write; must not overlap X.
         interval : {"confidence", "prediction"}, optional
@@ -435,12 +444,25 @@ class LinearFit(Inferred, _Base):
             one_of(interval, "interval", influence.INTERVALS)
             if self._chebyshev is not None:
                 raise ValueError("a polynomial keeps no covariances, and has no intervals of its predictions")
-            found = self.predict(X, out, n_threads=n_threads)
-            return influence.with_interval(self, X, found, self.feature_names, interval, level)
+            found, names = self.predict(X, out, n_threads=n_threads), self.feature_names
+            if self.formula is not None:
+                X, names = np.concatenate([part for _, _, part in formulas.blocks(self.formula, X)]), None
+            return influence.with_interval(self, X, found, names, interval, level)
         if self._chebyshev is not None:
             return predictions.evaluate(self._chebyshev, X, out)
         names, origin = self.feature_names, self._origin
+        if self.formula is not None:
+            return self._by_formula(X, out, n_threads)
         return predictions.predict(X, self.coef, self.intercept, names, out, n_threads, origin)
+
+    def _by_formula(self, frame: Any, out: NDArray[np.float64] | None, n_threads: int | None) -> Any:
+        """`predict`, block by block: the columns of the formula are never there for all rows."""
+        assert self.formula is not None
+        found = []
+        for lo, hi, X in formulas.blocks(self.formula, frame):
+            part = None if out is None else out[lo:hi]
+            found.append(predictions.predict(X, self.coef, self.intercept, None, part, n_threads, self._origin))
+        return np.concatenate(found) if out is None else out
 
     def to_dict(self) -> dict[str, Any]:
         """The fit as plain numbers, strings and lists, ready for JSON; the plan is left out."""

@@ -103,7 +103,8 @@ def _reporting(function: Callable[..., None]) -> Callable[..., None]:
 
 def fit(
     file: Annotated[Path, _argument(TABLE)],
-    target: Annotated[list[str], _option("Column to explain; several as a,b or one by one.")],
+    target: Annotated[list[str] | None, _option("Column to explain; several as a,b or one by one.")] = None,
+    formula: Annotated[str, _option('In place of target and features, such as "price ~ carat + C(cut)".')] = "",
     features: Annotated[str, _option("Columns to explain it by, a,b,c; without it all columns of numbers.")] = "",
     exclude: Annotated[str, _option("Columns that are no features, a,b,c.")] = "",
     weight: Annotated[str, _option("Column of weights.")] = "",
@@ -135,6 +136,11 @@ def fit(
 
     Names with commas stand in double quotes, as in --features '"price, net",area'.
     """
+    if bool(formula) == bool(target) or (formula and (features or exclude or by or rolling or no_intercept)):
+        raise ValueError(
+            "either --target says what to explain, with --features and --exclude, or --formula says all of it"
+        )
+    target = target or []
     if by or rolling:
         asked = ManyAsked(target, features, exclude, weight, by, rolling, on, stats, output)
         text = text_options(
@@ -159,7 +165,7 @@ def fit(
 
     from linreg_fast.options import FitOptions
     from linreg_fast.passes.progress import reporting
-    from linreg_fast.streams import fitting, sources
+    from linreg_fast.streams import fitting, formulas, sources
     from linreg_fast.streams.choice import Roles, warn_left_out
     from linreg_fast.streams.rows import Stream
     from linreg_fast.streams.standard_input import readable
@@ -168,7 +174,7 @@ def fit(
     start = time.perf_counter()
     targets = [name for one in target for name in names(one)]
     roles = Roles(
-        targets if len(targets) > 1 else targets[0],
+        targets if len(targets) > 1 else "".join(targets),
         names(features) or None,
         names(weight)[0] if weight else None,
         names(exclude),
@@ -186,8 +192,14 @@ def fit(
     )
     console = Console(stderr=True)
     with readable(file) as path, reporting(console.is_interactive, console, BAR_SECONDS) as bar:
-        stream = Stream(sources.of_files(path, roles, csv), options)
+        if formula:
+            by_name = formulas.Asked(formula, {}, roles.weight, options.missing)
+            stream, specification = fitting.formula_stream(formulas.of_files(path, csv), by_name, options)
+            targets = specification["target_names"]
+        else:
+            stream, specification = Stream(sources.of_files(path, roles, csv), options), None
         result = fitting.fit_source(stream, checkpoint, bar or False, fitting.of_stream(cov))
+        result = result.__replace__(formula=specification)
     warn_left_out(stream.source.left_out)
     stream.source.noticed.warn()
     seconds = time.perf_counter() - start
@@ -230,7 +242,10 @@ def predict(
     if saved.feature_names is None:
         raise ValueError(f"{model} holds no column names: fit with feature_names, or from a table that has some")
     with readable(file) as path:
-        X, carried = tables.read_rows(Path(path), saved.feature_names, names(id), csv)
+        if saved.formula is not None:
+            X, carried = tables.read_by_formula(Path(path), saved, names(id), csv)
+        else:
+            X, carried = tables.read_rows(Path(path), saved.feature_names, names(id), csv)
     predictions = saved.predict(X)
     missing = int(np.isnan(predictions if predictions.ndim == 1 else predictions.sum(axis=1)).sum())
     if missing:
@@ -358,6 +373,8 @@ def _print_fit(result: linreg_fast.LinearFit, stream: Stream, targets: list[str]
     }
     if result.solver == "gd":
         facts["steps"] = f"{result.n_iter}, {'converged' if result.converged else 'not converged'}"
+    if result.formula and result.formula["references"]:
+        facts["reference"] = ", ".join(f"{name}: {level}" for name, level in result.formula["references"].items())
     if stream.source.left_out:
         facts["left out"] = ", ".join(f"{name or repr(name)} ({why})" for name, why in stream.source.left_out.items())
     print_facts(facts)

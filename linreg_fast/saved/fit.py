@@ -24,7 +24,7 @@ FORMAT_VERSION = 4
 ADDED: dict[int, dict[str, Any]] = {
     2: {"left_out": {}, "n_dropped": 0},
     3: {"origin": None},
-    4: {"bread": None, "robust": None, "weighted": False, "active": None},
+    4: {"bread": None, "robust": None, "weighted": False, "active": None, "formula": None},
 }  # fields that a version brought, and what they are in files before it
 MOST_COLUMNS = 100  # whose covariances are written: p^2 / 2 numbers as text
 SOLVERS = {"cholesky", "qr", "svd", "gd", "mean"}
@@ -176,6 +176,7 @@ def checked(state: dict[str, Any]) -> dict[str, Any]:
     size = 0 if kept is None else len(kept.live) + values["fit_intercept"]
     take("robust", lambda v: v is None or (kept is not None and _is_robust(v, (n_targets, size, size))), _robust)
     take("active", lambda v: v is None or (v.shape == coef.shape), _signs)
+    take("formula", lambda v: v is None or _specification(v, p))
     return values
 
 
@@ -216,6 +217,21 @@ def _signs(value: Any) -> NDArray[np.int8] | None:
     if not (found == np.sign(found)).all():
         raise ValueError
     return found.astype(np.int8)
+
+
+def _specification(value: Any, p: int) -> bool:
+    """Whether it has what a formula's specification has; what the text may say is looked at before it is evaluated."""
+    lists = ("columns", "names", "target_names")
+    return (
+        type(value) is dict
+        and type(value["text"]) is str
+        and all(type(value[name]) is list and {type(text) for text in value[name]} <= {str} for name in lists)
+        and len(value["names"]) == p
+        and type(value["intercept"]) is bool
+        and {type(value[name]) for name in ("levels", "references")} == {dict}
+        and "state" in value
+        and all(type(levels) is list and levels for levels in value["levels"].values())
+    )
 
 
 def _texts(value: Any) -> bool:

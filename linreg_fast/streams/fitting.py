@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from linreg_fast.options import FitOptions, limits
 from linreg_fast.passes.progress import Report, reporting
 from linreg_fast.result import LinearFit
 from linreg_fast.robust import NONROBUST, Sandwich, with_covariances
-from linreg_fast.streams import sources
+from linreg_fast.streams import formulas, sources
 from linreg_fast.streams.choice import Roles, warn_left_out
 from linreg_fast.streams.csv_options import CsvOptions, csv_options
 from linreg_fast.streams.rows import Stream
@@ -148,6 +150,8 @@ def fit_file(
     features: Sequence[Any] | None = None,
     exclude: Sequence[Any] = (),
     sample_weight: Any = None,
+    formula: str | None = None,
+    levels: Mapping[str, Sequence[Any]] | None = None,
     csv: Mapping[str, Any] | None = None,
     fit_intercept: bool = True,
     solver: str = "auto",
@@ -183,6 +187,9 @@ def fit_file(
         Columns that are no features, where `features` is not given.
     sample_weight : str, optional
         Column of weights.
+    formula : str, optional
+        In place of `target`, `features` and `exclude`, with `levels` of its categories: see `fit_formula`.
+    levels : dict, optional
     csv : dict, optional
         How text is written, as far as that differs from the usual: "delimiter" (a comma; a tab in .tsv), "decimal",
         "thousands", "null_values" (tokens that stand for a missing value, beside an empty field, NA, NaN, null ...),
@@ -222,6 +229,15 @@ def fit_file(
         bounds=limits(positive, bounds),
     )
     asked = of_stream(cov)
+    if formula is not None:
+        if Roles(target, features, None, exclude) != Roles():
+            raise TypeError("formula names the columns of the fit: it stands in place of target, features and exclude")
+        by_name = formulas.Asked(formula, levels or {}, sample_weight, missing)
+        if fit_intercept is not True:
+            raise TypeError('a formula says itself whether there is an intercept: "y ~ 0 + x" has none')
+        return by_formula(path, of_csv(csv), by_name, options, (checkpoint, progress, asked))
+    if levels is not None:
+        raise TypeError("levels are those of the categories of a formula")
     with readable(path) as copy:
         source = sources.of_files(copy, Roles(target, features, sample_weight, exclude), of_csv(csv))
         stream = Stream(source, options)
@@ -229,6 +245,32 @@ def fit_file(
     warn_left_out(stream.source.left_out)
     stream.source.noticed.warn()
     return fit
+
+
+def by_formula(
+    given: Any,
+    csv: CsvOptions | None,
+    asked: formulas.Asked,
+    options: FitOptions,
+    how: tuple[str | os.PathLike[str] | None, bool | Report, Sandwich],
+) -> LinearFit:
+    """The fit of rows by a formula; `how` is where its state is kept, how progress is shown, and its covariances."""
+    with readable(given) if isinstance(given, (str, os.PathLike)) else nullcontext() as path:
+        rows = formulas.of_batches(given) if path is None else formulas.of_files(path, csv)
+        if not rows.again and options.on_collinear != "min_norm":
+            raise ValueError("on_collinear is for rows that can be read again; these come once")
+        stream, spec = formula_stream(rows, asked, options)
+        fit = fit_source(stream, *how).__replace__(formula=spec)
+    stream.source.noticed.warn()
+    return fit
+
+
+def formula_stream(
+    rows: formulas.Rows, asked: formulas.Asked, options: FitOptions
+) -> tuple[Stream, formulas.Specification]:
+    """The columns of a formula as a stream, and by which specification they are made."""
+    source, spec = formulas.source_of(rows, asked)
+    return Stream(source, replace(options, fit_intercept=spec["intercept"])), spec
 
 
 def of_csv(given: Mapping[str, Any] | None) -> CsvOptions | None:
