@@ -474,6 +474,7 @@ def test_mutated_states(fit):
         "bread": [3, [], {}, {"live": [0, 1, 2], "means": [0.0, 0.0, 0.0], "level": [0.0], "inverse": [1.0]}],
         "robust": [3, [], {}, {"kind": 1, "matrix": [], "freedom": 3, "note": ""}],
         "formula": [3, [], "y ~ x", {}, {"text": "y ~ x"}],
+        "active": [3, [0, 1], [0.5, 0.0, 0.0], "x"],
         "origin": [3, [], [1.0, 2.0], [1.0, 2.0, 3.0, None], [1.0, 2.0, 3.0, 1e999]],
     }
     assert set(wrong) == set(state) - {"format", "version"}
