@@ -18,7 +18,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 DEBUG = os.environ.get("LINREG_FAST_DEBUG", "0") != "0"
-HEADERS = ["src/vec.h", "src/tile.h", "src/scan.h", "src/lanes.h"]
+HEADERS = ["src/vec.h", "src/tile.h", "src/scan.h", "src/lanes.h", "src/cache.h"]
 LEVELS = {"v3": ["-march=x86-64-v3"], "v4": ["-march=x86-64-v4"]}
 # Of each level, the one that takes longer to compile first.
 UNITS = ("kernels", "row_kernels")

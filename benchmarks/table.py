@@ -15,7 +15,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from linreg_fast.bench.peers import PEERS
+from linreg_fast.bench.peers import PACKAGES
 from linreg_fast.bench.report import cells, columns, duration, legend
 from linreg_fast.bench.timing import NUMPY, OURS
 
@@ -62,7 +62,7 @@ def picture(report: dict[str, Any], path: str) -> None:
     from matplotlib.figure import Figure
 
     rows = [row for row in report["rows"] if row["what"] == "fit" and row["limit"] is not None]
-    names = [name for name in (OURS, NUMPY, *PEERS) if any(name in row["seconds"] for row in rows)]
+    names = [name for name in (OURS, NUMPY, *PACKAGES) if any(name in row["seconds"] for row in rows)]
     figure = Figure(figsize=(8, 0.17 * len(names) * len(rows) + 1.2), layout="constrained")
     axes = figure.subplots()
     height = 0.8 / len(names)

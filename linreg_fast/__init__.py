@@ -12,6 +12,7 @@ from linreg_fast.objective import cost, gradient
 from linreg_fast.passes.threads import set_num_threads
 from linreg_fast.planning import Plan, plan
 from linreg_fast.result import LinearFit
+from linreg_fast.robust import robust
 from linreg_fast.solvers.descent import ConvergenceWarning, LearningRateError
 from linreg_fast.solvers.solution import ConditionWarning, RankWarning
 
@@ -60,6 +61,7 @@ __all__ = [
     "l2_path",
     "plan",
     "recursive",
+    "robust",
     "rolling",
     "set_num_threads",
     "show_config",

@@ -43,6 +43,23 @@ def moments_by_address(
 def moments_unpack(out: _Double, p: int, n_targets: int, M: _Double) -> None: ...
 @_fused
 def shift(X: _Floating, Y: _Double, w: _Double | None, n_rows: int, shift: _Double) -> None: ...
+def scores_work_size(p: int) -> int: ...
+@_fused
+def scores(
+    X: _Floating,
+    y: _Double,
+    lo: int,
+    hi: int,
+    means: _Double,
+    coef: _Double,
+    level: float,
+    low: float,
+    root: _Double,
+    one: float,
+    work: _Double,
+    u: _Double,
+    h: _Double,
+) -> None: ...
 def dd_moments_work_size(p: int, n_targets: int) -> int: ...
 @_fused
 def dd_moments(
@@ -223,6 +240,44 @@ def stack_of_sums(
     numbers: _Double,
     spread: _Double,
     centre: _Double,
+) -> None: ...
+def put_fits(
+    places: NDArray[np.intp],
+    coef: _Double,
+    numbers: _Double,
+    spread: _Double,
+    to_coef: _Double,
+    intercept: _Double,
+    rss: _Double | None,
+    tss: _Double | None,
+    digits: _Double,
+    to_spread: _Double | None,
+    rank: NDArray[np.int64],
+) -> None: ...
+def windows_by_rows(bounds: NDArray[np.intp], length: int, lo: int, hi: int, out: NDArray[np.intp]) -> None: ...
+def target_sums_sizes(p: int, n_targets: int, n_rows: int) -> tuple[int, int]: ...
+@_fused
+def target_sums(
+    X: _Floating,
+    Y: _Double,
+    w: _Double | None,
+    lo: int,
+    hi: int,
+    shift: _Double,
+    work: _Double,
+    out: _Double,
+) -> None: ...
+def target_fits(
+    M: _Double,
+    shift: _Double,
+    products: _Double,
+    fit_intercept: bool,
+    l2: float,
+    constants: bool,
+    work: _Double,
+    coef: _Double,
+    numbers: _Double,
+    columns: _Double,
 ) -> None: ...
 def stack_work_size(p: int, n_targets: int, most: int, gathered: int) -> int: ...
 @_fused

@@ -104,6 +104,7 @@ class FitOptions:
     weights: str = "analytic"
     n_threads: int | None = None
     descent: DescentOptions | None = None
+    bounds: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None  # of `limits`
 
     def __post_init__(self) -> None:
         """Raise TypeError or ValueError for a name that is not known or a value out of its range."""
@@ -125,6 +126,11 @@ class FitOptions:
             put(self, "fit_intercept", bool(self.fit_intercept))
         if self.n_threads is not None:
             put(self, "n_threads", threads(self.n_threads))
+        if self.bounds is not None:
+            if self.solver not in ("auto", "cholesky"):
+                raise ValueError(f'bounds need solver="auto", not {self.solver!r}')
+            if self.on_collinear != "min_norm":
+                raise ValueError(f"bounds leave no choice of on_collinear, got {self.on_collinear!r}")
         if self.solver == "gd" and self.descent is None:
             put(self, "descent", DescentOptions())
 
@@ -132,6 +138,50 @@ class FitOptions:
     def workers(self) -> int:
         """Threads that a pass may use."""
         return threads(self.n_threads)
+
+
+def limits(positive: Any, bounds: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Lower and upper bounds of the coefficients, each a number or one for each column; None without any.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Not two of numbers, NaN, or bounds that cross, whose position is named.
+    """
+    if not isinstance(positive, (bool, np.bool_)):
+        raise TypeError(f"positive must be True or False, not {positive!r}")
+    if bounds is None and not positive:
+        return None
+    if bounds is not None and not (isinstance(bounds, (tuple, list)) and len(bounds) == 2):
+        raise TypeError(f"bounds must be a pair (lower, upper), each a number or one for each column; got {bounds!r}")
+    found = []
+    for name, value in zip(("lower", "upper"), (0.0, math.inf) if bounds is None else bounds, strict=True):
+        try:
+            array = np.array(value, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise TypeError(f"the {name} bounds must be numbers, got {value!r}") from None
+        if array.ndim > 1 or np.isnan(array).any():
+            raise ValueError(f"the {name} bounds must be a number or one for each column, none of them NaN")
+        found.append(array)
+    lo, hi = found
+    if lo.ndim and hi.ndim and lo.shape != hi.shape:
+        raise ValueError(f"the lower bounds are {len(lo)}, the upper ones {len(hi)}")
+    if positive:
+        lo = np.maximum(lo, 0.0)
+    crossed = np.flatnonzero((lo > hi) | (lo == math.inf) | (hi == -math.inf))
+    if crossed.size:
+        j = int(crossed[0])
+        ends = (float(np.ravel(b)[j if b.ndim else 0]) for b in (lo, hi))
+        where = f" of column {j}" if lo.ndim or hi.ndim else ""
+        raise ValueError("the bounds{} cross or leave no number: lower {:g}, upper {:g}".format(where, *ends))
+    return lo, hi
+
+
+def check_bounds(options: FitOptions, n_features: int) -> None:
+    """Raise ValueError for bounds of another number of columns."""
+    for b in options.bounds or ():
+        if b.ndim and len(b) != n_features:
+            raise ValueError(f"bounds has {len(b)} numbers for {n_features} columns")
 
 
 def descent_options(solver: Any, given: dict[str, Any], known: tuple[str, ...] = ()) -> DescentOptions | None:

@@ -12,20 +12,20 @@ SMALL_COLUMNS: int = levels.kernels.small_columns
 EXACT_L = 1024  # unknowns up to which the largest eigenvalue is computed: p^3 work of a quarter second
 POWER_STEPS = 30  # passes that estimate the largest eigenvalue of a Hessian that nobody forms
 DESCENT_STEPS = 1000  # assumed number of steps: nobody knows it before
-LEAN_SECONDS = 21e-6  # Python and checks around a fit of few columns, which needs no LAPACK
-LEAN_RATE = 1.5e9  # float64 operations a second of its p^3 work, and p^2 for each further target
+LEAN_SECONDS = 14e-6  # Python and checks around a fit of few columns, which needs no LAPACK
+LEAN_RATE = 2.4e9  # float64 operations a second of its p^3 work, and p^2 for each further target
 CALL_SECONDS = 2.2e-3  # Python, checks and LAPACK calls of any other fit
-LAPACK_RATE = 6.5e9  # float64 operations a second of potrf and gemm, all BLAS threads
+LAPACK_RATE = 9.0e9  # float64 operations a second of the factor, all threads
 QR_RATE = 13e9  # the same of geqrf on row blocks
-QR_ROWS_RATE = 0.45e9  # bytes a second of rows centred and scaled for it
+QR_ROWS_RATE = 0.58e9  # bytes a second of rows centred and scaled for it
 SVD_RATE = 8.5e9  # float64 operations a second of gesdd
 EIGEN_RATE = 8.0e9  # the same of p^3 for the largest eigenvalue, which gives the learning rate
-CONVERT_RATE = 2.4e9  # bytes a second and thread of rows converted piece by piece
+CONVERT_RATE = 3.4e9  # bytes a second and thread of rows converted piece by piece
 WAKE_SECONDS = 0.3e-3  # of the helpers of a pass after a pause, on a virtual machine; in a loop there is none
-READ_SCALING = 0.68  # each further thread adds this much of the first one's reading, up to four
-DESCENT_RATE = 2.8e9  # float64 operations a second of the descent loop on p x p numbers in cache
+READ_SCALING = 0.78  # each further thread adds this much of the first one's reading, up to four
+DESCENT_RATE = 5.4e9  # float64 operations a second of the descent loop on p x p numbers in cache
 DESCENT_STEP_SECONDS = 58e-9  # of each of its steps beside them
-STEP_SECONDS = 45e-6  # Python and dispatch of one descent step on the data
+STEP_SECONDS = 29e-6  # Python and dispatch of one descent step on the data
 
 
 @dataclass(frozen=True, slots=True)

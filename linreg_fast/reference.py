@@ -182,6 +182,18 @@ def small(X: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None, fit_intercep
     return np.concatenate([b, [m_y - m @ b, w @ (v - Z @ b) ** 2, w @ v**2]])
 
 
+def scores(
+    X: NDArray[Any], y: Array, about: tuple[Array, float], coef: Array, root: Array, one: float
+) -> tuple[Array, Array]:
+    """Residuals and leverages: u = y - level - (x - means) coef, h = one + |root (x - means)|^2, row by row.
+
+    `about` is (means, level).
+    """
+    means, level = about
+    Z = X.astype(np.float64) - means
+    return y - (level + products(Z.T, coef[:, None])[:, 0]), one + (products(Z.T, root.T) ** 2).sum(axis=1)
+
+
 def triangle(A: Array) -> Array:
     """R of A = R'R, row by row."""
     rest, R = A.copy(), np.zeros_like(A)
@@ -226,6 +238,13 @@ def stack_of_sums(S: Array, shift: Array, fit_intercept: bool, l2: float) -> lis
         G[i][j] = G[j][i] = Fraction(float(value))
     k = [*(Fraction(float(v)) for v in shift[:-2]), Fraction(-1), Fraction(float(shift[-1]))]
     return _solved_exactly(G, k, fit_intercept, l2)
+
+
+def target_sums(X: NDArray[Any], Y: Array, w: Array | None, shift: Array) -> Array:
+    """Cross products of [X - k, 1] with Y - ky, and a row of the squares of Y - ky; shift = [k, ky]."""
+    p = X.shape[1]
+    M = moments(X, Y, w, shift)
+    return np.vstack([M[: p + 1, p + 1 :], np.diagonal(M)[p + 1 :]])
 
 
 def stack(
@@ -297,6 +316,21 @@ def window_sums(
     if left is not None:
         weights = weights * np.array([math.prod(left[i : stop - 1]) for i in range(start, stop)])
     return products(Z * weights[:, None], Z)[np.triu_indices(Z.shape[1])]
+
+
+def put_fits(places: NDArray[np.intp], found: list[Array], results: list[Array | None]) -> None:
+    """The columns of what was found of fits, one array for each result or None, to the rows `places` of the results."""
+    for values, result in zip(found, results, strict=True):
+        if result is not None:
+            result[places] = values
+
+
+def windows_by_rows(bounds: NDArray[np.intp], length: int) -> list[list[int]]:
+    """Start, stop and anchor of the window of up to `length` rows that ends with each row, within its group."""
+    found = []
+    for lo, hi in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        found += [[max(lo, i + 1 - length), i + 1, lo + (i - lo) // length * length] for i in range(lo, hi)]
+    return found
 
 
 def windows_by_time(times: NDArray[Any], bounds: NDArray[np.intp], length: Any, closed: str) -> list[list[int]]:

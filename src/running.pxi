@@ -197,7 +197,7 @@ def running_fits(
                         vec_store(
                             sums + e * LANES, vec_load_f64(g.prefix + e * g.ld + t) + fade * vec_set(pairs[e])
                         )
-                    _solve_lanes(sums, shifts, p, fit_intercept, l2, &f)
+                    _solve_lanes(sums, shifts, p, fit_intercept, l2, False, &f)
                     for lane in range(min(LANES, last + 1 - t)):
                         r = i - lo + t + lane
                         _put_lane(&f, p, lane, r, coef, numbers, spread, centre)

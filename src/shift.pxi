@@ -90,8 +90,14 @@ cdef void _shift(
                 t += 1
             m = t
         _sum_rows(x + i * row_step, ld, c_order, p, m, x + first * row_step, shift)
-        for j in range(n_targets):
-            shift[p + j] += _sum_column(y, j, i, i + m, _number(y, first, j))
+        if y.column == sizeof(double) and y.row % <Py_ssize_t> sizeof(double) == 0:
+            _sum_rows(
+                <const double*> (y.at + i * y.row), y.row // <Py_ssize_t> sizeof(double), True, n_targets, m,
+                <const double*> (y.at + first * y.row), shift + p,
+            )
+        else:
+            for j in range(n_targets):
+                shift[p + j] += _sum_column(y, j, i, i + m, _number(y, first, j))
         count += m
         i += m
         while weighted and i < n and _number(w, i, 0) == 0.0:

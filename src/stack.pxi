@@ -84,8 +84,19 @@ def stack_of_sums(
                     sums[e * LANES + q] = S[which[q], e]
                 for e in range(p + 2):
                     k[e * LANES + q] = shifts[which[q], e]
-            _solve_lanes(sums, k, p, fit_intercept, l2, &f)
+            _solve_lanes(sums, k, p, fit_intercept, l2, False, &f)
             _put_fits(&f, p, &which[0], filled, &to)
+
+
+cdef bint _all_same(
+    const floating* x, Py_ssize_t step, Py_ssize_t count, strided w, double value
+) noexcept nogil:
+    """Whether all numbers in rows of non-zero weight are this one."""
+    cdef Py_ssize_t i
+    for i in range(count):
+        if <double> x[i * step] != value and (w.at == NULL or _number(w, i, 0) != 0.0):
+            return False
+    return True
 
 
 def stack_work_size(Py_ssize_t p, Py_ssize_t n_targets, Py_ssize_t most, Py_ssize_t gathered):
@@ -116,6 +127,9 @@ def stack(
     double[:, ::1] centre,      # OUT
 ):
     """The fits of problems lo to hi, a row of the results for each of their targets; digits as in `stack_of_sums`.
+
+    Columns that are constant in a problem, beside an intercept, or 0 without one, have the coefficient 0 there and NaN
+    in `spread`.
 
     The rows of problem g are order[bounds[g]] to order[bounds[g + 1] - 1], or bounds[g] to bounds[g + 1] - 1 of X in C
     or F order where order is None.  Of a problem without rows nothing is written, nor of one of more than `gathered`
@@ -181,6 +195,12 @@ def stack(
                 _shift(from_x, ld, c_order, p, count, at_y, n_targets, at_w, shift_rows, shift)
             _moments(from_x, ld, NULL, c_order, p, at_y, n_targets, at_w, 0, count, shift, rest, out)
             _unpack_moments(out, p, n_targets, M)
+            for j in range(p):
+                # squares may have vanished too
+                if M[j * m + j] == 0.0 and not _all_same(
+                    from_x + j * (1 if c_order else ld), ld if c_order else 1, count, at_w, shift[j]
+                ):
+                    M[j * m + j] = NAN
             for t in range(n_targets):
                 e = filled
                 for i in range(p + 1):
@@ -196,9 +216,9 @@ def stack(
                 which[filled] = g * n_targets + t
                 filled += 1
                 if filled == LANES:
-                    _solve_lanes(sums, k, p, fit_intercept, l2, &f)
+                    _solve_lanes(sums, k, p, fit_intercept, l2, l2 == 0.0, &f)
                     _put_fits(&f, p, &which[0], filled, &to)
                     filled = 0
         if filled:
-            _solve_lanes(sums, k, p, fit_intercept, l2, &f)
+            _solve_lanes(sums, k, p, fit_intercept, l2, l2 == 0.0, &f)
             _put_fits(&f, p, &which[0], filled, &to)

@@ -20,7 +20,8 @@ enum { TILE_STEP = 8 };
  *
  * a        n x LANES, row t at a + t * LANES: broadcast from memory, cheaper than a shuffle
  * b        vector c of row t at b + c * stride + t * LANES
- * ahead    where the next panel lies: it is asked for `step` bytes a row, two lines at a time
+ * ahead    where the next panel lies: it is asked for `step` bytes a row
+ * out      asked for before the sums: where tables are wide it comes from L3
  * DEPTH    independent sums over t; 2 where R * V is too small to hide the latency of an FMA
  *
  * A macro, as an array of accumulators becomes registers only if its length is a constant. */
@@ -33,9 +34,12 @@ enum { TILE_STEP = 8 };
             VEC_UNROLL for (int r = 0; r < R; r++)                                                            \
                 VEC_UNROLL for (int c = 0; c < V; c++)                                                        \
                     acc[u][r][c] = vec_zero();                                                                \
+        VEC_UNROLL for (int r = 0; r < R; r++)                                                                \
+            VEC_UNROLL for (int c = 0; c < V; c++)                                                            \
+                vec_prefetch(out + r * ld + c * LANES);                                                       \
         do {                                                                                                  \
-            vec_prefetch(ahead);                                                                              \
-            vec_prefetch(ahead + 64);                                                                         \
+            for (ptrdiff_t at = 0; at < TILE_STEP * step; at += 64)                                           \
+                vec_prefetch(ahead + at);                                                                     \
             ahead += TILE_STEP * step;                                                                        \
             for (int i = 0; i < TILE_STEP; i += DEPTH)                                                        \
                 VEC_UNROLL for (int u = 0; u < DEPTH; u++) {                                                  \
@@ -115,11 +119,15 @@ static void tile_corner(const double *a, const double *b, ptrdiff_t stride, ptrd
                         ptrdiff_t ld, const char *ahead, ptrdiff_t step)
 {
     vec first[LANES][2], second[LANES];
-    VEC_UNROLL for (int r = 0; r < LANES; r++)
+    VEC_UNROLL for (int r = 0; r < LANES; r++) {
         first[r][0] = first[r][1] = second[r] = vec_zero();
+        vec_prefetch(out + r * ld);
+        vec_prefetch(out + r * ld + LANES);
+        vec_prefetch(out + (LANES + r) * ld + LANES);
+    }
     do {
-        vec_prefetch(ahead);
-        vec_prefetch(ahead + 64);
+        for (ptrdiff_t at = 0; at < TILE_STEP * step; at += 64)
+            vec_prefetch(ahead + at);
         ahead += TILE_STEP * step;
         for (int u = 0; u < TILE_STEP; u++) {
             vec b0 = vec_load_f64(b + u * LANES), b1 = vec_load_f64(b + stride + u * LANES);

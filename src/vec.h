@@ -29,9 +29,11 @@ enum { LANES = LINREG_FAST_LANES };
 #if defined(__GNUC__)
 #define VEC_INLINE static inline __attribute__((always_inline, unused))
 #define vec_prefetch(p) __builtin_prefetch((const void *)(p), 0, 3)
+#define vec_prefetch_l2(p) __builtin_prefetch((const void *)(p), 0, 2)
 #else
 #define VEC_INLINE static inline
 #define vec_prefetch(p) ((void)(p))
+#define vec_prefetch_l2(p) ((void)(p))
 #endif
 
 /* Loops of constant length over vectors are unrolled before GCC looks for registers: arrays of vectors

@@ -35,6 +35,7 @@ cdef extern from "vec.h" nogil:
     vec vec_product(vec a, vec b)
     vec vec_product_error(vec a, vec b, vec p)
     void vec_prefetch(const void* p)
+    void vec_prefetch_l2(const void* p)
 
 
 cdef inline vec vec_load(const floating* p) noexcept nogil:

@@ -11,13 +11,22 @@
 # workspace took a fifth of the time of 1,000 columns, and tables that wide have few panels in a block.
 
 cdef enum:
-    IN_L2 = 262144              # bytes of column groups, or of M, that stay in L2 while the strips of three go by
+    IN_L2 = 262144              # bytes of column groups, or of M, that stay in any L2 while the strips of three go by
+    MOST_OF_L2 = 1048576        # bytes of column groups where L2 is larger: half of it
     PAD = 8                     # numbers between column groups, or all of them would fall into one set of L1
     ROWS_WIDE = 256             # a tile's four streams are then 4 x 8 kB on v3: L1; fewer updates of M
     FEW = 64                    # columns up to which a panel of ROWS_LEAST rows or more is made to fit L1
     PANEL_L1 = 24576            # bytes of such a panel, with the targets of one tile
     ROWS_LEAST = 64
     FEW_TARGETS = 3
+
+
+cdef extern from "cache.h" nogil:
+    long cache_l2()
+
+
+# The order of the tiles follows the machine's L2; what each of them adds up does not.
+cdef Py_ssize_t strip_bytes = max(<Py_ssize_t> IN_L2, min(<Py_ssize_t> MOST_OF_L2, <Py_ssize_t> cache_l2() // 2))
 
 
 cdef inline Py_ssize_t _panel_rows(Py_ssize_t p, Py_ssize_t n_rows) noexcept nogil:
@@ -62,7 +71,7 @@ cdef void _wide_products(
 ) noexcept nogil:
     """M += (w X)'X of one panel: the triangle of nv column groups, and all rows of M below it; a = w b, or b."""
     cdef Py_ssize_t nq = _groups(n_rows)
-    cdef Py_ssize_t block = max(<Py_ssize_t> 1, IN_L2 // (m * LANES * <Py_ssize_t> sizeof(double)))
+    cdef Py_ssize_t block = max(<Py_ssize_t> 1, strip_bytes // (m * LANES * <Py_ssize_t> sizeof(double)))
     cdef Py_ssize_t first, v, q, c, width, last
     cdef double* at
     for first from 0 <= first < nq by block:

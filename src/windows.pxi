@@ -349,6 +349,28 @@ def window_sums(
                     shifts[which[lane], j] = lanes[j * LANES + lane]
 
 
+cdef void _look_at_constants(
+    const floating* x,
+    const windowed* g,
+    Py_ssize_t start,
+    Py_ssize_t stop,
+    double* sums,               # IN, OUT: of one lane, and the next one
+    const double* shift,
+) noexcept nogil:
+    """NaN in the place of squares that have vanished, though their column is not constant in the window."""
+    cdef Py_ssize_t at = 0, i, j, t
+    for j in range(g.p):
+        if sums[at * LANES] == 0.0:
+            for i in range(start, stop):
+                t = i if g.order == NULL else g.order[i]
+                if <double> x[t * g.row + j * g.column] != shift[j * LANES] and (
+                    g.w.at == NULL or _number(g.w, t, 0) != 0.0
+                ):
+                    sums[at * LANES] = NAN
+                    break
+        at += g.p + 2 - j
+
+
 cdef inline void _put_lane(
     const lane_fits* f,
     Py_ssize_t p,
@@ -364,6 +386,9 @@ cdef inline void _put_lane(
         coef[r, j] = f.b[j * LANES + lane]
     for j in range(4):
         numbers[r, j] = f.numbers[j * LANES + lane]
+    numbers[r, 4] = 0.0
+    for j in range(p):
+        numbers[r, 4] += f.alive[j * LANES + lane]
     if spread.shape[0]:
         for j in range(p + 1):
             spread[r, j] = f.h[j * LANES + lane]
@@ -384,18 +409,19 @@ def window_fits(
     double l2,
     double[::1] work,
     double[:, ::1] coef,        # OUT
-    double[:, ::1] numbers,     # OUT: b_0, rss, tss, digits
+    double[:, ::1] numbers,     # OUT: b_0, rss, tss, digits, rank
     double[:, ::1] spread,      # OUT: h_1 .. h_p, h_0 as in `_solve_small`; of no rows where nobody asks
     double[:, ::1] centre,      # OUT: means of the columns, and the prediction there; of no rows where nobody asks
 ):
     """The fit of each window, as `window_sums` has them; digits are NaN where it has to be fitted by itself.
 
-    Of windows without a row nothing is written.
+    Columns that are constant in a window, beside an intercept, or 0 without one, have the coefficient 0 there and NaN
+    in `spread`.  Of windows without a row nothing is written.
     """
     cdef windowed g = _windowed(X, y, w, left, order)
     cdef spans s = _spans(windows)
     cdef Py_ssize_t[16] which
-    cdef Py_ssize_t p = g.p, i = 0, lane
+    cdef Py_ssize_t p = g.p, i = 0, lane, i_lane
     cdef double* lanes
     cdef double* sums
     cdef double* shifts
@@ -408,86 +434,11 @@ def window_fits(
         f = _lane_fits(p, lanes)
         while i < s.n:
             i = _fill(&X[0, 0], &g, &s, i, sums, shifts, &which[0])
-            _solve_lanes(sums, shifts, p, fit_intercept, l2, &f)
+            for lane in range(LANES):
+                i_lane = which[lane]
+                if i_lane >= 0:
+                    _look_at_constants(&X[0, 0], &g, s.start[i_lane], s.stop[i_lane], sums + lane, shifts + lane)
+            _solve_lanes(sums, shifts, p, fit_intercept, l2, l2 == 0.0, &f)
             for lane in range(LANES):
                 if which[lane] >= 0:
                     _put_lane(&f, p, lane, which[lane], coef, numbers, spread, centre)
-
-
-ctypedef fused instant:
-    long long
-    double
-
-
-cdef inline double _cell(instant t, instant length) noexcept nogil:
-    """The number of the stretch of time, of that length, that t lies in."""
-    cdef long long cell
-    if instant is double:
-        return floor(t / length)
-    else:
-        cell = t // length
-        return <double> (cell - (cell * length > t))
-
-
-cdef inline double _cell_before(instant t, instant length) noexcept nogil:
-    """The number of the last stretch that starts before t."""
-    cdef double cell = _cell(t, length)
-    if instant is double:
-        return ceil(t / length) - 1.0
-    else:
-        return cell - (t % length == 0)
-
-
-def windows_by_time(
-    const instant[::1] times,
-    const Py_ssize_t[::1] bounds,
-    instant length,
-    bint with_left,
-    bint with_right,
-    Py_ssize_t lo,
-    Py_ssize_t hi,
-    Py_ssize_t[:, ::1] out,     # OUT
-):
-    """Windows back in time from each row lo to hi: start, stop and anchor, as in `window_sums`.
-
-    times       of the rows in their order, ascending within each group
-    bounds      where groups begin, and the end of the last one
-    with_left   whether a row `length` back is in the window
-    with_right  whether the row itself is; otherwise those before its time
-    """
-    cdef Py_ssize_t i, group = 0, first, start = 0, stop = 0, anchor = 0, top = bounds.shape[0] - 1, middle
-    cdef instant t
-    cdef double cell
-    with nogil:
-        while top - group > 1:
-            middle = (group + top) // 2
-            if bounds[middle] <= lo:
-                group = middle
-            else:
-                top = middle
-        for i in range(lo, hi):
-            t = times[i]
-            if i == bounds[group + 1]:
-                group += 1
-                start = stop = anchor = i
-            first = bounds[group]
-            if i == lo:
-                start = i
-                while start > first and (
-                    t - times[start - 1] < length or (with_left and t - times[start - 1] == length)
-                ):
-                    start -= 1
-                stop = anchor = start
-            while t - times[start] > length or (not with_left and t - times[start] == length):
-                start += 1
-            if with_right:
-                stop = i + 1
-                cell = _cell(t, length)
-            else:
-                while stop < i and times[stop] < t:
-                    stop += 1
-                cell = _cell_before(t, length)
-            anchor = max(anchor, start)
-            while anchor < stop and _cell(times[anchor], length) < cell:
-                anchor += 1
-            out[0, i - lo], out[1, i - lo], out[2, i - lo] = min(start, stop), stop, min(anchor, stop)

@@ -71,7 +71,7 @@ def general_path(monkeypatch):
 @pytest.fixture
 def many_blocks(monkeypatch):
     """Passes over moderate tables take many row blocks and many kernel calls, and use threads."""
-    monkeypatch.setattr(rates, "BLOCK_SECONDS", 1e-7)
+    monkeypatch.setattr(rates, "BLOCK_SECONDS", 1e-10)
     monkeypatch.setattr(rates, "MERGE_SHARE", 1e9)
     monkeypatch.setattr(rates, "THREADED_SECONDS", 0.0)
     monkeypatch.setattr(blocks, "CALL_SECONDS", 1e-9)

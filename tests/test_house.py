@@ -36,6 +36,7 @@ HALL = {
     "result": ("saved", "moments"),
     "objective": ("passes", "moments"),
     "fitting": ("saved", "moments"),
+    "robust": ("saved", "moments"),
     "polynomial": ("saved", "moments"),
     "config": ("passes", None),
     "formula": ("streams", None),
@@ -43,7 +44,7 @@ HALL = {
 }
 # their parameters are what a user names, one by one
 PUBLIC = {"fit", "fit_file", "fit_stream", "plan", "predict", "descent"}
-PUBLIC |= {"fit_formula", "rolling", "expanding", "recursive", "grouped", "batched"}
+PUBLIC |= {"fit_formula", "rolling", "expanding", "recursive", "grouped", "batched", "robust"}
 
 
 def modules():
@@ -155,7 +156,8 @@ def test_no_function_takes_ten_loose_arguments(name):
     for function in functions(name):
         given = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
         count = len([argument for argument in given if argument.arg not in ("self", "cls")])
-        assert count <= MOST_PARAMETERS or function.name in PUBLIC, f"{function.name} takes {count} parameters"
+        public = function.name in PUBLIC or (wing(name) == "sklearn" and function.name == "__init__")
+        assert count <= MOST_PARAMETERS or public, f"{function.name} takes {count} parameters"
 
 
 @pytest.mark.parametrize("name", MODULES)

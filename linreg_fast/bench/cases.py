@@ -17,6 +17,7 @@ import linreg_fast
 from linreg_fast import cpu
 from linreg_fast.bench.peers import installed_peers, numpy_side
 from linreg_fast.bench.small_inputs import group_rows, small_rows
+from linreg_fast.bench.stacks import stack_rows
 from linreg_fast.bench.timing import FULL, NUMPY, OURS, QUICK, SMALL_ROWS, Array, Effort, Row, Side, measured, pinned
 from linreg_fast.bench.windows import window_rows
 from linreg_fast.passes import levels
@@ -29,8 +30,10 @@ STEPS = 1_000  # of gradient descent
 SHAPES: tuple[tuple[int, int, tuple[str, ...]], ...] = (
     (10_000_000, 8, ("layouts", "passes", "descent", "precision")),
     (1_000_000, 10, ("layouts",)),
+    (3_000_000, 17, ()),
     (1_000_000, 50, ("layouts", "passes")),
     (200_000, 200, ("layouts", "products")),
+    (60_000, 333, ()),
     (20_000, 1_000, ("layouts", "passes")),
     (100_000, 10, ()),
     (1_000, 10, ()),
@@ -157,11 +160,6 @@ def growth_rows(counts: tuple[int, ...], p: int, effort: Effort, threads: int) -
     return rows
 
 
-def rolling_rows(n: int, p: int, window: int, effort: Effort, threads: int, peers: bool) -> list[Row]:
-    """Fits over windows of one table."""
-    return window_rows(generate(n, p), window, effort, threads, peers)
-
-
 def level_rows(level: str, effort: Effort, threads: int) -> list[Row]:
     """The fits of the tables that have layouts at a forced level, in a process of its own."""
     code = f"from linreg_fast.bench import cases; cases.print_fits(cases.{effort!r}, {threads})"
@@ -221,7 +219,8 @@ def cases(
     found.append(functools.partial(small_rows, effort, threads))
     found.append(functools.partial(group_rows, _fewer(GROUPED[0], effort), GROUPED[1], effort, threads))
     rows, columns, window = WINDOWS
-    found.append(functools.partial(rolling_rows, _fewer(rows, effort), columns, window, effort, threads, peers))
+    found.append(lambda: window_rows(generate(_fewer(rows, effort), columns), window, effort, threads, peers))
+    found.append(functools.partial(stack_rows, effort, threads, peers))
     found.append(functools.partial(target_rows, _fewer(n, effort), p, k, effort, threads))
     counts = tuple(_fewer(n, effort) for n in GROWTH[0])
     found.append(functools.partial(growth_rows, counts, GROWTH[1], effort, threads))

@@ -67,6 +67,9 @@ PEERS: dict[str, tuple[str, float, Callable[[Array, Array, int], Side]]] = {
     "statsmodels": ("statsmodels", 4.6, _statsmodels),
     "polars-ols": ("polars_ols", 3.6, _polars_ols),
 }
+# of all peers the packages: these have no fit of one table, or none that is theirs
+PACKAGES = {name: package for name, (package, _, _) in PEERS.items()}
+PACKAGES |= {"polars_ds": "polars_ds", "DuckDB": "duckdb", "SciPy": "scipy"}
 
 
 def installed_peers(X: Array, y: Array, threads: int) -> tuple[dict[str, Side], tuple[str, ...]]:

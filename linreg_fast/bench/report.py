@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import linreg_fast
-from linreg_fast.bench.peers import PEERS
+from linreg_fast.bench.peers import PACKAGES
 from linreg_fast.bench.timing import NUMPY, OURS, Row
 
 
@@ -23,7 +23,7 @@ def about(rows: list[Row], threads: int) -> dict[str, Any]:
         "processor": _processor(),
         "threads": threads,
         "blas_pinned": find_spec("threadpoolctl") is not None,
-        "peers": {name: version(name) for name, (package, _, _) in PEERS.items() if find_spec(package)},
+        "peers": {name: version(name) for name, package in PACKAGES.items() if find_spec(package)},
         "read_rate": float(np.median([row["read_rate"] for row in rows])),
         "product_rate": float(np.median([row["product_rate"] for row in rows])),
     }
@@ -39,7 +39,7 @@ def _processor() -> str:
 
 def columns(rows: list[Row]) -> list[str]:
     """Heads of the table: of the peers only those that were measured."""
-    seen = [name for name in (NUMPY, *PEERS) if any(name in row["seconds"] for row in rows)]
+    seen = [name for name in (NUMPY, *PACKAGES) if any(name in row["seconds"] for row in rows)]
     return ["what", "rows x columns", OURS, "limit", *seen, "beside"]
 
 
@@ -49,7 +49,7 @@ def cells(row: Row, heads: list[str]) -> tuple[str, ...]:
     ours = seconds[OURS]
     limit = "-" if row["limit"] is None else f"{ours / row['limit']:.2f}"
     others = [_ratio(seconds[name] / ours) if name in seconds else "-" for name in heads[4:-1]]
-    base = next((name for name in seconds if name not in (OURS, NUMPY, *PEERS)), None)
+    base = next((name for name in seconds if name not in (OURS, NUMPY, *PACKAGES)), None)
     beside = f"{ours / seconds[base]:.2f} x {base}" if base else ""
     return (row["what"], f"{row['rows']:,} x {row['columns']:,}", duration(ours), limit, *others, beside)
 

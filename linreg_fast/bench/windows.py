@@ -14,6 +14,7 @@ import linreg_fast
 from linreg_fast.bench.peers import PEER_BYTES
 from linreg_fast.bench.timing import NUMPY, OURS, Array, Effort, Row, Side, measured
 
+GROUP_SIZE = 100  # rows, on average
 LOOPED, STATSMODELS = 20, 500  # windows that a slow side is measured on; its time is that of so many more
 
 
@@ -35,8 +36,14 @@ def window_rows(table: tuple[Array, Array], window: int, effort: Effort, threads
         row(f"rolling, {window} rows", sides={OURS: ours, NUMPY: _looped(X, y, window)} | others, notes=tuple(notes))
     ]
     rolling = functools.partial(linreg_fast.rolling, X, y, n_threads=threads)
+    with_errors = Side(lambda: rolling(window, stats=["stderr", "r2"]), lambda fits: fits.stderr[-1])
+    others = _with_errors(X, y, window) if peers else {}
+    rows.append(row("rolling, errors and R2", sides={OURS: with_errors, "rolling": Side(ours.call)} | others))
+    keys = np.random.default_rng(n).integers(0, max(n // GROUP_SIZE, 1), n)
+    short = Side(lambda: rolling(GROUP_SIZE // 2))
+    in_groups = Side(lambda: rolling(GROUP_SIZE // 2, groups=keys))
+    rows.append(row(f"rolling, {GROUP_SIZE // 2} rows in groups", sides={OURS: in_groups, "no groups": short}))
     more = {
-        "rolling, errors and R2": lambda: rolling(window, stats=["stderr", "r2"]),
         "rolling, time": lambda: rolling(float(window), on=times),
         "expanding": lambda: linreg_fast.expanding(X, y, n_threads=threads),
         "recursive": lambda: linreg_fast.recursive(X, y, half_life=window, n_threads=threads),
@@ -63,9 +70,7 @@ def _peers(X: Array, y: Array, window: int) -> tuple[dict[str, Side], list[str]]
     notes: list[str] = []
     if find_spec("statsmodels"):
         RollingOLS = importlib.import_module("statsmodels.regression.rolling").RollingOLS
-        some = slice(-(window + STATSMODELS), None)
-        A, v = np.column_stack([np.ones(len(X)), X])[some], y[some]
-        calls = max(len(X) // STATSMODELS, 1)
+        v, A, calls = _last_windows(X, y, window)
         sides["statsmodels"] = Side(
             lambda: RollingOLS(v, A, window=window).fit(params_only=True),
             lambda f: np.asarray(f.params)[-1],
@@ -75,7 +80,42 @@ def _peers(X: Array, y: Array, window: int) -> tuple[dict[str, Side], list[str]]
         notes.append(f"statsmodels' time is that of {STATSMODELS} windows, for all of them")
     if find_spec("polars_ols") and 4 * X.nbytes < PEER_BYTES:
         sides["polars-ols"] = _polars_ols(X, y, window)
+    if find_spec("polars_ds") and 4 * X.nbytes < PEER_BYTES:
+        sides["polars_ds"] = _polars_ds(X, y, window)
     return sides, notes
+
+
+def _last_windows(X: Array, y: Array, window: int) -> tuple[Array, Array, int]:
+    """y and [1 X] of as many windows as a slow side is measured on, and how often they are in all."""
+    some = slice(-(window + STATSMODELS), None)
+    return y[some], np.column_stack([np.ones(len(X)), X])[some], max(len(X) // STATSMODELS, 1)
+
+
+def _with_errors(X: Array, y: Array, window: int) -> dict[str, Side]:
+    """Standard errors and R2 of windows: no other library that is measured here has them."""
+    if not find_spec("statsmodels"):
+        return {}
+    RollingOLS = importlib.import_module("statsmodels.regression.rolling").RollingOLS
+    v, A, calls = _last_windows(X, y, window)
+
+    def call() -> tuple[Array, Array]:
+        fits = RollingOLS(v, A, window=window).fit()
+        return np.asarray(fits.bse), np.asarray(fits.rsquared)
+
+    return {"statsmodels": Side(call, lambda found: found[0][-1, 1:], True, calls)}
+
+
+def _polars_ds(X: Array, y: Array, window: int) -> Side:
+    pl = importlib.import_module("polars")
+    pds = importlib.import_module("polars_ds")
+    frame = pl.from_numpy(X).with_columns(pl.Series("y", y))
+    fit = pds.rolling_lin_reg(*frame.columns[:-1], target="y", window_size=window, add_bias=True).alias("b")
+
+    def answer(result: Any) -> Array:
+        b = result["b"][-1]["coeffs"]
+        return np.array([b[-1], *b[:-1]])
+
+    return Side(lambda: frame.select(fit), answer, True)
 
 
 def _polars_ols(X: Array, y: Array, window: int) -> Side:

@@ -26,6 +26,7 @@ import linreg_fast
 from linreg_fast.cli.arguments import command_line, names, text_options
 from linreg_fast.cli.many import ManyAsked, fit_many
 from linreg_fast.cli.terminal import BAR_SECONDS, console, finite, print_facts, print_json, print_table, warn
+from linreg_fast.inference import summary
 
 if TYPE_CHECKING:
     from linreg_fast.streams.rows import Stream
@@ -109,6 +110,7 @@ def fit(
     weight: Annotated[str, _option("Column of weights.")] = "",
     solver: Annotated[str, _option("auto, cholesky, qr, svd or gd.")] = "auto",
     l2: Annotated[float, _option("Penalty on the squares of the coefficients.")] = 0.0,
+    cov: Annotated[str, _option("Standard errors: nonrobust, HC0, HC1, HC2 or HC3.")] = "nonrobust",
     no_intercept: Annotated[bool, _option("Fit through the origin.", "--no-intercept")] = False,
     drop_missing: Annotated[bool, _option("Leave out rows with missing values.", "--drop-missing")] = False,
     delimiter: Annotated[str, _option("Text: between fields, one character or 'tab'.")] = "",
@@ -145,7 +147,13 @@ def fit(
             delimiter=delimiter, decimal=decimal, thousands=thousands, null_values=null, encoding=encoding,
             quote=quote, comment=comment, skip_rows=skip_rows, header=not no_header,
         )  # fmt: skip
-        without = {"--solver": solver != "auto", "--json": as_json, "--save": save, "--checkpoint": checkpoint}
+        without = {
+            "--solver": solver != "auto",
+            "--cov": cov != "nonrobust",
+            "--json": as_json,
+            "--save": save,
+            "--checkpoint": checkpoint,
+        }
         for option, given in without.items():
             if given:
                 raise ValueError(f"{option} is not for --by and --rolling")
@@ -190,7 +198,8 @@ def fit(
             targets = specification["target_names"]
         else:
             stream, specification = Stream(sources.of_files(path, roles, csv), options), None
-        result = fitting.fit_source(stream, checkpoint, bar or False).__replace__(formula=specification)
+        found = fitting.fit_source(stream, checkpoint, bar or False, fitting.of_stream(cov))
+        result = found.__replace__(formula=specification)
     warn_left_out(stream.source.left_out)
     stream.source.noticed.warn()
     seconds = time.perf_counter() - start
@@ -344,6 +353,11 @@ def _print_fit(result: linreg_fast.LinearFit, stream: Stream, targets: list[str]
         for name, row in zip([*labels, *(result.feature_names or ())], [*rows, *coef.T], strict=True)
     ]
     heads = [f"coefficient for {target}" for target in targets]
+    if len(targets) == 1 and np.isfinite(result.stderr).any():
+        _, (_, *errors, _, _) = summary.coefficients(result, 0, 0.95)
+        columns = [summary.aligned(column, digits) for column, digits in zip(errors, (6, 4, 3), strict=True)]
+        table = [(*row, *cells) for row, cells in zip(table, zip(*columns, strict=True), strict=True)]
+        heads += summary.HEADS[1:]
     print_table(["column", *heads], table, right=tuple(range(1, len(heads) + 1)))
     dropped = f", {stream.dropped} with missing values dropped" if stream.dropped else ""
     facts = {

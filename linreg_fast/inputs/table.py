@@ -48,6 +48,10 @@ class Rows(Protocol):
         """Of the columns of X."""
 
     @property
+    def target_names(self) -> list[str] | None:
+        """Of the columns of y."""
+
+    @property
     def left_out(self) -> dict[str, str]:
         """Columns that take no part, and why."""
 
@@ -85,6 +89,7 @@ class Table:
     numbers: NDArray[np.intp] | None = None
     rounded: tuple[str, Rounded] | None = None
     frequency: bool = False  # a weight is how often the row was seen
+    positive: bool = False  # a pass has seen that every weight is
     n_dropped: int = 0  # rows with missing values that were left out
     left_out: dict[str, str] = field(default_factory=dict)  # columns that are not of numbers, and why
 
@@ -119,7 +124,7 @@ class Table:
             return self.n_rows
         if self.frequency:
             return int(self.sum_weight())
-        if self.n_rows > MANY and self.w.min() > 0:  # a fifth of the time of counting
+        if self.positive or (self.n_rows > MANY and self.w.min() > 0):  # a fifth of the time of counting
             return self.n_rows
         return int(np.count_nonzero(self.w))
 

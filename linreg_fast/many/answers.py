@@ -18,6 +18,7 @@ from linreg_fast.many.fits import About, Fits
 from linreg_fast.many.laying import Laid, Positions
 from linreg_fast.many.rows import Rows
 from linreg_fast.options import FitOptions
+from linreg_fast.passes import blocks, levels
 from linreg_fast.result import LinearFit
 from linreg_fast.solvers.refinement import CANCELLED
 from linreg_fast.solvers.solution import RankWarning
@@ -26,6 +27,9 @@ ERRORS = {"stderr", "tvalues"}
 AHEAD = {"residual", "prediction"}
 OF_SQUARES = {"stderr", "tvalues", "rss", "r2"}  # what a sum of squares that cancelled would spoil
 
+CLEARED_PARTS = 32
+THREADED_BYTES = 1 << 22
+
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -33,7 +37,7 @@ class Found(NamedTuple):
     """What a kernel writes for each fit; of no rows what nobody asks for."""
 
     coef: Matrix
-    numbers: Matrix  # intercept, rss, tss, digits
+    numbers: Matrix  # intercept, rss, tss, digits, rank
     spread: Matrix  # standard errors over the residual standard deviation, the intercept last
     centre: Matrix  # means of the columns, and the prediction there
 
@@ -48,7 +52,7 @@ class Answers:
     asked: tuple[str, ...]
     step: int = 1
     arrays: Arrays = field(default_factory=dict)
-    dependent: list[int] = field(default_factory=list)  # rows whose fit has dependent columns
+    dependent: list[tuple[int, int]] = field(default_factory=list)  # fits with dependent columns: how many, first row
 
     def __post_init__(self) -> None:
         n, p, asked = -(-self.data.n_rows // self.step), self.data.n_features, {*self.asked}
@@ -57,29 +61,50 @@ class Answers:
         sizes |= dict.fromkeys(asked & AHEAD, (n,))
         if asked & ERRORS:
             sizes["spread"] = (n, p + 1)
-        self.arrays = {name: np.full(size, np.nan) for name, size in sizes.items()}
-        for name in ("n_samples", "rank"):
-            self.arrays[name] = np.zeros(n, dtype=np.int64)
+        self.arrays = {name: np.empty(size) for name, size in sizes.items()}
+        self.arrays |= {name: np.empty(n, dtype=np.int64) for name in ("n_samples", "rank")}
 
-    def room(self, n: int) -> Found:
-        """For n fits."""
+        def clear(lo: int, hi: int) -> None:
+            for array in self.arrays.values():
+                array[lo:hi] = np.nan if array.dtype.kind == "f" else 0
+
+        # by the threads: what takes the time is that the system finds the memory
+        row_bytes = sum(array.nbytes for array in self.arrays.values()) // max(n, 1)
+        workers = self.options.workers if n * row_bytes > THREADED_BYTES else 1
+        blocks.fold(n, min(max(n, 1), CLEARED_PARTS), clear, lambda left, right: None, workers)
+
+    def room(self, n: int, at: Positions | None = None) -> Found:
+        """For n fits; coefficients where they belong, if the fits are those of positions side by side."""
         p = self.data.n_features
         asked = {*self.asked}
-        sizes = (n, p), (n, 4), (n if asked & ERRORS else 0, p + 1), (n if asked & AHEAD else 0, p + 1)
-        return Found(*(np.full(size, np.nan) for size in sizes))
+        sizes = (n, p), (n, 5), (n if asked & ERRORS else 0, p + 1), (n if asked & AHEAD else 0, p + 1)
+        places = None if at is None else self._places(at)
+        coef = self.arrays["coef"][places] if isinstance(places, slice) else np.empty(sizes[0])
+        return Found(coef, *(np.empty(size) for size in sizes[1:]))
 
     def put(self, found: Found, at: Positions, least: float) -> NDArray[np.bool_]:
         """The fits that end at these positions; which of them, with fewer digits, are to be done one by one."""
         p = self.data.n_features
-        intercept, rss, tss, digits = found.numbers.T
+        intercept, rss, tss, digits, rank = found.numbers.T
         doubt: NDArray[np.bool_] = ~(digits >= least)
         if OF_SQUARES.intersection(self.asked):
             doubt |= rss <= CANCELLED * tss
-        values: dict[str, Any] = {"coef": found.coef, "intercept": intercept, "digits": digits, "rank": p}
-        values |= {"rss": rss, "tss": tss, "spread": found.spread}
+        places, a = self._places(at), self.arrays
+        values: dict[str, Any] = {}
         if len(found.centre):
             values |= self._about(at, found.coef, found.centre)
-        self._store(self._places(at), values)
+        if isinstance(places, slice):
+            values |= {"intercept": intercept, "digits": digits, "rank": rank}
+            values |= {"rss": rss, "tss": tss, "spread": found.spread}
+            if found.coef.base is not a["coef"]:
+                values["coef"] = found.coef
+        else:
+            of_squares = a.get("rss"), a.get("tss"), a["digits"], a.get("spread")
+            levels.kernels.put_fits(places, *found[:3], a["coef"], a["intercept"], *of_squares, a["rank"])
+        self._store(places, values)
+        low = np.flatnonzero((rank < p) & ~doubt)
+        if low.size:
+            self._note_dependent(at[low])
         return doubt
 
     def put_counts(self, at: Positions, counts: Positions) -> None:
@@ -93,7 +118,11 @@ class Answers:
             values |= self._about(where, np.atleast_2d(values["coef"]), centre[None])
         self._store(self._places(where), values)
         if values["rank"] < self.data.n_features:
-            self.dependent.append(at if self.laid.order is None else int(self.laid.order[at]))
+            self._note_dependent(where)
+
+    def _note_dependent(self, at: Positions) -> None:
+        rows = at if self.laid.order is None else self.laid.order[at]
+        self.dependent.append((len(rows), int(rows.min())))
 
     def fits(self, rows: Rows, state: Any = None) -> Fits:
         """The result."""
@@ -116,9 +145,10 @@ class Answers:
     def warn(self) -> None:
         """Say of which rows the columns were dependent."""
         if self.dependent:
+            counts, rows = zip(*self.dependent, strict=True)
             warnings.warn(
-                f"the columns depend on each other in {len(self.dependent)} fits, the first of them that of row "
-                f"{min(self.dependent)}: the minimum-norm solution was taken, 0 for a constant column; see rank",
+                f"the columns depend on each other in {sum(counts)} fits, the first of them that of row {min(rows)}: "
+                "the minimum-norm solution was taken, 0 for a constant column; see rank",
                 RankWarning,
                 stacklevel=caller_level(),
             )

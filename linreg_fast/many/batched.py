@@ -4,36 +4,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast.fitting import fit_table
 from linreg_fast.inputs.checks import one_of
-from linreg_fast.inputs.missing import of_complete_rows
 from linreg_fast.inputs.table import Table, table
 from linreg_fast.many import screening
 from linreg_fast.many.fits import About, Fits, checked_stats
 from linreg_fast.many.frames import library_of
 from linreg_fast.many.presence import rows_present
-from linreg_fast.many.stack import (
-    LANE_COLUMNS,
-    Arrays,
-    Asked,
-    Problems,
-    nothing_found,
-    on_the_same_rows,
-    one_by_one,
-    solved,
-)
+from linreg_fast.many.stack import Asked, Problems, solved
+from linreg_fast.many.targets import of_targets
 from linreg_fast.options import MISSING, FitOptions
-from linreg_fast.passes import levels, products
 from linreg_fast.passes.progress import Report, reporting
-from linreg_fast.result import LinearFit
-
-TARGETS = 512  # whose sums are held at a time
 
 
 def batched(
@@ -97,7 +82,8 @@ def batched(
     -----
     RankWarning
         Problems with too few rows or dependent columns: how many and the first of them. They have the solution of least
-        norm, a `rank` less than the columns and no standard errors.
+        norm, a `rank` less than the columns and no standard errors; beside a constant column, which has the coefficient
+        0, the others have theirs.
 
     Notes
     -----
@@ -135,7 +121,7 @@ def batched(
                     f"X has shape {data.X.shape} and y ({data.n_rows},), which is one problem: use fit, or give "
                     "offsets, controls, or y of shape (n, B)"
                 )
-            arrays, about = _of_targets(data, options, report)
+            arrays, about = of_targets(data, options, report)
     return Fits(arrays, about._replace(library=library_of(X, y), stats=asked))
 
 
@@ -192,52 +178,3 @@ def _of_rows(
     names = None if data.names is None else tuple(data.names)
     about = About(names, options.fit_intercept, options.l2, {}, library, n_dropped, stats)
     return Fits(arrays, about)
-
-
-def _of_targets(data: Table, options: FitOptions, report: Report | None) -> tuple[Arrays, About]:
-    """The fits of many targets on one X, from one pass for some of them at a time."""
-    n_rows, names = data.n_present(), data.target_names
-    holes = np.zeros(data.n_targets, dtype=bool)
-    if options.missing == "drop":
-        data = screening.without_holes(data)
-        holes = screening.holes_of(data.Y, data.w)
-    n, p = data.n_targets, data.n_features
-    found = nothing_found(n, p)
-    if 0 < p <= LANE_COLUMNS:
-        for lo in range(0, n, TARGETS):
-            _some_targets(data, options, found, (lo, min(lo + TARGETS, n)))
-            if report is not None:
-                report(min(lo + TARGETS, n), n)
-    arrays, doubt = on_the_same_rows(data, found, n, p)
-
-    def by_itself(t: int) -> LinearFit:
-        name = None if names is None else [names[t]]
-        one = replace(data, Y=data.Y[:, [t]], target_names=name, one_target=True)
-        return of_complete_rows(lambda rows: fit_table(rows, options), one, options.missing)
-
-    which = np.flatnonzero(doubt | holes)
-    one_by_one(arrays, which, by_itself, lambda t: f"target {t if names is None else names[t]}")
-    keys = {} if names is None else {"target": np.array(names, dtype=str)}
-    feature_names = None if data.names is None else tuple(data.names)
-    n_dropped = int((n_rows - arrays["n_samples"]).sum())
-    return arrays, About(feature_names, options.fit_intercept, options.l2, keys, n_dropped=n_dropped)
-
-
-def _some_targets(data: Table, options: FitOptions, found: Arrays, part: tuple[int, int]) -> None:
-    """Some of the targets: their sums with the columns, and from these each problem's."""
-    (lo, hi), p = part, data.n_features
-    rows = replace(data, Y=data.Y[:, lo:hi], target_names=None)
-    shift = products.leading_mean(rows) if options.fit_intercept else np.zeros(p + hi - lo)
-    M = products.cross_products(rows, shift, np.ones(p), options.workers, None)
-    at = np.arange(p + 1, p + 1 + hi - lo)
-    S = np.empty((hi - lo, (p + 2) * (p + 3) // 2))
-    end = -1
-    for i in range(p + 1):  # the row of each column, and of 1, with that of y at its end
-        first, end = end + 1, end + p + 2 - i
-        S[:, first:end], S[:, end] = M[i, i : p + 1], M[i, at]
-    S[:, -1] = M[at, at]
-    shifts = np.zeros((hi - lo, p + 2))
-    shifts[:, :p], shifts[:, p + 1] = shift[:p], shift[p:]
-    work = np.empty(levels.kernels.stack_sums_work_size(p))
-    outs = [found[name][lo:hi] for name in ("coef", "numbers", "spread", "centre")]
-    levels.kernels.stack_of_sums(S, shifts, 0, hi - lo, options.fit_intercept, options.l2, work, *outs)

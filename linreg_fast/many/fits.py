@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from linreg_fast.inference import significance
 from linreg_fast.inputs.table import matrix
 from linreg_fast.many.frames import framed_fits
-from linreg_fast.many.keys import codes_of
+from linreg_fast.passes.keys import codes_of
 from linreg_fast.result import LinearFit
 from linreg_fast.saved import fits as saved_fits
 
@@ -378,7 +378,7 @@ def _errors(fits: Fits) -> Any:
         return None
     freedom = fits.n_samples - fits.rank - fits.fit_intercept
     spread = fits._arrays["spread"]
-    known = (freedom > 0) & (fits.rank == fits.n_features) & (fits.l2 == 0)
+    known = (freedom > 0) & (fits.l2 == 0)  # of columns that nothing is known of the spread is NaN
     s = np.sqrt(fits.rss / _of_targets(fits, np.where(known, freedom, np.nan)))
     return s[..., None] * (spread[:, None, :] if s.ndim == 2 else spread)
 

@@ -13,10 +13,10 @@ from linreg_fast.inputs.named import taken_apart
 from linreg_fast.inputs.table import table
 from linreg_fast.many.fits import About, Fits, checked_stats
 from linreg_fast.many.frames import library_of
-from linreg_fast.many.keys import Keyed, keyed
 from linreg_fast.many.presence import rows_present
 from linreg_fast.many.stack import Asked, Problems, solved
 from linreg_fast.options import MISSING, FitOptions
+from linreg_fast.passes.keys import Keyed, keyed
 from linreg_fast.passes.progress import Report, reporting
 
 
@@ -73,7 +73,8 @@ def grouped(
     -----
     RankWarning
         Groups with too few rows or dependent columns: how many and the first of them. They have the solution of least
-        norm, a `rank` less than the columns and no standard errors.
+        norm, a `rank` less than the columns and no standard errors; beside a constant column, which has the coefficient
+        0, the others have theirs.
 
     Notes
     -----

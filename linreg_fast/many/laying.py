@@ -59,27 +59,21 @@ class Laid:
 
         Where these are too few stop is start.
         """
+        out = np.empty((3, hi - lo), dtype=np.intp)
         if self.times is not None:
-            out = np.empty((3, hi - lo), dtype=np.intp)
             kind = "double" if self.times.values.dtype.kind == "f" else "long long"
             levels.kernels.windows_by_time[kind](
                 self.times.values, self.bounds, self.window, self.with_left, self.with_right, lo, hi, out
             )
         else:
-            out = self._by_rows(lo, hi)
+            # a window longer than all rows is as one of all of them, whatever the number
+            length = min(int(self.window), max(self.n_positions, 1))
+            levels.kernels.windows_by_rows(self.bounds, length, lo, hi, out)
         if self.before is not None:
             out = self.before[out]
         counts = out[1] - out[0]
         np.copyto(out[1], out[0], where=counts < self.least)
         return out, counts
-
-    def _by_rows(self, lo: int, hi: int) -> Positions:
-        """The anchors are every window-th row of a group, of which each window of that length holds one."""
-        at = np.arange(lo, hi)
-        first: Any = 0
-        if len(self.bounds) > 2:
-            first = self.bounds[np.searchsorted(self.bounds, at, side="right") - 1]
-        return np.array([np.maximum(first, at - (int(self.window) - 1)), at + 1, at - (at - first) % int(self.window)])
 
     def rows(self, lo: int, hi: int) -> Positions:
         """The rows of the table at positions lo to hi."""
@@ -95,6 +89,10 @@ class Laid:
         """For positions lo to hi of those present, what is left of the weight of each at the next one; None: all."""
         if self.left is None:
             return None
+        if self.times is None and self.places is None:  # each row is one after the other
+            fading = np.full(hi - lo, np.exp2(-1.0 / self.left))
+            fading[self.n_positions - 1 - lo :] = 1.0  # after the last one there is none
+            return fading
         passed = np.zeros(hi - lo)
         steps = np.diff(self._when(lo, hi + 1))
         passed[: len(steps)] = np.maximum(steps, 0)  # none from one group to the next

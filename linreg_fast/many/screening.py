@@ -14,7 +14,7 @@ from linreg_fast.inputs.arrays import array_of
 from linreg_fast.inputs.missing import of_complete_rows
 from linreg_fast.inputs.table import Table, table
 from linreg_fast.many.fits import About
-from linreg_fast.many.stack import LANE_COLUMNS, Arrays, nothing_found, on_the_same_rows, one_by_one
+from linreg_fast.many.stack import LANE_COLUMNS, Arrays, Asked, nothing_found, on_the_same_rows, one_by_one
 from linreg_fast.options import FitOptions
 from linreg_fast.passes import levels, products
 from linreg_fast.passes.progress import Report
@@ -53,10 +53,17 @@ def solved(data: Table, controls: Any, options: FitOptions, report: Report | Non
     n, p = data.n_features, shared.shape[1]
     found = nothing_found(n, p)
     if p <= LANE_COLUMNS and data.order:
-        for lo in range(0, n, CANDIDATES):
-            _some(data, shared, options, found, (lo, min(lo + CANDIDATES, n)))
-            if report is not None:
-                report(min(lo + CANDIDATES, n), n)
+        alone = Table(shared, shared[:, :0], data.w, "C", "float64")
+        shift = products.leading_mean(alone) if options.fit_intercept else np.zeros(p)
+        M = products.cross_products(alone, shift, np.ones(p), options.workers, None)
+        # of each problem the columns [x_j, controls, 1, y]; the others are [controls, y, 1]
+        inner = np.array([*range(p - 1), p, p - 1])
+        block = M[np.ix_(inner, inner)][np.triu_indices(p + 1)]
+
+        def some(lo: int, hi: int, n_threads: int) -> None:
+            _some(data, shared, block, options, found, (lo, hi, n_threads))
+
+        products.each_part(some, n, CANDIDATES, data.n_rows * products.target_seconds(p, CANDIDATES), options, report)
     arrays, doubt = on_the_same_rows(data, found, n, p)
 
     def by_itself(j: int) -> LinearFit:
@@ -65,7 +72,7 @@ def solved(data: Table, controls: Any, options: FitOptions, report: Report | Non
         return of_complete_rows(lambda rows: fit_table(rows, options), one, options.missing)
 
     which = np.flatnonzero(doubt)
-    one_by_one(arrays, which, by_itself, lambda j: f"column {j if names is None else names[j]}")
+    one_by_one(arrays, which, by_itself, Asked(options, report, lambda j: f"column {j if names is None else names[j]}"))
     keys = {} if names is None else {"column": np.array(names, dtype=str)}
     feature_names = None
     if given.names is not None and C.ndim == 2:
@@ -74,23 +81,26 @@ def solved(data: Table, controls: Any, options: FitOptions, report: Report | Non
     return arrays, About(feature_names, options.fit_intercept, options.l2, keys, n_dropped=n_dropped)
 
 
-def _some(data: Table, shared: NDArray[np.float64], options: FitOptions, found: Arrays, part: tuple[int, int]) -> None:
+def _some(
+    data: Table,
+    shared: NDArray[np.float64],
+    block: NDArray[np.float64],
+    options: FitOptions,
+    found: Arrays,
+    part: tuple[int, int, int],
+) -> None:
     """The candidates of one part: their sums with what all problems share, and from these each problem's."""
-    lo, hi = part
+    lo, hi, n_threads = part
     count, p = hi - lo, shared.shape[1]
     candidates = data.X[:, lo:hi]
     if candidates.dtype != np.float64:
         candidates = candidates.astype(np.float64)
     rows = Table(shared, candidates, data.w, "C", "float64")
     shift = products.leading_mean(rows) if options.fit_intercept else np.zeros(p + count)
-    M = products.cross_products(rows, shift, np.ones(p), options.workers, None)
-    # of each problem the columns [x_j, controls, 1, y]; x_j is behind what is shared: [controls, y, 1, x_1 ..]
-    inner = np.array([*range(p - 1), p, p - 1])
-    block = M[np.ix_(inner, inner)][np.triu_indices(p + 1)]
+    sums = products.target_rows(products.target_sums(rows, shift, n_threads), p, count)
     S = np.empty((count, p + 2 + len(block)))
-    at = np.arange(p + 1, p + 1 + count)
-    S[:, 0] = M[at, at]
-    S[:, 1 : p + 2] = M[inner][:, at].T
+    S[:, 0] = sums[p + 1]
+    S[:, 1:p], S[:, p], S[:, p + 1] = sums[: p - 1].T, sums[p], sums[p - 1]
     S[:, p + 2 :] = block
     shifts = np.empty((count, p + 2))
     shifts[:, 0], shifts[:, 1:p], shifts[:, p], shifts[:, p + 1] = shift[p:], shift[: p - 1], 0.0, shift[p - 1]

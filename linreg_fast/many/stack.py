@@ -60,17 +60,18 @@ def solved(data: Table, problems: Problems, asked: Asked) -> Arrays:
     if lanes and n:
         _side_by_side(data, problems, asked, found)
     arrays = arranged(found, n, p, None if data.one_target else k)
-    arrays["n_samples"], arrays["rank"] = counts, np.where(counts > 0, p, 0)
+    constant = constant_columns(arrays)
+    arrays["n_samples"], arrays["rank"] = counts, np.where(counts > 0, p - constant.sum(axis=1), 0)
     if sum_weight is not None:
         arrays["sum_weight"] = sum_weight
-    doubt = doubtful(arrays) | (counts <= p)
+    doubt = doubtful(arrays) | (counts <= arrays["rank"])
     if sum_weight is not None:
         doubt |= outweighed(sum_weight)
 
     def by_itself(i: int) -> LinearFit:
         return fit_table(data.taken(problems.rows(i)), asked.options)
 
-    one_by_one(arrays, np.flatnonzero(doubt & (counts > 0)), by_itself, asked.called)
+    one_by_one(arrays, np.flatnonzero(doubt & (counts > 0)), by_itself, asked, constant)
     for name in ("digits", "rcond"):
         arrays[name][counts == 0] = 0.0
     for name in ("coef", "intercept", "rss", "tss"):
@@ -107,6 +108,13 @@ def doubtful(arrays: Arrays) -> NDArray[np.bool_]:
     return doubt | ~(kept.all(axis=1) if kept.ndim == 2 else kept)
 
 
+def constant_columns(arrays: Arrays) -> NDArray[np.bool_]:
+    """Which columns the kernels have left out of which fits."""
+    left_out: NDArray[np.bool_] = np.isnan(arrays["spread"][:, :-1])
+    left_out &= ~np.isnan(arrays["digits"])[:, None]
+    return left_out
+
+
 def on_the_same_rows(data: Table, found: Arrays, n: int, p: int) -> tuple[Arrays, NDArray[np.bool_]]:
     """What the kernels found of n problems on all rows of a table, and which of them they are not sure of."""
     arrays = arranged(found, n, p, None)
@@ -125,20 +133,31 @@ def one_by_one(
     arrays: Arrays,
     which: NDArray[np.intp],
     by_itself: Callable[[int], LinearFit],
-    called: Callable[[int], str],
+    asked: Asked,
+    constant: NDArray[np.bool_] | None = None,
 ) -> None:
-    """The fits of those numbers, each with all that `fit` does, and one warning of those below full rank."""
-    low = []
-    p = arrays["coef"].shape[-1]
+    """The fits of those numbers, each with all that `fit` does, and one warning of those below full rank.
+
+    `constant` are the columns that were left out of fits that are there already.
+    """
+    n, p = len(arrays["coef"]), arrays["coef"].shape[-1]
+    low: list[int] = []
+    if constant is not None and constant.any():
+        alone = np.zeros(n, dtype=bool)
+        alone[which] = True
+        arrays["collinear"] = constant & ~alone[:, None]
+        low = np.flatnonzero(arrays["collinear"].any(axis=1)).tolist()
     if len(which) and "ess" not in arrays:
         arrays["ess"] = arrays["tss"] - arrays["rss"]
-    for i in which.tolist():
+    for done, i in enumerate(which.tolist()):
+        if asked.report is not None:
+            asked.report(n - len(which) + done, n)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RankWarning)  # one of all problems follows
                 fit = by_itself(i)
         except ValueError as error:
-            error.add_note(f"the row is in {called(i)}")
+            error.add_note(f"the row is in {asked.called(i)}")
             raise
         for name in ("coef", "intercept", "rss", "tss", "ess", "digits", "rcond", "rank", "n_samples"):
             arrays[name][i] = getattr(fit, name)
@@ -152,12 +171,14 @@ def one_by_one(
             arrays["origin"][i] = fit._origin
         if fit.rank < p:
             low.append(i)
-            arrays.setdefault("collinear", np.zeros((len(arrays["coef"]), p), dtype=bool))
+            arrays.setdefault("collinear", np.zeros((n, p), dtype=bool))
             arrays["collinear"][i, list(fit.collinear)] = True
+    if asked.report is not None and len(which):
+        asked.report(n, n)
     if low:
         warnings.warn(
-            f"{len(low)} of {len(arrays['coef'])} problems have too few rows or linearly dependent columns, the first "
-            f"of them {called(low[0])}: the minimum-norm solution was taken there, without standard errors; see rank",
+            f"{len(low)} of {n} problems have too few rows or linearly dependent columns, the first of them "
+            f"{asked.called(min(low))}: the minimum-norm solution was taken there, 0 for a constant column; see rank",
             RankWarning,
             stacklevel=caller_level(),
         )

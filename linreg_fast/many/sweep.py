@@ -61,16 +61,17 @@ def _some(answers: Answers, reading: Reading, lo: int, hi: int) -> Positions:
     answers.put_counts(at, counts)
     full = windows[1] > windows[0]
     if not full.all():
-        windows, counts, at = windows[:, full], counts[full], at[full]
+        kept = np.flatnonzero(full)
+        windows, at = windows.take(kept, axis=1), at.take(kept)
     if not len(at):
         return np.empty((3, 0), dtype=np.intp)
     a, b = int(windows[0].min()), int(windows[1].max())
     longest = int((windows[2] - windows[0]).max())
     rows = reading.rows(a, b)
     work = np.empty(levels.kernels.window_work_size(answers.data.n_features, longest))
-    found, options = answers.room(len(at)), answers.options
+    found, options = answers.room(len(at), at), answers.options
     kernel = levels.window_fits["float32" if rows.X.dtype == np.float32 else "float64"]
-    kernel(*rows, np.ascontiguousarray(windows - a), longest, options.fit_intercept, options.l2, work, *found)
+    kernel(*rows, windows - a, longest, options.fit_intercept, options.l2, work, *found)
     doubt = answers.put(found, at, AUTO_DIGITS)
     return np.vstack([windows[:2, doubt], at[doubt]])
 

@@ -16,14 +16,14 @@ from linreg_fast.algebra.precision import Matrix, Vector
 from linreg_fast.inputs.checks import chosen_features, chosen_targets, number, one_of, vector
 from linreg_fast.inputs.missing import of_complete_rows
 from linreg_fast.inputs.table import Table, first_fault, table, without_rows
-from linreg_fast.options import MISSING, FitOptions
+from linreg_fast.options import MISSING, FitOptions, check_bounds, limits
 from linreg_fast.passes import levels, products, table_sums
 from linreg_fast.passes.threads import threads
 from linreg_fast.plan_costs import PlanArguments
 from linreg_fast.result import LinearFit, Noted
 from linreg_fast.saved import moments as saved_moments
 from linreg_fast.saved.moments import UNITS
-from linreg_fast.solvers import from_moments
+from linreg_fast.solvers import bounded, from_moments
 from linreg_fast.solvers.problem import Problem
 from linreg_fast.solvers.solution import ConditionWarning
 
@@ -341,6 +341,8 @@ class Moments:
         fit_intercept: bool = True,
         targets: int | Sequence[int] | None = None,
         on_collinear: str = "min_norm",
+        positive: bool = False,
+        bounds: Any = None,
     ) -> LinearFit:
         """Fit the rows seen so far, without them.
 
@@ -355,6 +357,8 @@ class Moments:
             Columns of y; an integer gives the shapes of a one-dimensional y.
         on_collinear : {"min_norm", "drop", "raise"}
             As for `fit`.
+        positive, bounds
+            Bounds of the coefficients, as for `fit`; of the columns that `features` chooses, in that order.
 
         Returns
         -------
@@ -381,11 +385,17 @@ class Moments:
         """
         sums, p, k = self._sums, self.n_features, self.n_targets
         one = k == 1 if targets is None else np.ndim(targets) == 0
-        if type(l2) is float and l2 == 0.0 and fit_intercept is True and on_collinear == "min_norm":
+        box = None if bounds is None and positive is False else limits(positive, bounds)
+        if box is None and type(l2) is float and l2 == 0.0 and fit_intercept is True and on_collinear == "min_norm":
             options = PLAIN[self.precision]
         else:
             options = FitOptions(
-                l2=l2, fit_intercept=fit_intercept, on_collinear=on_collinear, precision=self.precision, n_threads=1
+                l2=l2,
+                fit_intercept=fit_intercept,
+                on_collinear=on_collinear,
+                precision=self.precision,
+                n_threads=1,
+                bounds=box,
             )
         names, positions, chosen = self.feature_names, None, None
         if features is not None or targets is not None:
@@ -393,7 +403,8 @@ class Moments:
             chosen = chosen_targets(targets, k)
             sums, p, k = self.part(positions, chosen), len(positions), len(chosen)
             names = None if names is None else tuple(names[j] for j in positions)
-        found = from_moments.of_few_columns(sums, options, one)
+        check_bounds(options, p)
+        found = None if box else from_moments.of_few_columns(sums, options, one)
         if found is not None:
             n = sums.n_samples
             asked = (n, p, k, "auto", options.l2, 8, "C", found.sum_weight != n)
@@ -403,9 +414,10 @@ class Moments:
             positions, chosen = chosen_features(None, p, None), chosen_targets(None, k)
             sums = self.part(positions, chosen)
         problem = self.problem(options, positions, k, one)
-        return LinearFit.of_solution(
-            problem, from_moments.solve(problem, paired.equations(sums, options.fit_intercept, options.l2))
-        )
+        equations = paired.equations(sums, options.fit_intercept, options.l2)
+        if box is None:
+            return LinearFit.of_solution(problem, from_moments.solve(problem, equations))
+        return LinearFit.of_solution(problem, bounded.solve(problem, equations))
 
     def part(self, features: Any, targets: Any) -> PairedSums:
         """The sums of some columns of X and y, by position: what is solved."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from linreg_fast.algebra.pairs import (
 from linreg_fast.algebra.precision import Matrix, Vector
 from linreg_fast.algebra.sums import Sums
 from linreg_fast.inputs.table import Rows, Table
+from linreg_fast.options import FitOptions
 from linreg_fast.passes import blocks, levels, rates
 from linreg_fast.passes.progress import Report
 
@@ -74,11 +76,18 @@ def sum_moments(
 
         return blocks.sum_rows(by_address, data.n_rows, need, n_threads, progress)
 
+    positive = data.w is not None
+
     def plain(X: Any, Y: Any, w: Any, lo: int, hi: int, work: Vector, out: Vector) -> None:
+        nonlocal positive
         kernel(X, Y, w, lo, hi, shift, work, out)
+        if positive and not w[lo:hi].min() > 0:  # here they are in cache: whoever counts rows need not read them again
+            positive = False
 
     if scale is None or not scaled:
-        return blocks.sum_over(data, plain, need, n_threads, progress)
+        total = blocks.sum_over(data, plain, need, n_threads, progress)
+        data.positive = positive
+        return total
     zero, down, up = np.zeros(p + n_targets), np.minimum(scale, 1.0), np.maximum(scale, 1.0)
 
     def rescaled(X: Any, Y: Any, w: Any, lo: int, hi: int, work: Vector, out: Vector) -> None:
@@ -90,6 +99,53 @@ def sum_moments(
             kernel(np.ascontiguousarray(W), V, None if w is None else w[at:to], 0, to - at, zero, work, out)
 
     return blocks.sum_over(data, rescaled, need, n_threads, progress)
+
+
+def target_sums(data: Table, shift: Vector, n_threads: int) -> Vector:
+    """What the kernel of many targets on one X sums up over all rows, for `target_fits`."""
+    p, n_targets = data.n_features, data.n_targets
+    work_size, size = levels.kernels.target_sums_sizes(p, n_targets, data.n_rows)
+    kernel = levels.target_sums[data.dtype]
+
+    def plain(X: Any, Y: Any, w: Any, lo: int, hi: int, work: Vector, out: Vector) -> None:
+        kernel(X, Y, w, lo, hi, shift, work, out)
+
+    need = blocks.Need(work_size, size, target_seconds(p, n_targets))
+    return blocks.sum_over(data, plain, need, n_threads)
+
+
+def target_seconds(p: int, n_targets: int) -> float:
+    """Expected seconds a row of `target_sums` on one thread."""
+    return rates.row_seconds(8 * n_targets, 2 * p * n_targets)
+
+
+def target_rows(sums: Vector, p: int, n_targets: int) -> Matrix:
+    """What `target_sums` found as rows: those of X, of 1, and the squares."""
+    rows = sums.reshape(-(-p // levels.kernels.lanes) * levels.kernels.lanes + 2, -1)[:, :n_targets]
+    return np.vstack([rows[:p], rows[-2:]])
+
+
+def each_part(
+    call: Callable[[int, int, int], None],
+    n_targets: int,
+    most: int,
+    seconds: float,
+    options: FitOptions,
+    progress: Report | None,
+) -> None:
+    """`call(lo, hi, n_threads)` for all targets, up to `most` at a time, of which each such part takes some seconds.
+
+    Short parts are for a thread each; the rows of long ones for all threads.
+    """
+    within = options.workers if seconds > blocks.CALL_SECONDS else 1
+    n_parts = -(-n_targets // most)
+    workers = options.workers if within == 1 and n_parts * seconds > rates.THREADED_SECONDS else 1
+
+    def part(lo: int, hi: int) -> None:
+        call(lo, hi, within)
+
+    if n_parts:
+        blocks.fold(n_targets, n_parts, part, lambda left, right: None, workers, progress)
 
 
 def dd_cross_products(

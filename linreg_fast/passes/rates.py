@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
-# Two cores of a Zen 3 server; the rates are those that benchmarks/plans.py fits to measured times.
-READ_RATE = 7.6e9  # bytes a second and thread
+import math
+
+# Two cores of a Zen 4 server, v3 and v4 alike; the rates are those that benchmarks/plans.py fits to measured times.
+READ_RATE = 11e9  # bytes a second and thread
 PACK_RATE = 23e9  # bytes a second and thread laid out for the tiles, in cache
-PRODUCT_RATE = 32e9  # float64 operations a second and thread, of the tiles
+PRODUCT_RATE = 45e9  # float64 operations a second and thread, of the tiles
 DISPATCH_SECONDS = 30e-6  # one submit to the pool and the wait for it
 STREAM_RATE = 16e9  # bytes a second and thread of rows multiplied by vectors as they come, and for each product
 STREAM_SECONDS = 1e-9  # a row beside that
-THREADED_SECONDS = 1e-3  # work below stays on the calling thread: two were no faster under 0.5 to 1 ms
-BLOCK_SECONDS = 4 * DISPATCH_SECONDS  # the least work of a row block
+THREADED_SECONDS = 0.7e-3  # work below stays on the calling thread: two were no faster under 0.5 to 1 ms
+BLOCK_SECONDS = DISPATCH_SECONDS  # of a row block beside its work: its turn, its call, a start without lines asked for
 MERGE_SHARE = 1 / 30  # a block's merging may cost this share of its work
 MAX_BLOCKS = 64  # also the largest number of threads of use to one pass
 
@@ -34,9 +36,15 @@ def stream_seconds(row_bytes: float, products: int) -> float:
 def count_blocks(n_rows: int, seconds_per_row: float, size: int) -> int:
     """Number of row blocks of a pass whose partial results have `size` numbers: a power of two.
 
-    A power of two, so that as many threads get equal shares. A block is long enough to be worth a
-    turn of a thread, and to be worth the merging of its result.
+    c blocks of some work T cost c times what a block costs beside its work, and in the end a thread waits for up to
+    T / c: their sum is least at the root of T over that cost. A block is also long enough to be worth the merging of
+    its result.
     """
+    seconds = n_rows * seconds_per_row
     merge = 3 * 8 * size / READ_RATE
-    most = n_rows * seconds_per_row / max(BLOCK_SECONDS, merge / MERGE_SHARE)
-    return 1 << (max(1, min(MAX_BLOCKS, int(most))).bit_length() - 1)
+    return power_of_two(min(math.sqrt(seconds / BLOCK_SECONDS), seconds * MERGE_SHARE / merge if merge else math.inf))
+
+
+def power_of_two(blocks: float) -> int:
+    """As many blocks, rounded down to a power of two, so that as many threads get equal shares; MAX_BLOCKS at most."""
+    return 1 << (max(1, int(min(blocks, MAX_BLOCKS))).bit_length() - 1)

@@ -254,7 +254,7 @@ def _qr_table(data: Table, M: Sums, C: Centred) -> Matrix:
     about_mean = C.means.any() or M.shift.any() or M.target_shift.any()
     t_mean = M.target_mean if about_mean else np.zeros_like(M.target_sums)
     width = p + n_targets
-    n_blocks = rates.count_blocks(data.n_rows, 8 * width / QR_MERGE_BYTES * rates.BLOCK_SECONDS, 0)
+    n_blocks = rates.power_of_two(data.n_rows * 8 * width / QR_MERGE_BYTES)
 
     def factor(lo: int, hi: int) -> Matrix:
         R = np.zeros((0, width))

@@ -25,7 +25,8 @@ from typing import NamedTuple
 import numpy as np
 
 from linreg_fast.algebra import paired, room
-from linreg_fast.algebra.centred import Centred, in_user_units, origin
+from linreg_fast.algebra.bread import Spread, about
+from linreg_fast.algebra.centred import Centred, at_means, in_user_units, origin
 from linreg_fast.algebra.digits import FULL_DIGITS, ROUNDING, digits_of, vanished
 from linreg_fast.algebra.factors import pivoted_svd, rank_of_rounded
 from linreg_fast.algebra.minimum_norm import independent, minimum_norm
@@ -125,7 +126,12 @@ def solve(problem: Problem, E: Equations) -> Solution:
             ConditionWarning,
             stacklevel=caller_level(),
         )
-    solution.spread = _spread(problem, kept, solution)
+    point = None
+    if problem.options.fit_intercept:
+        mean = np.zeros((problem.rows.n_features, 2))
+        mean[E.live] = E.m
+        point = at_means(solution.coef, mean, E.m_y)
+    solution.spread = about(_spread(problem, kept, solution), point)
     return solution
 
 
@@ -133,7 +139,7 @@ def _solve(problem: Problem, E: Equations) -> tuple[Solution, Equations]:
     """The solution, and the equations of the columns that it is of."""
     p, n_targets = E.c.shape[:2]
     if p == 0:
-        return _finish(problem, E, Scaled(np.zeros((0, n_targets, 2)), 0, 1.0, ("mean",), "", None)), E
+        return finish(problem, E, Scaled(np.zeros((0, n_targets, 2)), 0, 1.0, ("mean",), "", None)), E
     A, c = np.ascontiguousarray(E.A[..., 0]), np.ascontiguousarray(E.c[..., 0])
     simple = Centred(E.live, A, c, E.S_yy[:, 0], E.e, np.zeros(n_targets, np.int64), E.m[:, 0], 0.0, E.l2)
     beta, R, gram_rcond = cholesky(simple)
@@ -200,20 +206,22 @@ def _refined(
     found, left = pairs(beta), 0.0
     if E.noise < EPS / 2 or E.A[..., 1].any():
         # brought here in pairs, A may know more than its noise says, and than a factor in float64 keeps
-        found, left = _refine(E, factor, found)
+        found, left = refine(E, factor, found)
     if factor.Vt is not None and rank < len(E.live):
         least, growth = minimum_norm(factor.Vt, factor.null, E.e, found[..., 0], factor.kappa)
         found = pairs(least)
         left += EPS * growth
-    return _finish(problem, E, Scaled(found, rank, 1 / factor.kappa, path, reason, factor, left))
+    return finish(problem, E, Scaled(found, rank, 1 / factor.kappa, path, reason, factor, left))
 
 
-def _spread(problem: Problem, E: Equations, solution: Solution) -> Vector | None:
+def _spread(problem: Problem, E: Equations, solution: Solution) -> Spread | None:
     """Standard errors over the residual standard deviation; None below full rank and with a penalty."""
     if E.l2 or solution.rank < len(E.live):
         return None
     factor, fit_intercept = solution.factor, problem.options.fit_intercept
-    scale = spread.Scale(problem.rows.n_features, E.live, E.e, np.ldexp(E.m, E.e[:, None]), fit_intercept)
+    scale = spread.Scale(
+        problem.rows.n_features, problem.rows.n_targets, E.live, E.e, np.ldexp(E.m, E.e[:, None]), fit_intercept
+    )
     lost = factor is not None and factor.gain * EPS > spread.LOSS
     if lost and E.noise < EPS / 2 and len(E.live) <= paired.WIDEST:
         found = spread.unscaled_pairs(E.A, scale, E.sum_weight)
@@ -235,7 +243,7 @@ def _apply(factor: Factor, h: Matrix) -> Matrix:
     return np.column_stack([factor.solve(column) for column in h.T])
 
 
-def _refine(E: Equations, factor: Factor, beta: Matrix) -> tuple[Matrix, float]:
+def refine(E: Equations, factor: Factor, beta: Matrix) -> tuple[Matrix, float]:
     """Corrections of beta from residuals in pairs, and the size of what is left, of the largest coefficient."""
     before, expected = math.inf, 10 * EPS * factor.gain
     for _ in range(MAX_STEPS):
@@ -267,7 +275,7 @@ class Scaled(NamedTuple):
     left: float = 0.0  # size of the next correction, of the largest coefficient
 
 
-def _finish(problem: Problem, E: Equations, scaled: Scaled) -> Solution:
+def finish(problem: Problem, E: Equations, scaled: Scaled) -> Solution:
     """Coefficients in the user's units, intercept, sums of squares and digits."""
     beta = scaled.beta
     n_targets = beta.shape[1]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from linreg_fast.algebra.bread import Spread
 from linreg_fast.algebra.minimum_norm import PART, independent
 from linreg_fast.algebra.precision import Matrix, Vector
 from linreg_fast.inputs.callers import caller_level as caller_level
@@ -41,12 +42,13 @@ class Solution:
     sum_weight: float
     reason: str = ""
     ess: Vector | None = None  # tss - rss where it is known better than their difference
-    spread: Vector | None = None  # standard errors over the residual standard deviation, the intercept last
+    spread: Spread | None = None  # standard errors over the residual standard deviation
     collinear: tuple[int, ...] = ()  # columns that take part in a dependency, and those of them dropped
     dropped: tuple[int, ...] = ()
     beta: Matrix | None = None  # coefficients of the columns of `Centred`, and what solves for corrections
     factor: Factor | None = None
     reduced: Problem | None = None  # of the columns kept, where some were dropped
+    active: NDArray[np.int8] | None = None  # (n_targets, n_features), of bounds: see `LinearFit`
     chebyshev: Vector | None = None  # of a polynomial: its series, see `LinearFit`
     origin: Vector | None = None  # what predictions are made about, see `LinearFit`
     # of gradient descent

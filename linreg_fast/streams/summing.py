@@ -48,7 +48,7 @@ def fit_rows(stream: Stream, checkpoint: Path | None, report: Report | None) -> 
     else:
         moments.feature_names = None if stream.names is None else tuple(stream.names)
         targets = None if stream.one_target or stream.n_targets > 1 else [0]
-        fit = moments.solve(l2=options.l2, fit_intercept=options.fit_intercept, targets=targets)
+        fit = moments.solve(l2=options.l2, fit_intercept=options.fit_intercept, targets=targets, bounds=options.bounds)
     if checkpoint is not None:
         checkpoints.remove(checkpoint)
     return _noted(fit, stream)
@@ -70,7 +70,9 @@ def _noted(fit: LinearFit, stream: Stream) -> LinearFit:
     if stream.dropped:
         reason += f"; {stream.dropped} row{'s' * (stream.dropped > 1)} with missing values dropped"
     precision = stream.options.precision
-    return fit.__replace__(reason=reason, precision=precision, left_out=left_out, n_dropped=stream.dropped)
+    targets = None if stream.target_names is None else tuple(stream.target_names)
+    noted = {"left_out": left_out, "n_dropped": stream.dropped, "target_names": targets}
+    return fit.__replace__(reason=reason, precision=precision, **noted)
 
 
 class Step(NamedTuple):

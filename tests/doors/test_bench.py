@@ -6,6 +6,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from support.tables import ROOT
 
 from linreg_fast import cpu
 from linreg_fast.bench import cases as bench_cases
-from linreg_fast.bench import peers, report, small_inputs, timing
+from linreg_fast.bench import peers, report, small_inputs, stacks, timing, windows
 from linreg_fast.bench.timing import Effort, Side, interleaved, pinned
 from linreg_fast.passes import levels
 
@@ -142,15 +143,31 @@ def test_groups_beside_one_fit():
 
 def test_windows_and_their_peers_agree():
     with pinned(1):
-        first, *rest = bench_cases.rolling_rows(2_000, 3, 50, TINY, 1, True)
-    installed = {
-        name
-        for name, package in (("statsmodels", "statsmodels"), ("polars-ols", "polars_ols"))
-        if peers.find_spec(package)
-    }
-    assert set(first["seconds"]) == {timing.OURS, timing.NUMPY} | installed
+        first, errors, grouped, *rest = windows.window_rows(bench_cases.generate(2_000, 3), 50, TINY, 1, True)
+    there = {name for name in ("statsmodels", "polars-ols", "polars_ds") if peers.find_spec(peers.PACKAGES[name])}
+    assert set(first["seconds"]) == {timing.OURS, timing.NUMPY} | there
+    assert set(errors["seconds"]) == {timing.OURS, "rolling"} | there & {"statsmodels"}
+    assert set(grouped["seconds"]) == {timing.OURS, "no groups"}
     for row in rest:
         assert set(row["seconds"]) == {timing.OURS, "rolling"}
+
+
+def test_stacks_and_their_peers_agree():
+    with pinned(1):
+        rows = stacks.stack_rows(replace(TINY, shrink=200), 1, True)
+    there = {name for name in ("polars_ds", "polars-ols") if peers.find_spec(peers.PACKAGES[name])}
+    of_database = {"DuckDB"} if peers.find_spec("duckdb") else set()
+    assert [set(row["seconds"]) - {timing.OURS} for row in rows] == [
+        there,
+        {"whole keys"},
+        of_database,
+        {timing.NUMPY, "SciPy", "lstsq in a loop"},
+        {"one product"},
+        {"one product"},
+    ]
+    assert not [note for row in rows for note in row["notes"] if "another answer" in note or "failed" in note]
+    heads = report.columns(rows)
+    assert all(len(report.cells(row, heads)) == len(heads) for row in rows)
 
 
 @pytest.mark.parametrize("level", levels.LEVELS)

@@ -202,3 +202,43 @@ def test_problems_side_by_side_at_every_level(level, p):
         np.testing.assert_allclose(spread[i], one._spread, rtol=1e-9)
         np.testing.assert_allclose(centre[i, :p], X[i].mean(axis=0), rtol=1e-14)
         np.testing.assert_allclose(centre[i, p], y[i].mean(), rtol=1e-13)
+
+
+@pytest.mark.filterwarnings("ignore::linreg_fast.RankWarning")
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_a_constant_column_of_many_targets(fit_intercept):
+    """Left out of all of them as `fit` does it, whether or not its squares have vanished instead."""
+    rng = np.random.default_rng(5)
+    X, Y = rng.standard_normal((80, 3)), rng.standard_normal((80, 600))
+    X[:, 1] = 2.5 if fit_intercept else 0.0
+    for tiny in (False, True):
+        if tiny:
+            X[:, 1] += 1e-200 * rng.standard_normal(80) if not fit_intercept else 0.0
+        fits = batched(X, Y, fit_intercept=fit_intercept)
+        for t in (0, 77, 599):
+            one = fit(X, Y[:, t], fit_intercept=fit_intercept)
+            assert (fits.rank[t], np.flatnonzero(fits.collinear[t]).tolist()) == (one.rank, list(one.collinear))
+            for word in ("coef", "intercept", "stderr", "rss"):
+                np.testing.assert_allclose(getattr(fits, word)[t], getattr(one, word), rtol=1e-9, err_msg=word)
+
+
+@pytest.mark.parametrize("p", [1, 20, 40])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_many_targets_as_each_by_itself(p, weighted):
+    """More targets than are held at a time, the last ones no whole vector; offsets; targets in any layout."""
+    rng = np.random.default_rng(p)
+    n, k = 3 * p + 200, 1030
+    X = rng.standard_normal((n, p)) + 1e3
+    Y = X @ rng.uniform(0.5, 2, (p, k)) + rng.standard_normal((n, k)) - 1e5
+    w = rng.integers(0, 3, n).astype(np.float64) if weighted else None
+    fits = batched(X, Y, sample_weight=w, n_threads=1)
+    for t in (0, 511, 512, 1029):
+        one = fit(X, Y[:, t], sample_weight=w)
+        for word in ("coef", "intercept", "stderr", "intercept_stderr", "rss", "r2"):
+            np.testing.assert_allclose(getattr(fits, word)[t], getattr(one, word), rtol=1e-8, err_msg=word)
+        assert (fits.n_samples[t], fits.rank[t]) == (one.n_samples, p)
+    for given in (Y, np.asfortranarray(Y)):
+        again = batched(X, given, sample_weight=w, n_threads=3)
+        for word in ("coef", "intercept", "rss", "stderr", "digits"):
+            assert getattr(again, word).tobytes() == getattr(fits, word).tobytes() or given is not Y
+            np.testing.assert_allclose(getattr(again, word), getattr(fits, word), rtol=1e-8)

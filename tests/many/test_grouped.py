@@ -10,7 +10,7 @@ from support.exact import exact_fit, worst_lre
 from support.problems import problem
 
 from linreg_fast import Fits, RankWarning, fit, grouped
-from linreg_fast.many.keys import keyed
+from linreg_fast.passes.keys import keyed
 
 pytestmark = pytest.mark.numerics
 
@@ -161,9 +161,34 @@ def test_groups_that_cannot_be_fitted_are_flagged():
         fits = grouped(X, y, groups)
     assert fits.rank.tolist() == [2, 1, 1, 0, 0]
     assert fits.collinear.tolist() == [[False, False], [True, True], [True, False], [True, True], [True, True]]
-    assert np.isnan(fits.stderr[1:]).all()
+    assert np.isnan(fits.stderr[[1, 3, 4]]).all()
+    alone = fit(X[groups == 2], y[groups == 2])  # errors of what a constant column has nothing to do with
+    np.testing.assert_allclose(fits.stderr[2], alone.stderr, rtol=1e-10)
+    np.testing.assert_allclose(fits.intercept_stderr[2], alone.intercept_stderr, rtol=1e-10)
     assert np.isfinite(fits.coef).all()
     assert (fits.intercept[3], fits.intercept[4]) == (y[0], y[1])
+
+
+@pytest.mark.filterwarnings("ignore::linreg_fast.RankWarning")
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_constant_columns_are_left_out_side_by_side(fit_intercept):
+    """As `fit` leaves them out, weights or not; what only looks constant, as its squares vanish, is not."""
+    X, y, *_ = problem(400, 4)
+    groups = np.arange(400) % 10
+    w = np.where(np.arange(400) % 7 == 3, 0.0, 1.5)
+    X[:, 2] = (3.0 if fit_intercept else 0.0) * (1 + groups)
+    X[groups == 4, 1] = 5.0 if fit_intercept else 0.0
+    X[groups == 5, 0] = np.where(w[groups == 5] == 0, 9.0, -2.0 if fit_intercept else 0.0)
+    X[groups == 6, 3] *= 1e-200
+    for weights in (None, w):
+        fits = grouped(X, y, groups, sample_weight=weights, fit_intercept=fit_intercept)
+        for g in range(10):
+            rows = groups == g
+            one = fit(X[rows], y[rows], sample_weight=None if weights is None else w[rows], fit_intercept=fit_intercept)
+            assert (fits.rank[g], np.flatnonzero(fits.collinear[g]).tolist()) == (one.rank, list(one.collinear))
+            for word in ("coef", "intercept", "stderr", "intercept_stderr", "rss", "r2", "n_samples"):
+                np.testing.assert_allclose(getattr(fits, word)[g], getattr(one, word), rtol=1e-9, err_msg=f"{word} {g}")
+            assert fits[g].predict(X[rows]).tolist() == pytest.approx(one.predict(X[rows]).tolist(), rel=1e-9)
 
 
 def test_other_rows_are_nothing_to_a_group():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from support.exact import exact_fit, worst_lre
 
 import linreg_fast
-from linreg_fast import RankWarning, reference, rolling
+from linreg_fast import RankWarning, fit, reference, rolling
 
 pytestmark = pytest.mark.numerics
 STATS = ("stderr", "tvalues", "rss", "r2", "n_samples", "residual", "prediction", "rank", "digits")
@@ -346,10 +347,29 @@ def test_a_column_that_is_constant_in_a_window():
     low = np.flatnonzero(fits.rank[19:] < 2) + 19
     assert low.tolist() == list(range(49, 60))
     assert (fits.coef[low, 1] == 0).all()
-    assert np.isnan(fits.stderr[low]).all()
     rows = of_rows(100, 20)
+    for i in low:
+        alone = fit(X[rows[i]], y[rows[i]])
+        np.testing.assert_allclose([*fits.coef[i], fits.intercept[i]], [*alone.coef, alone.intercept], rtol=1e-10)
+        np.testing.assert_allclose(fits.stderr[i], alone.stderr, rtol=1e-10)
     for i in set(range(19, 100)) - set(low.tolist()):
         assert worst_lre([*fits.coef[i], fits.intercept[i]], exact_fit(X[rows[i]], y[rows[i]])) > 10
+
+
+def test_what_only_looks_constant_is_not():
+    """Squares of a column that vanish, beside one that is constant, and rows of weight 0 that hold another number."""
+    X, y = table(60, 3, 5)
+    X[:, 0] *= 1e-200
+    X[:, 1] = 4.0
+    w = np.ones(60)
+    w[::9], X[::9, 1] = 0.0, -1.0
+    with pytest.warns(RankWarning, match="in 38 fits, the first of them that of row 22:"):
+        fits = rolling(X, y, 40, min_periods=20, sample_weight=w, stats=["rank"])
+    for i in range(22, 60):
+        rows = [r for r in range(max(0, i - 39), i + 1) if w[r] != 0]
+        alone = fit(X[rows], y[rows])
+        assert fits.rank[i] == alone.rank == 2
+        np.testing.assert_allclose(fits.coef[i], alone.coef, rtol=1e-9)
 
 
 def test_infinity_is_an_error_everywhere():
@@ -403,9 +423,33 @@ def test_several_targets_and_no_columns_are_errors():
 def test_nothing_is_written_to():
     X, y = table(60, 2, 15)
     w = np.ones(60)
+    before = [a.tobytes() for a in (X, y, w)]
+    rolling(X, y, 10, sample_weight=w, half_life=3)
+    assert [a.tobytes() for a in (X, y, w)] == before
     for a in (X, y, w):
         a.setflags(write=False)
     rolling(X, y, 10, sample_weight=w, half_life=3)
+
+
+@pytest.mark.parametrize("kind", ["rows", "time", "errors", "expanding", "recursive"])
+def test_memory_beyond_input_and_output(kind):
+    n = 400_000
+    X, y = table(n, 5, 1)
+    calls = {
+        "rows": lambda: rolling(X, y, 250, n_threads=2),
+        "time": lambda: rolling(X, y, 250, on=np.arange(n), n_threads=2),
+        "errors": lambda: rolling(X, y, 250, stats=["stderr", "r2"], n_threads=2),
+        "expanding": lambda: linreg_fast.expanding(X, y, n_threads=2),
+        "recursive": lambda: linreg_fast.recursive(X, y, half_life=250, n_threads=2),
+    }
+    tracemalloc.start()
+    try:
+        fits = calls[kind]()
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(fits) == n
+    assert peak - held < 32e6
 
 
 # properties

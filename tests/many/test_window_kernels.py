@@ -128,7 +128,7 @@ def test_window_sums_take_nothing_from_other_rows(kernels):
 def fits(kernels, X, y, windows, fit_intercept=True, l2=0.0):
     p, n = X.shape[1], windows.shape[1]
     longest = int((windows[2] - windows[0]).max())
-    found = [np.full(size, np.nan) for size in ((n, p), (n, 4), (n, p + 1), (n, p + 1))]
+    found = [np.full(size, np.nan) for size in ((n, p), (n, 5), (n, p + 1), (n, p + 1))]
     work = np.full(kernels.window_work_size(p, longest), np.nan)
     kernels.window_fits["double"](X, y, None, None, None, windows, longest, fit_intercept, l2, work, *found)
     return found
@@ -150,14 +150,14 @@ def test_window_fits(kernels, p, fit_intercept):
 
 
 def test_window_fits_decline(kernels):
-    """A column that is constant, two that are the same, sums beyond float64, a shift that is far off."""
+    """Two columns that are the same, one whose squares vanish, sums beyond float64, a shift that is far off."""
     rng = np.random.default_rng(5)
     X, y = rng.normal(size=(40, 3)), rng.normal(size=40)
     windows = np.ascontiguousarray(by_rows(40, 20)[:, 19:])
-    for bad in ("constant", "same", "large", "far"):
+    for bad in ("vanishing", "same", "large", "far"):
         Z = X.copy()
-        if bad == "constant":
-            Z[:, 1] = 4.0
+        if bad == "vanishing":
+            Z[:, 1] *= 1e-170
         elif bad == "same":
             Z[:, 1] = Z[:, 0]
         elif bad == "large":
@@ -196,11 +196,41 @@ def test_windows_by_time(kernels, kind, seed, closed):
 
 def running(kernels, X, y, w=None, left=None, fresh=None, lo=0, state=None, fit_intercept=True):
     p, n = X.shape[1], len(X) - lo
-    found = [np.full(size, np.nan) for size in ((n, p), (n, 4), (n, p + 1), (n, p + 1))]
+    found = [np.full(size, np.nan) for size in ((n, p), (n, 5), (n, p + 1), (n, p + 1))]
     state = np.zeros(kernels.running_state_size(p)) if state is None else state.copy()
     work = np.full(kernels.running_work_size(p), np.nan)
     kernels.running_fits["double"](X, y, w, left, None, fresh, lo, fit_intercept, 0.0, state, work, *found)
     return state, found
+
+
+@pytest.mark.parametrize("length", [1, 3, 7, 100])
+def test_windows_by_rows(kernels, length):
+    for bounds in ([0, 23], [0, 1, 8, 22, 23], [0, 7, 14, 23]):
+        bounds = np.array(bounds, dtype=np.intp)
+        twin = reference.windows_by_rows(bounds, length)
+        for lo, hi in [(0, 23), (0, 7), (7, 8), (8, 22), (22, 23), (5, 5)]:
+            out = np.full((3, hi - lo), -1, dtype=np.intp)
+            kernels.windows_by_rows(bounds, length, lo, hi, out)
+            assert out.T.tolist() == twin[lo:hi]
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_fits_go_to_their_rows(kernels, asked):
+    rng = np.random.default_rng(int(asked))
+    n, p, places = 9, 3, np.array([4, 0, 11, 7, 2, 3, 9, 1, 10], dtype=np.intp)
+    coef, numbers, spread = (rng.random((n, width)) for width in (p, 5, p + 1))
+    numbers[:, 4], rank = 2.0, np.zeros(12, dtype=np.int64)
+
+    def room():
+        of_squares = [np.zeros(12), np.zeros(12)] if asked else [None, None]
+        return [np.zeros((12, p)), np.zeros(12), *of_squares, np.zeros(12), np.zeros((12, p + 1)) if asked else None]
+
+    results, twins = room(), room()
+    kernels.put_fits(places, coef, numbers, spread if asked else spread[:0], *results, rank)
+    reference.put_fits(places, [coef, *numbers.T[:4], spread], twins)
+    for found, twin in zip(results, twins, strict=True):
+        np.testing.assert_array_equal(found, twin)
+    assert rank.tolist() == [2 if i in places else 0 for i in range(12)]
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])

@@ -111,6 +111,15 @@ def test_progress_reports_rows_and_ends_with_all(many_blocks):
         assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
+@pytest.mark.parametrize("at", [(), (0,), (19_999,), (3, 4, 11_000)])
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_rows_of_weight_0_are_not_counted_in_any_block(many_blocks, at, n_threads):
+    X, y, w = problem_of_kind(20_000, 3, "weights")
+    w = np.where(w == 0, 1.0, w)
+    w[list(at)] = 0.0
+    assert linreg_fast.fit(X, y, sample_weight=w, n_threads=n_threads).n_samples == 20_000 - len(at)
+
+
 # same bits
 
 

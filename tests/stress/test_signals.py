@@ -98,7 +98,7 @@ sys.exit(str(wrong) if wrong else 0)
 
 THREADS = """
 wrong = []
-rates.THREADED_SECONDS, rates.BLOCK_SECONDS = 0.0, 1e-4
+rates.THREADED_SECONDS, rates.BLOCK_SECONDS = 0.0, 1e-6
 expected = {name: bits(call()) for name, call in WAYS.items()}
 
 def fitting(seed):
