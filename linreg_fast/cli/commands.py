@@ -198,8 +198,8 @@ def fit(
             targets = specification["target_names"]
         else:
             stream, specification = Stream(sources.of_files(path, roles, csv), options), None
-        result = fitting.fit_source(stream, checkpoint, bar or False, fitting.of_stream(cov))
-        result = result.__replace__(formula=specification)
+        found = fitting.fit_source(stream, checkpoint, bar or False, fitting.of_stream(cov))
+        result = found.__replace__(formula=specification)
     warn_left_out(stream.source.left_out)
     stream.source.noticed.warn()
     seconds = time.perf_counter() - start

@@ -70,7 +70,9 @@ def _noted(fit: LinearFit, stream: Stream) -> LinearFit:
     if stream.dropped:
         reason += f"; {stream.dropped} row{'s' * (stream.dropped > 1)} with missing values dropped"
     precision = stream.options.precision
-    return fit.__replace__(reason=reason, precision=precision, left_out=left_out, n_dropped=stream.dropped)
+    targets = None if stream.target_names is None else tuple(stream.target_names)
+    noted = {"left_out": left_out, "n_dropped": stream.dropped, "target_names": targets}
+    return fit.__replace__(reason=reason, precision=precision, **noted)
 
 
 class Step(NamedTuple):
