@@ -466,6 +466,7 @@ def test_mutated_states(fit):
         "left_out": [None, [], ["a"], {"a": 1}, {"a": None}, "a"],
         "n_dropped": [None, -1, 1.0, True, "1", 2**70],
         "origin": [3, [], [1.0, 2.0], [1.0, 2.0, 3.0, None], [1.0, 2.0, 3.0, 1e999]],
+        "active": ["x", 3, [0, 1], [0, 1, 2], [0.5, 0, 0], [0, 1, None]],
     }
     assert set(wrong) == set(state) - {"format", "version"}
     for name, values in wrong.items():
@@ -474,7 +475,7 @@ def test_mutated_states(fit):
             fault = "coef" if name in ("n_features", "n_targets") and type(value) is int and 0 < value < 9 else name
             with pytest.raises(ValueError, match=f"not a whole linreg_fast.LinearFit: {fault} cannot be"):
                 LinearFit.from_dict({**state, name: value})
-    for name, values in {"format": ["other", None, 3], "version": [0, 4, "1", None, True, 1.0]}.items():
+    for name, values in {"format": ["other", None, 3], "version": [0, 99, "1", None, True, 1.0]}.items():
         for value in values:
             with pytest.raises(ValueError, match=r"not a saved|version"):
                 LinearFit.from_dict({**state, name: value})

@@ -85,7 +85,7 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):
         keep, large = kept(n, p), X.size > SMALL_SIZE
         lean = large and keep and n >= p and not solver_options and not self.positive
         data = table(X, y, w) if keep else None
-        sums = None if data is None else sums_of(data, self.fit_intercept, asked["n_threads"])
+        sums = None if data is None else sums_of(data, self.fit_intercept, asked["n_threads"] if large else 1)
         if lean and data is not None and sums is not None:
             options = FitOptions(**asked, l2=l2, descent=descent_options(asked["solver"], solver_options))
             found = fit_table(data, options, None, FirstPass(sums.M[..., 0].copy(), sums.known_shift))
@@ -410,6 +410,14 @@ class Ridge(LinearModel):
             alpha = alpha.ravel()
             return float(alpha[0]) if len(alpha) == 1 else alpha
         return float(alpha)
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if self.positive and self.solver not in ("auto", "lbfgs"):
+            raise ValueError(
+                f"solver={self.solver!r} does not support positive fitting. Please set the solver to 'auto' or 'lbfgs', or "
+                "set `positive=False`"
+            )
 
     def _solver(self) -> str:
         return "auto" if self.solver in ITERATIVE else str(self.solver)
