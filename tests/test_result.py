@@ -502,6 +502,7 @@ def test_mutated_states(fit):
         "target_names": [["a", "b"], 3, "abc", [3]],
         "formula": [3, [], "y ~ x", {}, {"text": "y ~ x"}],
         "origin": [3, [], [1.0, 2.0], [1.0, 2.0, 3.0, None], [1.0, 2.0, 3.0, 1e999]],
+        "active": ["x", 3, [0, 1], [0, 1, 2], [0.5, 0, 0], [0, 1, None]],
     }
     assert set(wrong) == set(state) - {"format", "version"}
     for name, values in wrong.items():
