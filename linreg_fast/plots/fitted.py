@@ -93,10 +93,10 @@ class Fitted:
                 raise ValueError(fault)
         kept = weighs & ~missing
         numbers = np.arange(lo, hi) if data.numbers is None else data.numbers[lo:hi]
-        found = [numbers, fitted, residual, standardised, leverage]
+        found: list[Any] = [numbers, fitted, residual, standardised, leverage]
         if not kept.all():
             found = [part[kept] for part in found]
-        return Seen(*found, missing=n_missing)
+        return Seen._make([*found, n_missing])
 
 
 def fitted_of(fit: LinearFit, rows: Rows, target: int, n_threads: int | None) -> Fitted:
