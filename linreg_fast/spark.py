@@ -188,6 +188,10 @@ class Partitions:
     def names(self) -> list[str]:
         return self.frame.columns[: self.frame.n_features]
 
+    @property
+    def target_names(self) -> list[str]:
+        return self.frame.columns[self.frame.n_features :][: self.frame.n_targets]
+
     def shift(self) -> Vector:
         """The mean of the leading rows of the first partition that has some, as a stream of the partitions takes it.
 
