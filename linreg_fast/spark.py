@@ -309,12 +309,12 @@ class Partitions:
 
     def _name_column(self, error: Exception) -> None:
         """Raise TypeError for the first column that cannot be read by itself."""
-        from pyspark.sql.functions import hash
+        from pyspark.sql.functions import max as largest  # which reads every value
 
         columns = self._columns()
         for j, name in enumerate(self.frame.columns):
             try:
-                columns.select(hash(f"c{j}").alias("c")).where("c is null").count()
+                columns.select(largest(f"c{j}")).collect()
             except Exception as found:
                 if OTHER_TYPE in str(found):
                     kind = self.dataframe.schema[name].dataType.simpleString()
