@@ -10,6 +10,7 @@ from typing import Any
 from linreg_fast.options import FitOptions, limits
 from linreg_fast.passes.progress import Report
 from linreg_fast.result import LinearFit
+from linreg_fast.robust import NONROBUST
 from linreg_fast.streams import fitting, formulas
 
 
@@ -24,7 +25,7 @@ def fit_formula(
     l2: float = 0.0,
     on_collinear: str = "min_norm",
     missing: str = "raise",
-    cov: str = "nonrobust",
+    cov: str = NONROBUST,
     positive: Any = False,
     bounds: Any = None,
     checkpoint: str | os.PathLike[str] | None = None,

@@ -498,10 +498,10 @@ def test_mutated_states(fit):
         "weighted": [None, 1, "yes"],
         "bread": [3, [], {}, {"live": [0, 1, 2], "means": [0.0, 0.0, 0.0], "level": [0.0], "inverse": [1.0]}],
         "robust": [3, [], {}, {"kind": 1, "matrix": [], "freedom": 3, "note": ""}],
-        "active": [3, "x", [1], [2, 0, 0], ["a", 0, 0]],
         "target_names": [["a", "b"], 3, "abc", [3]],
         "formula": [3, [], "y ~ x", {}, {"text": "y ~ x"}],
         "origin": [3, [], [1.0, 2.0], [1.0, 2.0, 3.0, None], [1.0, 2.0, 3.0, 1e999]],
+        "active": ["x", 3, [0, 1], [0, 1, 2], [0.5, 0, 0], [0, 1, None]],
     }
     assert set(wrong) == set(state) - {"format", "version"}
     for name, values in wrong.items():

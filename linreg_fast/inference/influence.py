@@ -117,15 +117,12 @@ def with_interval(
 def fitted_of(fit: Inferred) -> meat.Fitted:
     """What residuals and leverages are made of."""
     if fit._spread is None:
-        why = (
-            "within bounds"
-            if fit.active is not None
-            else "with a penalty"
-            if fit.l2
-            else "of gradient descent"
-            if fit.solver == "gd"
-            else "below full rank"
-        )
+        of = {
+            "within bounds": fit.active is not None,
+            "with a penalty": fit.l2,
+            "of gradient descent": fit.solver == "gd",
+        }
+        why = next((what for what, so in of.items() if so), "below full rank")
         raise ValueError(f'a fit {why} has no standard errors, and no robust ones; see on_collinear="drop"')
     kept = fit._kept()
     coef = np.atleast_2d(fit.coef)[:, kept.live]

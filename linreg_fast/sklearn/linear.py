@@ -60,7 +60,7 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """
         with _whole(self):
             self._check_parameters()
-            X, y, w = checked(self, X, y, sample_weight, sparse=not self.positive, reset=True)
+            X, y, w = checked(self, X, y, sample_weight, sparse=self._takes_sparse(), reset=True)
             self._one_target = y.ndim == 1
             self.__dict__.pop("moments_", None)
             self._fit_checked(X, y, w)
@@ -85,7 +85,7 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):
         keep, large = kept(n, p), X.size > SMALL_SIZE
         lean = large and keep and n >= p and not solver_options and not self.positive
         data = table(X, y, w) if keep else None
-        sums = None if data is None else sums_of(data, self.fit_intercept, asked["n_threads"])
+        sums = None if data is None else sums_of(data, self.fit_intercept, asked["n_threads"] if large else 1)
         if lean and data is not None and sums is not None:
             options = FitOptions(**asked, l2=l2, descent=descent_options(asked["solver"], solver_options))
             found = fit_table(data, options, None, FirstPass(sums.M[..., 0].copy(), sums.known_shift))
@@ -112,7 +112,7 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 f"the fit before kept no cross products of {self.n_features_in_} columns: begin with partial_fit"
             )
         with _whole(self):
-            X, y, w = checked(self, X, y, sample_weight, sparse=not self.positive, reset=first)
+            X, y, w = checked(self, X, y, sample_weight, sparse=self._takes_sparse(), reset=first)
             state = Moments(X.shape[1], 1 if y.ndim == 1 else y.shape[1]) if first else self.moments_
             if not first and (
                 state.n_targets != (1 if y.ndim == 1 else y.shape[1]) or self._one_target != (y.ndim == 1)
@@ -142,7 +142,7 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):
             self._set(self._of_moments(float(l2), 0 if self._one_target else list(range(k))))
             return
         if len(l2) != k:
-            raise ValueError(f"Number of targets and number of penalties do not correspond: {k} != {len(l2)}")
+            raise ValueError(f"Number of targets and number of penalties do not correspond: {len(l2)} != {k}")
         fits = [self._of_moments(float(a), t) for t, a in enumerate(l2)]
         self._set(fits[0])
         self.coef_ = np.stack([fit.coef for fit in fits])
@@ -184,7 +184,7 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):
         fit = self.fit_
         origin = self._origin
         if origin is not None and not (
-            np.array_equal(self.coef_, fit.coef) and np.all(self.intercept_ == fit.intercept)
+            np.array_equal(np.ravel(self.coef_), np.ravel(fit.coef)) and np.all(self.intercept_ == fit.intercept)
         ):
             origin = None  # somebody has set others
         return predictions.predict(
@@ -217,6 +217,9 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def _choose(self) -> None:
         """What is to be chosen from the moments before they are solved."""
 
+    def _takes_sparse(self) -> bool:
+        return True
+
     def _penalty(self) -> Any:
         return 0.0
 
@@ -231,7 +234,7 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = not self.positive
+        tags.input_tags.sparse = self._takes_sparse()
         return tags
 
 
@@ -333,6 +336,9 @@ class LinearRegression(LinearModel):
         values: Vector = np.sqrt(np.maximum(np.linalg.eigvalsh(gram)[::-1], 0.0))[: min(n, p)]
         return values
 
+    def _takes_sparse(self) -> bool:
+        return not self.positive  # as scikit-learn's
+
     def _descent(self) -> dict[str, Any]:
         return {"tol": self.tol}
 
@@ -400,8 +406,19 @@ class Ridge(LinearModel):
         self.random_state = random_state
         self.precision = precision
 
+    def _fit_rows(self, X: Any, y: Any, w: Any, l2: float) -> None:
+        try:
+            super()._fit_rows(X, y, w, l2)
+        except np.linalg.LinAlgError:
+            if self.solver != "cholesky":
+                raise
+            # scikit-learn's goes on by its svd then; `solver_` says what was used
+            self._set(fit_arrays(X, y, sample_weight=w, l2=l2, **(self._asked() | {"solver": "auto"})))
+
     def _set(self, found: LinearFit) -> None:
         super()._set(found)
+        if found.n_targets == 1:
+            self.coef_ = self.coef_.reshape(-1)  # of a y with one column too, as scikit-learn has it
         self.n_iter_ = np.full(found.n_targets, found.n_iter) if found.solver == "gd" else None
 
     def _penalty(self) -> Any:
@@ -410,6 +427,14 @@ class Ridge(LinearModel):
             alpha = alpha.ravel()
             return float(alpha[0]) if len(alpha) == 1 else alpha
         return float(alpha)
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if self.positive and self.solver not in ("auto", "lbfgs"):
+            raise ValueError(
+                f"solver={self.solver!r} does not support positive fitting. Please set the solver to "
+                "'auto' or 'lbfgs', or set `positive=False`"
+            )
 
     def _solver(self) -> str:
         return "auto" if self.solver in ITERATIVE else str(self.solver)

@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_scalar
 from linreg_fast.algebra.precision import Matrix, Vector
 from linreg_fast.moments.moments import Moments
 from linreg_fast.options import PRECISIONS
+from linreg_fast.result import LinearFit
 from linreg_fast.sklearn import leave_one_out
 from linreg_fast.sklearn.linear import LinearModel, Ridge
 from linreg_fast.sklearn.rows import sparse_moments
@@ -181,6 +182,11 @@ class RidgeCV(LinearModel):
             name = "alphas" if len(given) == 1 else f"alphas[{i}]"
             check_scalar(alpha, name, target_type=Real, min_val=0.0, include_boundaries="neither")
         return np.array(given, dtype=np.float64)
+
+    def _set(self, found: LinearFit) -> None:
+        super()._set(found)
+        if found.n_targets == 1:
+            self.coef_ = self.coef_.reshape(-1)
 
     def _penalty(self) -> Any:
         return self.alpha_

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from linreg_fast.algebra.paired import PairedSums
@@ -45,6 +46,7 @@ def checked(estimator: Any, X: Any, y: Any, sample_weight: Any, *, sparse: bool,
                 del estimator.feature_names_in_
         if reset or not named:
             return X, y, sample_weight
+    # what is not finite in dense rows the sums show: clean ones are not read once more for it
     X, y = validate_data(
         estimator,
         X,
@@ -52,7 +54,7 @@ def checked(estimator: Any, X: Any, y: Any, sample_weight: Any, *, sparse: bool,
         reset=reset,
         accept_sparse=("csr", "csc") if sparse else False,
         dtype=FLOATS,
-        ensure_all_finite=True,
+        ensure_all_finite=scipy.sparse.issparse(X),
         y_numeric=True,
         multi_output=True,
     )

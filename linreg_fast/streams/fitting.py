@@ -232,10 +232,10 @@ def fit_file(
     if formula is not None:
         if Roles(target, features, None, exclude) != Roles():
             raise TypeError("formula names the columns of the fit: it stands in place of target, features and exclude")
-        asked = formulas.Asked(formula, levels or {}, sample_weight, missing)
+        by_name = formulas.Asked(formula, levels or {}, sample_weight, missing)
         if fit_intercept is not True:
             raise TypeError('a formula says itself whether there is an intercept: "y ~ 0 + x" has none')
-        return by_formula(path, of_csv(csv), asked, options, (checkpoint, progress, sandwich))
+        return by_formula(path, of_csv(csv), by_name, options, (checkpoint, progress, sandwich))
     if levels is not None:
         raise TypeError("levels are those of the categories of a formula")
     with readable(path) as copy:

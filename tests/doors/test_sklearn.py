@@ -121,7 +121,8 @@ def test_attributes_and_shapes_are_theirs(k, fit_intercept, weighted):
         other.fit(X, y, sample_weight=w)
         np.testing.assert_allclose(ours.coef_, np.reshape(other.coef_, ours.coef_.shape), rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(ours.intercept_, np.reshape(other.intercept_, np.shape(ours.intercept_)), rtol=1e-9)
-        assert ours.predict(X).shape == y.shape
+        assert ours.coef_.shape == other.coef_.shape
+        assert ours.predict(X).shape == other.predict(X).shape
         np.testing.assert_allclose(ours.score(X, y, w), other.score(X, y, w), rtol=1e-9)
         assert ours.n_features_in_ == 4
     if not weighted:
@@ -269,7 +270,7 @@ def test_penalties_for_each_target():
     np.testing.assert_allclose(ours.coef_, other.coef_, rtol=1e-10)
     np.testing.assert_allclose(ours.intercept_, other.intercept_, rtol=1e-10)
     assert len(ours.fit_) == 2
-    with pytest.raises(ValueError, match="Number of targets and number of penalties do not correspond: 2 != 3"):
+    with pytest.raises(ValueError, match="Number of targets and number of penalties do not correspond: 3 != 2"):
         Ridge(np.ones(3)).fit(X, y)
 
 
