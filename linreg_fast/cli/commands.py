@@ -208,7 +208,7 @@ def fit(
         result = found.__replace__(formula=specification)
         seconds = time.perf_counter() - start
         if plot is not None:
-            pictures.draw_fit(plot, result, stream, targets[0], bar)
+            pictures.draw_fit(plot, found, stream, targets[0], bar)
     warn_left_out(stream.source.left_out)
     stream.source.noticed.warn()
     if save is not None:

@@ -248,6 +248,7 @@ def of_files(path: str | os.PathLike[str], csv: CsvOptions | None) -> Rows:
     table = files.table_of(found, listed, Choice(of_numbers, of_numbers, {}), csv or CsvOptions())
     if found.form == "csv":
         table.types = csv_kinds.types_to_read(kinds, of_numbers) | dict.fromkeys(text, pa.string())
+    table.dictionaries = text
     noticed = table.noticed
 
     def part(pieces: list[readers.Piece], columns: Sequence[str]) -> Iterator[tuple[str, int, Any]]:

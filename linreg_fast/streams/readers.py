@@ -45,6 +45,7 @@ class Files:
     n_rows: int | None = None  # an estimate for text
     footers: list[Any] = field(default_factory=list)  # of Parquet files: their row groups, read once
     noticed: Noticed = field(default_factory=Noticed)
+    dictionaries: list[str] = field(default_factory=list)  # columns of Parquet files to read as codes of their values
 
     def identity(self) -> str:
         """What tells these files from others, and from themselves once they were written again."""
@@ -120,7 +121,7 @@ def record_batches(
         columns = [name for name in files.columns if name not in keys]
         with named(path):
             if groups is not None:
-                found = _parquet_batches(path, columns, groups, files.footers[i], threads)
+                found = _parquet_batches(files, i, columns, groups, threads)
             else:
                 found = {"csv": _csv_batches, "ipc": _ipc_batches}[files.form](path, columns, files)
             while (batch := next(found, None)) is not None:
@@ -195,11 +196,13 @@ def parquet_file(path: Path, **settings: Any) -> Any:
     return parquet.ParquetFile(path, **limits, **settings)
 
 
-def _parquet_batches(path: Path, columns: list[str], groups: list[int], footer: Any, threads: bool) -> Iterator[Any]:
+def _parquet_batches(files: Files, i: int, columns: list[str], groups: list[int], threads: bool) -> Iterator[Any]:
+    path, footer = files.paths[i], files.footers[i]
     most = GROUP_BYTES // (8 * len(columns))
     whole = all(GROUP_ROWS <= footer.row_group(group).num_rows <= most for group in groups)
     # pyarrow's default, whole row groups read and decoded ahead, touches several times the memory for the first time
-    with parquet_file(path, metadata=footer, pre_buffer=False, buffer_size=READ_BYTES) as file:
+    settings = {"metadata": footer, "pre_buffer": False, "buffer_size": READ_BYTES}
+    with parquet_file(path, read_dictionary=files.dictionaries, **settings) as file:
         if not whole:
             yield from file.iter_batches(batch_rows(len(columns)), groups, columns, use_threads=threads)
             return

@@ -263,7 +263,10 @@ def test_the_command_line(tmp_path):
     assert "C(cut): Fair, color: D" in done.stdout
     assert "C(cut)[T.Good]" in done.stdout
     fit = fit_formula(formula, DIAMONDS)
-    found = json.loads(run("fit", DIAMONDS, "--formula", formula, "--json").stdout)
+    picture = tmp_path / "fit.png"
+    done = run("fit", DIAMONDS, "--formula", formula, "--json", "--plot", picture)
+    assert picture.read_bytes()[:4] == b"\x89PNG", done.stderr
+    found = json.loads(done.stdout)
     assert found["coef"] == fit.coef.tolist()
     some = pd.read_csv(DIAMONDS).head(20)
     some.to_csv(tmp_path / "some.csv", index=False)
