@@ -12,10 +12,12 @@ from linreg_fast.objective import cost, gradient
 from linreg_fast.passes.threads import set_num_threads
 from linreg_fast.planning import Plan, plan
 from linreg_fast.result import LinearFit
+from linreg_fast.robust import robust
 from linreg_fast.solvers.descent import ConvergenceWarning, LearningRateError
 from linreg_fast.solvers.solution import ConditionWarning, RankWarning
 
 if TYPE_CHECKING:
+    from linreg_fast.formula import fit_formula
     from linreg_fast.many.batched import batched
     from linreg_fast.many.expanding import expanding, recursive
     from linreg_fast.many.fits import Fits
@@ -51,6 +53,7 @@ __all__ = [
     "expanding",
     "fit",
     "fit_file",
+    "fit_formula",
     "fit_polynomial",
     "fit_stream",
     "gradient",
@@ -58,6 +61,7 @@ __all__ = [
     "l2_path",
     "plan",
     "recursive",
+    "robust",
     "rolling",
     "set_num_threads",
     "show_config",
@@ -75,6 +79,7 @@ _LATER = {
     "expanding": "many.expanding",
     "grouped": "many.grouped",
     "fit_polynomial": "polynomial",
+    "fit_formula": "formula",
     "fit_file": "streams.fitting",
     "fit_stream": "streams.fitting",
     "l2_path": "moments.penalties",

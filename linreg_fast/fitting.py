@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast.algebra import room
-from linreg_fast.algebra.centred import origin_of_sums
+from linreg_fast.algebra.bread import Spread, about
+from linreg_fast.algebra.centred import points_of_sums
 from linreg_fast.algebra.paired import affordable
 from linreg_fast.algebra.precision import any_range
 from linreg_fast.algebra.sums import Sums
 from linreg_fast.inputs.missing import of_complete_rows
+from linreg_fast.inputs.named import taken_apart
 from linreg_fast.inputs.table import Rows, Table, layout, table
 from linreg_fast.options import MISSING, PRECISIONS, WEIGHTS, FitOptions, check_bounds, descent_options, limits
 from linreg_fast.passes.progress import Report, reporting
@@ -24,6 +26,7 @@ from linreg_fast.passes.table_sums import FirstPass
 from linreg_fast.plan_costs import DESCENT_STEPS, PlanArguments
 from linreg_fast.planning import plan_arguments
 from linreg_fast.result import LinearFit, Noted
+from linreg_fast.robust import NONROBUST, Sandwich, with_covariances
 from linreg_fast.solvers import bounded, closed_form, descent, refinement, small, spread, wide
 from linreg_fast.solvers.problem import Problem
 from linreg_fast.solvers.small import SmallFit, weight_exponent
@@ -43,6 +46,10 @@ KEYWORDS = (
     "bounds",
     "on_collinear",
     "missing",
+    "cov",
+    "groups",
+    "maxlags",
+    "kernel",
     "feature_names",
     "n_threads",
 )
@@ -62,6 +69,10 @@ def fit(
     bounds: Any = None,
     on_collinear: str = "min_norm",
     missing: str = RAISE,
+    cov: str = NONROBUST,
+    groups: Any = None,
+    maxlags: int | None = None,
+    kernel: str = "bartlett",
     feature_names: Sequence[str] | None = None,
     n_threads: int | None = None,
     progress: bool | Report = False,
@@ -115,6 +126,11 @@ def fit(
     missing : {"raise", "drop"}
         What to do about rows with NaN or null in X, y or the weights: raise, naming the first one, or leave them out.
         Infinity is always an error.
+    cov : {"nonrobust", "HC0", "HC1", "HC2", "HC3", "cluster", "HAC"}
+        What standard errors, and all that follows from them, take the errors for: equal and independent, or as
+        `linreg_fast.robust` says, from one more pass over the rows.
+    groups, maxlags, kernel
+        The clusters of the rows, and the lags of "HAC", as for `linreg_fast.robust`.
     feature_names : sequence of str, optional
         Taken from X where it has column names.
     n_threads : int, optional
@@ -179,6 +195,9 @@ def fit(
         and not solver_options
         and missing is RAISE  # faster than ==, and no matter where it says no
         and weights is ANALYTIC
+        and cov is NONROBUST
+        and groups is None
+        and maxlags is None
         and positive is False
         and bounds is None
     )
@@ -212,13 +231,21 @@ def fit(
                 order, _, copies = layout(*given, sample_weight)
                 return _small_fit(found, options, *given, sample_weight, order, tuple(copies))
         first = found
+    left_out, targets = None, None
+    if isinstance(groups, str):
+        named = taken_apart(X, y, {"sample_weight": sample_weight, "groups": groups})
+        X, y, (sample_weight, groups) = named.X, named.y, named.others
+        left_out, targets = named.left_out, named.target_names
+    asked = None if lean else Sandwich(cov, groups, maxlags, kernel)
     data = table(X, y, sample_weight, feature_names)
+    if left_out is not None:
+        data.left_out, data.target_names = left_out, targets
     if options.weights == "frequency":
         data.count_weights()
     if not progress:
-        return _fit_rows(data, options, None, first)
+        return _fit_rows(data, options, None, first, asked)
     with reporting(progress) as report:
-        return _fit_rows(data, options, report, first)
+        return _fit_rows(data, options, report, first, asked)
 
 
 def _small_fit(
@@ -245,13 +272,16 @@ def _lean_options(precision: str, fit_intercept: bool, l2: float) -> FitOptions:
     return FitOptions(precision=precision, fit_intercept=fit_intercept, l2=l2)
 
 
-def _fit_rows(data: Table, options: FitOptions, report: Report | None, first: FirstPass | None) -> LinearFit:
-    """`fit_table`, without the rows that have missing values where they are to be dropped."""
-    if options.missing == RAISE:
-        return fit_table(data, options, report, first)
+def _fit_rows(
+    data: Table, options: FitOptions, report: Report | None, first: FirstPass | None, asked: Sandwich | None
+) -> LinearFit:
+    """`fit_table`, without the rows that have missing values where they are to be dropped, and its covariances."""
 
     def solved(rows: Table) -> LinearFit:
-        return fit_table(rows, options, report, first if rows is data else None)
+        found = fit_table(rows, options, report, first if rows is data else None)
+        if asked is None or asked.kind == NONROBUST:
+            return found
+        return with_covariances(found, rows, asked, options.n_threads)
 
     return of_complete_rows(solved, data, options.missing)
 
@@ -290,7 +320,10 @@ def _solved_with_weights(problem: Problem, exponent: int) -> Solution:
         np.ldexp(a, 2 * (unit - kept)) for a in (solution.rss, solution.tss, ess)
     )
     if solution.spread is not None:
-        solution.spread = np.ldexp(solution.spread, exponent // 2)
+        errors, bread = solution.spread
+        assert bread is not None
+        bread = bread._replace(exponents=bread.exponents + exponent // 2)
+        solution.spread = Spread(np.ldexp(errors, exponent // 2), bread)
     solution.n_samples, solution.sum_weight = data.n_present(), data.sum_weight()
     return solution
 
@@ -340,9 +373,10 @@ def _solved(problem: Problem) -> Solution:
     solution.collinear = tuple(sorted({*constant, *solution.collinear}))
     if options.on_collinear == "drop":
         solution.dropped = tuple(sorted({*constant, *solution.dropped}))
+    point = None
     if options.fit_intercept:
-        solution.origin = origin_of_sums(problem.sums, problem.centred, solution.coef)
+        solution.origin, point = points_of_sums(problem.sums, problem.centred, solution.coef)
     if not options.l2:
         worth_it = full or (refined and affordable(problem.sums.n_rows, len(kept.centred.live)))
-        solution.spread = spread.spread_of(kept, solution.factor, worth_it)
+        solution.spread = about(spread.spread_of(kept, solution.factor, worth_it), point)
     return solution

@@ -43,6 +43,23 @@ def moments_by_address(
 def moments_unpack(out: _Double, p: int, n_targets: int, M: _Double) -> None: ...
 @_fused
 def shift(X: _Floating, Y: _Double, w: _Double | None, n_rows: int, shift: _Double) -> None: ...
+def scores_work_size(p: int) -> int: ...
+@_fused
+def scores(
+    X: _Floating,
+    y: _Double,
+    lo: int,
+    hi: int,
+    means: _Double,
+    coef: _Double,
+    level: float,
+    low: float,
+    root: _Double,
+    one: float,
+    work: _Double,
+    u: _Double,
+    h: _Double,
+) -> None: ...
 def dd_moments_work_size(p: int, n_targets: int) -> int: ...
 @_fused
 def dd_moments(

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from linreg_fast.algebra import paired, room
+from linreg_fast.algebra.bread import Spread
 from linreg_fast.algebra.digits import FULL_DIGITS, ROUNDING, digits_held
 from linreg_fast.algebra.paired import Equations, PairedSums
 from linreg_fast.algebra.pairs import add, cholesky, divide, multiply, pairs, product, solve_transposed, total, two_sum
@@ -261,7 +262,7 @@ def _solution(E: Equations, R: Matrix, basis: _Basis, ey: int, n_samples: int) -
         n_samples=n_samples,
         sum_weight=float(E.sum_weight[0]),
         reason=f"Chebyshev polynomials of (x - {c:g}) / {unit:g}",
-        spread=np.sqrt(squares[:, 0]),
+        spread=Spread(np.sqrt(squares[:, 0]), None),
         chebyshev=np.concatenate([[c, unit], np.ldexp(np.append(mean, series[:, 0]), -ey)]),
     )
 

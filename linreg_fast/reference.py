@@ -182,6 +182,18 @@ def small(X: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None, fit_intercep
     return np.concatenate([b, [m_y - m @ b, w @ (v - Z @ b) ** 2, w @ v**2]])
 
 
+def scores(
+    X: NDArray[Any], y: Array, about: tuple[Array, float], coef: Array, root: Array, one: float
+) -> tuple[Array, Array]:
+    """Residuals and leverages: u = y - level - (x - means) coef, h = one + |root (x - means)|^2, row by row.
+
+    `about` is (means, level).
+    """
+    means, level = about
+    Z = X.astype(np.float64) - means
+    return y - (level + products(Z.T, coef[:, None])[:, 0]), one + (products(Z.T, root.T) ** 2).sum(axis=1)
+
+
 def triangle(A: Array) -> Array:
     """R of A = R'R, row by row."""
     rest, R = A.copy(), np.zeros_like(A)

@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from linreg_fast.algebra.bread import Bread, Robust
 from linreg_fast.algebra.digits import digits_held
-from linreg_fast.inference import significance
+from linreg_fast.inference import influence, significance
 from linreg_fast.inference.description import describe, listed
-from linreg_fast.inputs.table import Rows
+from linreg_fast.inference.inferred import Inferred
+from linreg_fast.inference.influence import Influence
+from linreg_fast.inputs import formulas
+from linreg_fast.inputs.checks import one_of
+from linreg_fast.inputs.table import Rows, table
 from linreg_fast.options import FitOptions
 from linreg_fast.passes import predictions
 from linreg_fast.plan_costs import PlanArguments
@@ -32,6 +37,10 @@ class _Fields(NamedTuple):
     spread          what `stderr` is made of: the standard errors over `residual_std`, shape (n_features + 1,), the
                     intercept last; None where there are none
     chebyshev       of a polynomial: [c, u, b_0, b_1 ..], the series sum_k b_k T_k((x - c) / u) that `predict` evaluates
+    bread           what `cov` is made of, see `algebra.bread`: for few columns as the kernels leave it, a result of
+                    theirs; None where there is none, or it is not kept
+    robust          covariances that take the place of those of equal and independent errors, or None
+    weighted        whether rows had weights that are not counts
     y_unit          power of two whose square is the unit of rss, ess and tss as they are held: 1 but where y is so
                     large or small that their squares leave the range of float64, which costs `r2` and `stderr` nothing
     origin          [c_1 .. c_p, v_1 ..], the means of the columns and the prediction of each target there; None but
@@ -69,7 +78,11 @@ class _Fields(NamedTuple):
     left_out: dict[str, str] = {}  # noqa: RUF012  never handed out: the attribute is a copy
     n_dropped: int = 0
     origin: NDArray[np.float64] | None = None
+    bread: Bread | NDArray[np.float64] | None = None
+    robust: Robust | None = None
+    weighted: bool = False
     active: NDArray[np.int8] | None = None
+    formula: dict[str, Any] | None = None
 
 
 class Noted(NamedTuple):
@@ -88,7 +101,7 @@ class Noted(NamedTuple):
 NOTHING_NOTED = Noted(None, {}, 0)
 RSS, ESS, TSS, LEFT_OUT = (_Fields._fields.index(name) for name in ("rss", "ess", "tss", "left_out"))
 # what the public attributes are made of: arguments of the constructor, attributes with an underscore
-INSIDE = ("plan_arguments", "spread", "chebyshev", "y_unit", "origin")
+INSIDE = ("plan_arguments", "spread", "chebyshev", "y_unit", "origin", "bread", "robust", "weighted")
 
 
 if TYPE_CHECKING:
@@ -97,8 +110,11 @@ else:
     _Base = object  # a LinearFit holds such a tuple and is none
 
 
-class LinearFit(_Base):
+class LinearFit(Inferred, _Base):
     """A fitted linear model. It holds no data and never changes.
+
+    Beside its coefficients it keeps the inverse of the cross products of the columns, or a factor of them: as many
+    numbers as the square of their number, from which all covariances are made when they are asked for.
 
     Attributes
     ----------
@@ -151,6 +167,9 @@ class LinearFit(_Base):
     active : ndarray of int8, in the shape of `coef`, or None
         Of a fit with bounds: -1 where a coefficient is at its lower bound, 1 at its upper one, 0 where it is free. Such
         a fit claims no standard errors.
+    formula : dict or None
+        Of a fit by a formula what `predict` makes its columns by, in plain texts, numbers and lists: "text", "levels"
+        of each category, "references" (the level that each factor's coefficients are differences from).
     """
 
     __slots__ = ("_values",)
@@ -161,6 +180,9 @@ class LinearFit(_Base):
         _chebyshev: NDArray[np.float64] | None
         _y_unit: Any
         _origin: NDArray[np.float64] | None
+        _bread: Bread | NDArray[np.float64] | None
+        _robust: Robust | None
+        _weighted: bool
 
     def __init__(self, *values: Any, **named: Any) -> None:
         # one tuple: to set 30 attributes of a frozen dataclass takes longer than a small fit, and so does to copy
@@ -204,7 +226,7 @@ class LinearFit(_Base):
                 feature_names=None if rows.names is None else tuple(rows.names),
                 fit_intercept=options.fit_intercept,
                 l2=options.l2,
-                spread=solution.spread,
+                spread=None if solution.spread is None else solution.spread.errors,
                 collinear=solution.collinear,
                 dropped=solution.dropped,
                 chebyshev=solution.chebyshev,
@@ -212,6 +234,8 @@ class LinearFit(_Base):
                 left_out=rows.left_out,
                 n_dropped=rows.n_dropped,
                 origin=solution.origin,
+                bread=None if solution.spread is None else solution.spread.bread,
+                weighted=rows.weighted and options.weights != "frequency",
                 active=None if solution.active is None else solution.active[0] if one else solution.active,
             )
         )
@@ -227,7 +251,7 @@ class LinearFit(_Base):
         reason: str = TALL_REASON,
     ) -> LinearFit:
         """The result of the lane of small fits, where microseconds count; `asked` are leading `PlanArguments`."""
-        coef, intercept, rss, tss, digits, rcond, sum_weight, origin, spread, ess = small
+        coef, intercept, rss, tss, digits, rcond, sum_weight, origin, spread, ess, res = small
         noted = noted or NOTHING_NOTED
         p, k = asked[1], asked[2]
         values = (
@@ -262,6 +286,10 @@ class LinearFit(_Base):
             noted.left_out,
             noted.n_dropped,
             origin,
+            None if options.l2 else res,
+            None,
+            asked[7] and options.weights != "frequency",
+            None,
             None,
         )
         fit = _new(cls)  # __init__ would pack the thirty values once more
@@ -281,6 +309,8 @@ class LinearFit(_Base):
             facts["rank"] = f"{self.rank} of {self.n_features}"
         if self.l2:
             facts["l2"] = f"{self.l2:g}"
+        if self.formula and self.formula["references"]:
+            facts["reference"] = listed([f"{name}: {level}" for name, level in self.formula["references"].items()])
         if left_out := self.left_out:
             facts["left out"] = listed([f"{name} ({why})" for name, why in left_out.items()])
         return describe("LinearFit", names, self.coef, summary, facts)
@@ -311,6 +341,11 @@ class LinearFit(_Base):
         return significance.scaled(self._values[TSS], self._y_unit)
 
     @property
+    def _squares(self) -> tuple[Any, Any, Any]:
+        """rss, ess and tss in units of y_unit^2."""
+        return self._values[RSS], self._values[ESS], self._values[TSS]
+
+    @property
     def left_out(self) -> dict[str, str]:
         return dict(self._values[LEFT_OUT])
 
@@ -335,91 +370,46 @@ class LinearFit(_Base):
     def r2(self) -> Any:
         """Coefficient of determination, ess / tss; where y does not vary 1 if rss is 0 too, else 0; NaN where the sums
         of squares are not known."""
-        return significance.determination(*(self._values[place] for place in (RSS, ESS, TSS)))
+        return significance.determination(*self._squares)
 
-    @property
-    def residual_std(self) -> Any:
-        """Residual standard deviation, sqrt(rss / (n - rank - 1)); NaN with no degree of freedom left."""
-        return significance.residual_deviation(self._values[RSS], self._freedom, self._y_unit)
-
-    @property
-    def _freedom(self) -> int:
-        """Degrees of freedom of the residuals."""
-        return self.n_samples - self.rank - self.fit_intercept
-
-    @property
-    def stderr(self) -> Any:
-        """Standard errors of the coefficients, in the shape of `coef`: residual_std sqrt((X'WX)^-1_jj).
-
-        Weights count as relative precisions, as in statsmodels' WLS; X is centred where there is an intercept.
-        NaN below full rank, for columns that are constant or were dropped, without degrees of freedom, with a
-        penalty and for gradient descent.
-        """
-        return self._errors(slice(0, self.n_features))
-
-    @property
-    def intercept_stderr(self) -> Any:
-        """Standard error of the intercept, or of each target's; NaN where `stderr` is, and where none was fitted."""
-        error = self._errors(slice(self.n_features, None))[..., 0]
-        return float(error) if error.ndim == 0 else error
-
-    @property
-    def tvalues(self) -> Any:
-        """t statistics of the coefficients, coef / stderr, in the shape of `coef`; NaN where `stderr` is."""
-        return significance.ratio(self.coef, self.stderr)
-
-    @property
-    def intercept_tvalue(self) -> Any:
-        """t statistic of the intercept, or of each target's; NaN where `intercept_stderr` is."""
-        t = significance.ratio(self.intercept, self.intercept_stderr)
-        return float(t) if t.ndim == 0 else t
-
-    @property
-    def pvalues(self) -> Any:
-        """Two-sided p-values of `tvalues`, by Student's t with n - rank - 1 degrees of freedom (n - rank without
-        an intercept): how likely a statistic at least as large is where the true coefficient is 0."""
-        return significance.two_sided(self.tvalues, self._freedom)
-
-    @property
-    def intercept_pvalue(self) -> Any:
-        """Two-sided p-value of `intercept_tvalue`, or of each target's."""
-        p = significance.two_sided(self.intercept_tvalue, self._freedom)
-        return float(p) if p.ndim == 0 else p
-
-    def conf_int(self, level: float = 0.95) -> NDArray[np.float64]:
-        """Confidence intervals of the coefficients: coef -+ t stderr.
+    def influence(self, X: Any, y: Any, *, sample_weight: Any = None, weights: str = "analytic") -> Influence:
+        """What each row does to the fit, from one pass over the rows that it was fitted to.
 
         Parameters
         ----------
-        level : float
-            Probability that an interval covers the true coefficient, between 0 and 1.
+        X, y, sample_weight, weights
+            What it was fitted to, as for `fit`; without missing values.
 
         Returns
         -------
-        ndarray of shape (n_features, 2) or (n_targets, n_features, 2)
-            Lower and upper ends; NaN where `stderr` is.
+        Influence
+            Residuals, leverages, studentised residuals, Cook's distances, DFFITS, PRESS, and the tests of Durbin and
+            Watson and of Jarque and Bera.
 
         Raises
         ------
         TypeError, ValueError
-            `level` is not a number between 0 and 1.
+            As for `fit`; rows of another number; a fit that has no standard errors, or keeps no covariances.
         """
-        return significance.interval(self.coef, self.stderr, level, self._freedom)
+        data = table(X, y, sample_weight)
+        if weights == "frequency":
+            data.count_weights()
+        if data.n_features != self.n_features or data.n_targets != self.n_targets or data.n_present() != self.n_samples:
+            raise ValueError(
+                f"the fit is of {self.n_samples} rows, {self.n_features} columns and {self.n_targets} targets, these "
+                f"are {data.n_present()}, {data.n_features} and {data.n_targets}"
+            )
+        return influence.of_rows(self, data)
 
-    def intercept_conf_int(self, level: float = 0.95) -> NDArray[np.float64]:
-        """Confidence interval of the intercept, as `conf_int` has those of the coefficients.
-
-        Returns
-        -------
-        ndarray of shape (2,) or (n_targets, 2)
-        """
-        return significance.interval(self.intercept, self.intercept_stderr, level, self._freedom)
-
-    def _errors(self, part: slice) -> NDArray[np.float64]:
-        spread = np.full(self.n_features + 1, np.nan) if self._spread is None else self._spread
-        return significance.standard_errors(self._values[RSS], self._freedom, self._y_unit, spread[part])
-
-    def predict(self, X: Any, out: NDArray[np.float64] | None = None, *, n_threads: int | None = None) -> Any:
+    def predict(
+        self,
+        X: Any,
+        out: NDArray[np.float64] | None = None,
+        *,
+        interval: str | None = None,
+        level: float = 0.95,
+        n_threads: int | None = None,
+    ) -> Any:
         """Predictions intercept + X coef.
 
         Where the columns are far from 0 beside the spread of what they explain, as with dates in seconds, the sum is
@@ -429,29 +419,56 @@ class LinearFit(_Base):
         Parameters
         ----------
         X : array_like of shape (n, n_features), or (n,) for one feature and for a polynomial
-            A data frame has the columns of the fit, by name and order, where the fit knows their names.
+            A data frame has the columns of the fit, by name and order, where the fit knows their names. After a fit
+            by a formula a data frame with the columns that the formula names.
         out : ndarray of float64, shape (n,) or (n, n_targets), optional
             Where to write; must not overlap X.
+        interval : {"confidence", "prediction"}, optional
+            Intervals for the mean of y at a row, or for a new y: prediction -+ t sqrt(z'Cz), and sqrt(z'Cz + s^2), C
+            being `cov()`.
+        level : float
+            Probability that an interval covers it.
         n_threads : int, optional
 
         Returns
         -------
-        ndarray of float64, shape (n,) or (n, n_targets)
-            NaN where a row of X has one.
+        ndarray of float64, shape (n,) or (n, n_targets); or Interval
+            NaN where a row of X has one. With `interval` a tuple of such arrays: prediction, lower, upper.
 
         Raises
         ------
         TypeError, ValueError
             X is not of numbers, has another number of columns, or is a data frame of other columns; `out` does not fit.
         """
+        if interval is not None:
+            one_of(interval, "interval", influence.INTERVALS)
+            if self._chebyshev is not None:
+                raise ValueError("a polynomial keeps no covariances, and has no intervals of its predictions")
+            found, names = self.predict(X, out, n_threads=n_threads), self.feature_names
+            if self.formula is not None:
+                X, names = np.concatenate([part for _, _, part in formulas.blocks(self.formula, X)]), None
+            return influence.with_interval(self, X, found, names, interval, level)
         if self._chebyshev is not None:
             return predictions.evaluate(self._chebyshev, X, out)
         names, origin = self.feature_names, self._origin
+        if self.formula is not None:
+            return self._by_formula(X, out, n_threads)
         return predictions.predict(X, self.coef, self.intercept, names, out, n_threads, origin)
+
+    def _by_formula(self, frame: Any, out: NDArray[np.float64] | None, n_threads: int | None) -> Any:
+        """`predict`, block by block: the columns of the formula are never there for all rows."""
+        assert self.formula is not None
+        found = []
+        for lo, hi, X in formulas.blocks(self.formula, frame):
+            part = None if out is None else out[lo:hi]
+            found.append(predictions.predict(X, self.coef, self.intercept, None, part, n_threads, self._origin))
+        return np.concatenate(found) if out is None else out
 
     def to_dict(self) -> dict[str, Any]:
         """The fit as plain numbers, strings and lists, ready for JSON; the plan is left out."""
-        return saved_fit.described(dict(zip(_Fields._fields, self._values, strict=True)))
+        fields = dict(zip(_Fields._fields, self._values, strict=True))
+        fields["bread"] = None if self._bread is None else self._kept()
+        return saved_fit.described(fields)
 
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> LinearFit:

@@ -14,7 +14,7 @@ cdef inline Py_ssize_t _dd_work_size(Py_ssize_t p, Py_ssize_t n_targets) noexcep
 def extended_sizes(Py_ssize_t p, Py_ssize_t n_targets):
     """Lengths of the float64 buffers of `extended`: (work, res)."""
     cdef Py_ssize_t m = p + 1 + n_targets
-    return 2 * m * m + 3 * m + 2 * n_targets * (p + 1) + _dd_work_size(p, n_targets), n_targets * (p + 5) + 2 * p + 5
+    return 2 * m * m + 3 * m + 2 * n_targets * (p + 1) + _dd_work_size(p, n_targets), paired_sizes(p, n_targets)[1]
 
 
 cdef int _extended(

@@ -36,7 +36,7 @@ cdef inline Py_ssize_t _paired_size(Py_ssize_t p, Py_ssize_t n_targets) noexcept
 
 def paired_sizes(Py_ssize_t p, Py_ssize_t n_targets):
     """Lengths of the float64 buffers of `paired_solve`: (work, res)."""
-    return _paired_size(p, n_targets), n_targets * (p + 5) + 2 * p + 5
+    return _paired_size(p, n_targets), n_targets * (p + 5) + 2 * p + 5 + _triangle_size(p)
 
 
 cdef inline void _store_pair(double* hi, double* lo, dd s) noexcept nogil:
@@ -233,6 +233,7 @@ cdef bint _deviations_in_pairs(
     bint fit_intercept,
     double* work,
     double* h,                  # OUT
+    double* inverse,            # OUT: the upper triangle of S^-1
 ) noexcept nogil:
     """As `_deviations`, each of them from a solution of A z = c in pairs; False if it declines."""
     cdef Py_ssize_t p = s.p, ld = _groups(p) * LANES, i, j
@@ -257,6 +258,8 @@ cdef bint _deviations_in_pairs(
             return False
         if j < p:
             h[j] = sqrt(z[j] + z_lo[j]) * e[j]
+            for i in range(j + 1):
+                inverse[_in_triangle(i, j, p)] = (z[i] + z_lo[i]) * e[i] * e[j]
         else:
             a.hi = a.lo = vec_zero()
             for i from 0 <= i < ld by LANES:
@@ -290,6 +293,7 @@ cdef int _solve_paired(
     cdef double* rest = roots + ld              # of a target
     cdef double* at = rest + 7 * ld
     cdef double* tail = res + n_targets * (p + 3)
+    cdef double* inverse = tail + 2 * p + 5 + 2 * n_targets
     cdef double x_most = 0.0, z_most = 0.0, square, relative, rcond, worst = EPS, lever = 0.0, last = LAST_PLACE
     s.p = p
     s.m = p + 1 + n_targets
@@ -329,7 +333,7 @@ cdef int _solve_paired(
         _add_number(s.hi + i * width + i, s.lo + i * width + i, l2 * e[i] * e[i])
         for j in range(i, p):
             R[i * ld + j] = s.hi[i * width + j]
-    rcond = _factored(R, p, ld, X, roots, rest)
+    rcond = _factored(R, p, ld, X, inverse, roots, rest)
     relative = x_most * (x_most + 2.0 * z_most * s.root) + z_most * z_most * s.N * (s.N_noise + s.algebra)
     relative += s.algebra
     if not (rcond >= CHOLESKY_MARGIN * p * fmax(relative, EPS) and relative <= POOR * rcond):
@@ -349,7 +353,8 @@ cdef int _solve_paired(
     for i in range(p):
         tail[p + 4 + i] = s.m_hi[i]
     if whole != NULL and l2 == 0.0:
-        return 0 if _deviations_in_pairs(&s, R, roots, e, rcond, last, fit_intercept, rest, tail + 3) else 1
+        return 0 if _deviations_in_pairs(&s, R, roots, e, rcond, last, fit_intercept, rest, tail + 3, inverse) else 1
+    _in_units(e, p, inverse)
     _deviations(X, p, ld, e, s.k, s.d, s.N, fit_intercept, rest, tail + 3)
     return 0
 
@@ -513,8 +518,8 @@ def paired_solve(
     noise   (m,) errors of the sums of squares; unit is the least relative one
     shift   [k, ky]
     work    as long as `paired_sizes` says
-    res     as in `_solve_small`, rss being NaN where the errors leave nothing of it, and after that for each target the
-            part of tss that the fit explains; (b_0, rss, tss, digits, rcond, sum w, far) and that are returned, the
+    res     as in `_solve_small`, rss being NaN where the errors leave nothing of it, and before S^-1 for each target
+            the part of tss that the fit explains; (b_0, rss, tss, digits, rcond, sum w, far) and that are returned, the
             first three and the last of the first target
     """
     cdef Py_buffer[5] a                         # M, noise, shift, work, res

@@ -17,7 +17,7 @@ def small_work_size(Py_ssize_t p, Py_ssize_t n_targets, Py_ssize_t n_rows):
 
 def small_result_size(Py_ssize_t p, Py_ssize_t n_targets):
     """Length of what `_solve_small` leaves."""
-    return n_targets * (p + 3) + 2 * p + 5 + n_targets
+    return n_targets * (p + 3) + 2 * p + 5 + n_targets + _triangle_size(p)
 
 
 cdef inline tuple _scalars(const double* res, Py_ssize_t p, Py_ssize_t n_targets):

@@ -46,11 +46,25 @@ cdef inline double _dot(Py_ssize_t lo, Py_ssize_t hi, const double* x, const dou
     return first + vec_sum(s)
 
 
-cdef double _inverse_norm(const double* R, Py_ssize_t p, Py_ssize_t ld, double* X, double* columns) noexcept nogil:
-    """1-norm of (R'R)^-1 = X X' for an upper triangle R, and X = R^-1 in rows of ld numbers.
+cdef inline Py_ssize_t _triangle_size(Py_ssize_t p) noexcept nogil:
+    """Length of the upper triangle of a matrix, row by row."""
+    return p * (p + 1) // 2
 
-    columns     workspace of p numbers
-    """
+
+cdef inline Py_ssize_t _in_triangle(Py_ssize_t i, Py_ssize_t j, Py_ssize_t p) noexcept nogil:
+    """Where entry (i, j) of it stands."""
+    return i * (2 * p - i - 1) // 2 + j
+
+
+cdef double _inverse_norm(
+    const double* R,
+    Py_ssize_t p,
+    Py_ssize_t ld,
+    double* X,                  # OUT: R^-1 in rows of ld numbers
+    double* inverse,            # OUT: the upper triangle of X X'
+    double* columns,            # workspace of p numbers
+) noexcept nogil:
+    """1-norm of (R'R)^-1 = X X' for an upper triangle R."""
     cdef Py_ssize_t i, j, q
     cdef double norm = 0.0, g
     cdef vec s
@@ -70,7 +84,8 @@ cdef double _inverse_norm(const double* R, Py_ssize_t p, Py_ssize_t ld, double* 
             s = vec_zero()
             for q from j // LANES * LANES <= q < ld by LANES:
                 s += vec_load_f64(X + i * ld + q) * vec_load_f64(X + j * ld + q)
-            g = fabs(vec_sum(s))
+            inverse[_in_triangle(i, j, p)] = vec_sum(s)
+            g = fabs(inverse[_in_triangle(i, j, p)])
             columns[j] += g
             if j > i:
                 columns[i] += g
@@ -84,6 +99,7 @@ cdef double _factored(
     Py_ssize_t p,
     Py_ssize_t ld,
     double* X,                  # OUT: R^-1
+    double* inverse,            # OUT: the upper triangle of A^-1
     double* roots,              # OUT: what the rows of R were divided by
     double* columns,            # workspace of p numbers
 ) noexcept nogil:
@@ -105,7 +121,7 @@ cdef double _factored(
             R[i * ld + j] /= roots[i]
         for j in range(i + 1, p):
             _axpy(j, p, -R[i * ld + j], R + i * ld, R + j * ld)
-    return fmin(1.0, 1.0 / (norm * _inverse_norm(R, p, ld, X, columns)))
+    return fmin(1.0, 1.0 / (norm * _inverse_norm(R, p, ld, X, inverse, columns)))
 
 
 cdef void _substituted(
@@ -149,6 +165,14 @@ cdef void _deviations(
     h[p] = sqrt(square) if fit_intercept else NAN
 
 
+cdef inline void _in_units(const double* e, Py_ssize_t p, double* inverse) noexcept nogil:
+    """S^-1 = e A^-1 e, the upper triangle."""
+    cdef Py_ssize_t i, j
+    for i in range(p):
+        for j in range(i, p):
+            inverse[_in_triangle(i, j, p)] *= e[i] * e[j]
+
+
 cdef int _solve_small(
     const double* M,
     Py_ssize_t p,
@@ -161,10 +185,10 @@ cdef int _solve_small(
 ) noexcept nogil:
     """Coefficients and what is known of them from the moments M that `_unpack_moments` leaves; 1 if declined.
 
-    res     [b, b_0, rss, tss, digits, rcond, sum w, h_1 .. h_p, h_0, c, v, far]: b one row of p for each target, the
-            next three one number for each, digits those of the worst coefficient.  h are the standard errors over
+    res     [b, b_0, rss, tss, digits, rcond, sum w, h_1 .. h_p, h_0, c, v, far, S^-1]: b one row of p for each target,
+            the next three one number for each, digits those of the worst coefficient.  h are the standard errors over
             the residual standard deviation: h_j^2 is the diagonal of S^-1, h_0^2 = 1/N + m'S^-1 m.  c are the means of
-            the columns and v the prediction there, one for each target: see `origin`
+            the columns and v the prediction there, one for each target: see `origin`.  Of S^-1 the upper triangle
     """
     cdef Py_ssize_t ld = _groups(p) * LANES, n = p + 1 + n_targets, i, j
     cdef double N = M[p * n + p], rho = 0.0, square, rcond, pivot, worst = 0.0, lever = 0.0
@@ -201,9 +225,10 @@ cdef int _solve_small(
         for j in range(i, p):
             R[i * ld + j] = (M[i * n + j] - M[p * n + i] * mu[j]) * e[i] * e[j]
         R[i * ld + i] += l2 * e[i] * e[i]
-    rcond = _factored(R, p, ld, X, roots, res)
+    rcond = _factored(R, p, ld, X, tail + 2 * p + 5 + n_targets, roots, res)
     if not (rcond >= RCOND_CHOLESKY):
         return 1
+    _in_units(e, p, tail + 2 * p + 5 + n_targets)
     c[p + n_targets] = 0.0
     for i in range(p):
         c[i] = k[i] + mu[i] if fit_intercept else 0.0

@@ -97,26 +97,33 @@ def in_user_units(rows: Rows, C: Centred, beta: Matrix) -> Matrix:
     return coef
 
 
+def at_means(coef: Matrix, mean: Matrix, mean_y: Matrix) -> Vector:
+    """[c, v]: the means of the columns, rounded, and the predictions there."""
+    c, left = mean.T
+    return np.concatenate([c, mean_y[:, 0] + (mean_y[:, 1] - coef @ left)])
+
+
 def origin(coef: Matrix, mean: Matrix, mean_y: Matrix, spread_y: Vector) -> Vector | None:
     """[c, v]: the means of the columns, rounded, and the predictions there; None where b_0 + Xb keeps its digits.
 
     coef is (n_targets, n_features), the means are pairs, (n, 2), and spread_y are the standard deviations of y.
     """
-    c, left = mean.T
+    c = mean[:, 0]
     size = np.abs(mean_y[:, 0]) + spread_y
     if not (np.abs(coef) @ np.abs(c) > FAR * size).any():
         return None
-    point = np.concatenate([c, mean_y[:, 0] + (mean_y[:, 1] - coef @ left)])
+    point = at_means(coef, mean, mean_y)
     held = (c == 0) | (np.abs(c) >= LEAST_MEAN)
     return point if np.isfinite(point).all() and held.all() else None
 
 
-def origin_of_sums(M: Sums, C: Centred, coef: Matrix) -> Vector | None:
-    """The same from moments about a shift, beside an intercept."""
+def points_of_sums(M: Sums, C: Centred, coef: Matrix) -> tuple[Vector | None, Vector]:
+    """`origin` and `at_means` from moments about a shift, beside an intercept."""
     back = np.ldexp(1.0, -C.target_exponents)
-    mean, mean_y = two_sum(M.shift, C.means / M.unit), two_sum(M.target_shift, M.target_mean * back)
+    mean = np.column_stack(two_sum(M.shift, C.means / M.unit))
+    mean_y = np.column_stack(two_sum(M.target_shift, M.target_mean * back))
     spread_y = np.sqrt(C.target_squares) / np.sqrt(M.sum_weight) * back
-    return origin(coef, np.column_stack(mean), np.column_stack(mean_y), spread_y)
+    return origin(coef, mean, mean_y, spread_y), at_means(coef, mean, mean_y)
 
 
 def check_range(rows: Rows, coef: Matrix) -> None:

@@ -120,10 +120,11 @@ def _batched(count: int, n: int, p: int, row: Callable[..., Row]) -> Row:
         return np.column_stack([y_means - (means[:, 0] * b).sum(axis=1), b])
 
     def looped(solve: Any) -> Array:
-        A = np.concatenate([np.ones((LOOPED, n, 1)), X[:LOOPED]], axis=2)
-        return np.array([solve(A[i], y[i])[0] for i in range(LOOPED)])
+        A = np.concatenate([np.ones((some, n, 1)), X[:some]], axis=2)
+        return np.array([solve(A[i], y[i])[0] for i in range(some)])
 
-    calls = max(count // LOOPED, 1)
+    some = min(count, LOOPED)
+    calls = max(count // some, 1)
     gelsy = functools.partial(importlib.import_module("scipy.linalg").lstsq, lapack_driver="gelsy", check_finite=False)
     sides = {
         OURS: Side(lambda: linreg_fast.batched(X, y), _first),
@@ -133,7 +134,7 @@ def _batched(count: int, n: int, p: int, row: Callable[..., Row]) -> Row:
             lambda: looped(functools.partial(np.linalg.lstsq, rcond=None)), lambda b: b[0], calls=calls
         ),
     }
-    note = f"NumPy's time is that of products and solve, stacked; SciPy's, as lstsq's, of {LOOPED} problems, for all"
+    note = f"NumPy's time is that of products and solve, stacked; SciPy's, as lstsq's, of {some} problems, for all"
     size = {"nbytes": X.nbytes + y.nbytes, "flops": float(count) * n * (p + 2) * (p + 3)}
     return row(f"batched, {count:,} problems", X=X[0], sides=sides, notes=(note,), **size)
 

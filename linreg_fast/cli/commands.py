@@ -26,6 +26,7 @@ import linreg_fast
 from linreg_fast.cli.arguments import command_line, names, text_options
 from linreg_fast.cli.many import ManyAsked, fit_many
 from linreg_fast.cli.terminal import BAR_SECONDS, console, finite, print_facts, print_json, print_table, warn
+from linreg_fast.inference import summary
 
 if TYPE_CHECKING:
     from linreg_fast.streams.rows import Stream
@@ -102,12 +103,14 @@ def _reporting(function: Callable[..., None]) -> Callable[..., None]:
 
 def fit(
     file: Annotated[Path, _argument(TABLE)],
-    target: Annotated[list[str], _option("Column to explain; several as a,b or one by one.")],
+    target: Annotated[list[str] | None, _option("Column to explain; several as a,b or one by one.")] = None,
+    formula: Annotated[str, _option('In place of target and features, such as "price ~ carat + C(cut)".')] = "",
     features: Annotated[str, _option("Columns to explain it by, a,b,c; without it all columns of numbers.")] = "",
     exclude: Annotated[str, _option("Columns that are no features, a,b,c.")] = "",
     weight: Annotated[str, _option("Column of weights.")] = "",
     solver: Annotated[str, _option("auto, cholesky, qr, svd or gd.")] = "auto",
     l2: Annotated[float, _option("Penalty on the squares of the coefficients.")] = 0.0,
+    cov: Annotated[str, _option("Standard errors: nonrobust, HC0, HC1, HC2 or HC3.")] = "nonrobust",
     no_intercept: Annotated[bool, _option("Fit through the origin.", "--no-intercept")] = False,
     drop_missing: Annotated[bool, _option("Leave out rows with missing values.", "--drop-missing")] = False,
     delimiter: Annotated[str, _option("Text: between fields, one character or 'tab'.")] = "",
@@ -133,13 +136,24 @@ def fit(
 
     Names with commas stand in double quotes, as in --features '"price, net",area'.
     """
+    if bool(formula) == bool(target) or (formula and (features or exclude or by or rolling or no_intercept)):
+        raise ValueError(
+            "either --target says what to explain, with --features and --exclude, or --formula says all of it"
+        )
+    target = target or []
     if by or rolling:
         asked = ManyAsked(target, features, exclude, weight, by, rolling, on, stats, output)
         text = text_options(
             delimiter=delimiter, decimal=decimal, thousands=thousands, null_values=null, encoding=encoding,
             quote=quote, comment=comment, skip_rows=skip_rows, header=not no_header,
         )  # fmt: skip
-        without = {"--solver": solver != "auto", "--json": as_json, "--save": save, "--checkpoint": checkpoint}
+        without = {
+            "--solver": solver != "auto",
+            "--cov": cov != "nonrobust",
+            "--json": as_json,
+            "--save": save,
+            "--checkpoint": checkpoint,
+        }
         for option, given in without.items():
             if given:
                 raise ValueError(f"{option} is not for --by and --rolling")
@@ -151,7 +165,7 @@ def fit(
 
     from linreg_fast.options import FitOptions
     from linreg_fast.passes.progress import reporting
-    from linreg_fast.streams import fitting, sources
+    from linreg_fast.streams import fitting, formulas, sources
     from linreg_fast.streams.choice import Roles, warn_left_out
     from linreg_fast.streams.rows import Stream
     from linreg_fast.streams.standard_input import readable
@@ -160,7 +174,7 @@ def fit(
     start = time.perf_counter()
     targets = [name for one in target for name in names(one)]
     roles = Roles(
-        targets if len(targets) > 1 else targets[0],
+        targets if len(targets) > 1 else "".join(targets),
         names(features) or None,
         names(weight)[0] if weight else None,
         names(exclude),
@@ -178,8 +192,14 @@ def fit(
     )
     console = Console(stderr=True)
     with readable(file) as path, reporting(console.is_interactive, console, BAR_SECONDS) as bar:
-        stream = Stream(sources.of_files(path, roles, csv), options)
-        result = fitting.fit_source(stream, checkpoint, bar or False)
+        if formula:
+            by_name = formulas.Asked(formula, {}, roles.weight, options.missing)
+            stream, specification = fitting.formula_stream(formulas.of_files(path, csv), by_name, options)
+            targets = specification["target_names"]
+        else:
+            stream, specification = Stream(sources.of_files(path, roles, csv), options), None
+        result = fitting.fit_source(stream, checkpoint, bar or False, fitting.of_stream(cov))
+        result = result.__replace__(formula=specification)
     warn_left_out(stream.source.left_out)
     stream.source.noticed.warn()
     seconds = time.perf_counter() - start
@@ -222,7 +242,10 @@ def predict(
     if saved.feature_names is None:
         raise ValueError(f"{model} holds no column names: fit with feature_names, or from a table that has some")
     with readable(file) as path:
-        X, carried = tables.read_rows(Path(path), saved.feature_names, names(id), csv)
+        if saved.formula is not None:
+            X, carried = tables.read_by_formula(Path(path), saved, names(id), csv)
+        else:
+            X, carried = tables.read_rows(Path(path), saved.feature_names, names(id), csv)
     predictions = saved.predict(X)
     missing = int(np.isnan(predictions if predictions.ndim == 1 else predictions.sum(axis=1)).sum())
     if missing:
@@ -330,6 +353,11 @@ def _print_fit(result: linreg_fast.LinearFit, stream: Stream, targets: list[str]
         for name, row in zip([*labels, *(result.feature_names or ())], [*rows, *coef.T], strict=True)
     ]
     heads = [f"coefficient for {target}" for target in targets]
+    if len(targets) == 1 and np.isfinite(result.stderr).any():
+        _, (_, *errors, _, _) = summary.coefficients(result, 0, 0.95)
+        columns = [summary.aligned(column, digits) for column, digits in zip(errors, (6, 4, 3), strict=True)]
+        table = [(*row, *cells) for row, cells in zip(table, zip(*columns, strict=True), strict=True)]
+        heads += summary.HEADS[1:]
     print_table(["column", *heads], table, right=tuple(range(1, len(heads) + 1)))
     dropped = f", {stream.dropped} with missing values dropped" if stream.dropped else ""
     facts = {
@@ -345,6 +373,8 @@ def _print_fit(result: linreg_fast.LinearFit, stream: Stream, targets: list[str]
     }
     if result.solver == "gd":
         facts["steps"] = f"{result.n_iter}, {'converged' if result.converged else 'not converged'}"
+    if result.formula and result.formula["references"]:
+        facts["reference"] = ", ".join(f"{name}: {level}" for name, level in result.formula["references"].items())
     if stream.source.left_out:
         facts["left out"] = ", ".join(f"{name or repr(name)} ({why})" for name, why in stream.source.left_out.items())
     print_facts(facts)

@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from linreg_fast.streams import files, readers
+from linreg_fast.inputs import formula_text
+from linreg_fast.result import LinearFit
+from linreg_fast.streams import files, formulas, readers
 from linreg_fast.streams.choice import Choice, check_names
 from linreg_fast.streams.csv_options import CsvOptions
 
@@ -22,7 +24,7 @@ OUTPUTS = (".csv", ".parquet")
 class Rows(NamedTuple):
     """Rows to predict from: features in F order, NaN where a value is missing, and columns that are carried over."""
 
-    X: NDArray[Any]
+    X: Any
     carried: dict[str, Any]
 
 
@@ -34,8 +36,6 @@ def read_rows(path: Path, features: Sequence[str], ids: Sequence[str] = (), csv:
     OSError, TypeError, ValueError
         No such file, columns that are not there or not of numbers.
     """
-    import pyarrow as pa
-
     found = files.find(path)
     if csv is not None and found.form != "csv":
         raise TypeError(f"options of text are not for {path}")
@@ -55,16 +55,39 @@ def read_rows(path: Path, features: Sequence[str], ids: Sequence[str] = (), csv:
         for j, column in enumerate(part):
             X[at : at + len(column), j] = column
         at += len(part[0])
+    return Rows(X, _carried(found, columns, table, ids) if ids else {})
+
+
+def read_by_formula(path: Path, fit: LinearFit, ids: Sequence[str], csv: CsvOptions | None) -> Rows:
+    """The columns that a fit by a formula predicts from, as an Arrow table in place of X."""
+    import pyarrow as pa
+
+    assert fit.formula is not None
+    rows = formulas.of_files(path, csv)
+    needed = formula_text.parse(fit.formula["text"], fit.formula["columns"]).features
+    check_names(path, list(rows.kinds), needed)
+    check_names(path, list(rows.kinds), ids)
+    batches = [batch.select(needed) for part in rows.parts for _, _, batch in part(needed)]
+    X = pa.Table.from_batches(batches) if batches else pa.table({name: [] for name in needed})
     if not ids:
         return Rows(X, {})
+    found = files.find(path)
+    columns = files.columns_of(found, csv or CsvOptions())
+    table = files.table_of(found, columns, Choice([], [], {}), csv or CsvOptions())
+    return Rows(X, _carried(found, columns, table, ids))
+
+
+def _carried(found: files.Found, columns: Any, table: readers.Files, ids: Sequence[str]) -> dict[str, Any]:
+    """Columns of a table as they are."""
+    import pyarrow as pa
+
     if found.form == "npy":
-        return Rows(X, {n: np.concatenate([a[:, int(n)] for _, a in readers.npy_arrays(table)]) for n in ids})
+        return {n: np.concatenate([a[:, int(n)] for _, a in readers.npy_arrays(table)]) for n in ids}
     table.columns, table.types = list(ids), dict.fromkeys(ids, pa.string())  # of text the text, 007 too
     pieces = [piece for part in readers.parts(table) for piece in part]
     batches = [batch for _, _, batch in readers.record_batches(table, pieces)]
     kinds = {name: pa.string() if found.form == "csv" else columns[0].kinds[name] for name in ids}
-    carried = {n: pa.chunked_array([batch.column(n) for batch in batches], None if batches else kinds[n]) for n in ids}
-    return Rows(X, carried)
+    return {n: pa.chunked_array([batch.column(n) for batch in batches], None if batches else kinds[n]) for n in ids}
 
 
 def read_columns(path: Path, csv: CsvOptions | None) -> Any:

@@ -17,6 +17,8 @@ from linreg_fast.inputs.table import Table
 from linreg_fast.moments.moments import Moments
 from linreg_fast.options import FitOptions
 from linreg_fast.result import LinearFit
+from linreg_fast.robust import NONROBUST, with_covariances
+from linreg_fast.streams.fitting import of_stream
 from linreg_fast.streams.summing import to_sums
 
 
@@ -29,6 +31,7 @@ def fit(
     l2: float = 0.0,
     precision: str = "auto",
     missing: str = "raise",
+    cov: str = NONROBUST,
     compute: bool = True,
 ) -> Any:
     """Fit a linear model to chunks of rows on the scheduler in use: a cluster's, or threads of this process.
@@ -51,6 +54,8 @@ def fit(
         As in `linreg_fast.fit`.
     missing : {"raise", "drop"}
         As in `linreg_fast.fit`.
+    cov : {"nonrobust", "HC0", "HC1", "HC2", "HC3"}
+        As in `linreg_fast.fit`; robust ones take one more round over the chunks.
     compute : bool
         False hands back the graph as a `Delayed` that computes to the `LinearFit`. It is solved from the moments
         alone, with "extended" from moments in double-double: refinement would decide on further rounds as it goes.
@@ -81,6 +86,9 @@ def fit(
     (2.0, 1.0)
     """
     options = FitOptions(precision=precision, l2=l2, fit_intercept=fit_intercept, missing=missing, n_threads=1)
+    asked = of_stream(cov)
+    if asked.kind != NONROBUST and not compute:
+        raise ValueError(f'cov="{cov}" reads the rows twice: it needs compute=True')
     chunks = chunks_of(X, y, sample_weight, missing)
     kind = "extended" if precision == "extended" and not compute else "auto"
     shift = chunks.shift(compute)
@@ -90,7 +98,8 @@ def fit(
         return dask.delayed(_solve)(part, chunks.names, options, chunks.one_target, chunks.left_out)
     part = _present(chunks.fold(one, operator.add, shift))
     chunks.n_dropped = part.n_dropped
-    return fitting.fit_sums(chunks, to_sums(part.moments, options.fit_intercept), options)
+    fit = fitting.fit_sums(chunks, to_sums(part.moments, options.fit_intercept), options)
+    return fit if asked.kind == NONROBUST else with_covariances(fit, chunks, asked, 1)
 
 
 @dataclass(slots=True)

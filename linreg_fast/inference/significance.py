@@ -82,6 +82,15 @@ def two_sided(t: Any, freedom: int) -> NDArray[np.float64]:
 
 
 @quiet
+def f_beyond(F: Any, df_num: int, df_denom: int) -> NDArray[np.float64]:
+    """P(F' > F) by Snedecor's F; NaN with no degree of freedom left."""
+    room.for_lapack()
+    from scipy.special import fdtrc
+
+    return np.asarray(fdtrc(df_num or math.nan, df_denom or math.nan, F))
+
+
+@quiet
 def interval(value: Any, stderr: Any, level: float, freedom: Any) -> NDArray[np.float64]:
     """The two ends value -+ t stderr, along a new last axis.
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from linreg_fast.inference import significance
 from linreg_fast.inputs.table import matrix
 from linreg_fast.many.frames import framed_fits
-from linreg_fast.many.keys import codes_of
+from linreg_fast.passes.keys import codes_of
 from linreg_fast.result import LinearFit
 from linreg_fast.saved import fits as saved_fits
 

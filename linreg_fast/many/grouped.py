@@ -13,10 +13,10 @@ from linreg_fast.inputs.named import taken_apart
 from linreg_fast.inputs.table import table
 from linreg_fast.many.fits import About, Fits, checked_stats
 from linreg_fast.many.frames import library_of
-from linreg_fast.many.keys import Keyed, keyed
 from linreg_fast.many.presence import rows_present
 from linreg_fast.many.stack import Asked, Problems, solved
 from linreg_fast.options import MISSING, FitOptions
+from linreg_fast.passes.keys import Keyed, keyed
 from linreg_fast.passes.progress import Report, reporting
 
 

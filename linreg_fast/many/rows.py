@@ -12,10 +12,10 @@ from linreg_fast.inputs.labels import along
 from linreg_fast.inputs.named import taken_apart
 from linreg_fast.inputs.table import Table, table
 from linreg_fast.many.frames import library_of
-from linreg_fast.many.keys import columns_of, keyed
 from linreg_fast.many.laying import Laid
 from linreg_fast.many.presence import rows_present
 from linreg_fast.many.times import Times, first_backwards, read_times
+from linreg_fast.passes.keys import columns_of, keyed
 
 
 class Rows(NamedTuple):

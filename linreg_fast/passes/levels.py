@@ -65,6 +65,7 @@ def _by_layout(name: str) -> dict[tuple[str, str], Any]:
 moments = _by_dtype("moments")
 moments_of_groups = _by_dtype("moments_of_groups")
 shift = _by_dtype("shift")
+scores = _by_dtype("scores")
 window_fits = _by_dtype("window_fits")
 stack = _by_dtype("stack")
 target_sums = _by_dtype("target_sums")

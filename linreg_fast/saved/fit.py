@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from linreg_fast.algebra.bread import Bread, Robust
 from linreg_fast.options import PRECISIONS
 from linreg_fast.saved import framed
 
@@ -23,8 +24,9 @@ FORMAT_VERSION = 4
 ADDED: dict[int, dict[str, Any]] = {
     2: {"left_out": {}, "n_dropped": 0},
     3: {"origin": None},
-    4: {"active": None},
+    4: {"bread": None, "robust": None, "weighted": False, "active": None, "formula": None},
 }  # fields that a version brought, and what they are in files before it
+MOST_COLUMNS = 100  # whose covariances are written: p^2 / 2 numbers as text
 SOLVERS = {"cholesky", "qr", "svd", "gd", "mean"}
 MOST = 2**63  # of anything that is counted
 CHECKSUM = "checksum"  # in files only: whoever changes a state of `described` need not know of it
@@ -42,6 +44,20 @@ def described(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Bread):
+        inverse = value.inverse()
+        if len(inverse) > MOST_COLUMNS or not np.isfinite(inverse).all():
+            return None
+        upper = inverse[np.triu_indices(len(inverse))]
+        return {
+            "live": value.live.tolist(),
+            "means": value.means.tolist(),
+            "level": value.level.tolist(),
+            "inverse": upper.tolist(),
+        }
+    if isinstance(value, Robust):
+        finite = value.matrix.shape[1] <= MOST_COLUMNS + 1 and np.isfinite(value.matrix).all()
+        return dict(value._asdict(), matrix=value.matrix.tolist()) if finite else None
     if isinstance(value, np.ndarray) and value.ndim == 1 and np.isnan(value).any():
         return [None if math.isnan(v) else v for v in value.tolist()]
     if isinstance(value, (np.ndarray, np.generic)):
@@ -113,7 +129,7 @@ def checked(state: dict[str, Any]) -> dict[str, Any]:
         try:
             value = convert(found)
             good = bool(holds(value))
-        except (AttributeError, OverflowError, TypeError, ValueError):
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
             good = False
         if not good:
             raise ValueError(f"not a whole {FORMAT}: {name} cannot be {SHORT.repr(found)}")
@@ -155,8 +171,42 @@ def checked(state: dict[str, Any]) -> dict[str, Any]:
     take("left_out", _texts)
     take("n_dropped", lambda v: type(v) is int and 0 <= v < MOST)
     take("origin", lambda v: v is None or (v.shape == (p + n_targets,) and _finite(v)), _numbers)
+    take("weighted", lambda v: type(v) is bool)
+    kept = take("bread", lambda v: v is None or _is_bread(v, p, n_targets), _bread)
+    size = 0 if kept is None else len(kept.live) + values["fit_intercept"]
+    take("robust", lambda v: v is None or (kept is not None and _is_robust(v, (n_targets, size, size))), _robust)
     take("active", lambda v: v is None or (v.shape == coef.shape), _signs)
+    take("formula", lambda v: v is None or _specification(v, p))
     return values
+
+
+def _bread(value: Any) -> Bread | None:
+    if value is None:
+        return None
+    live, means, level, inverse = (_numbers(value[name]) for name in ("live", "means", "level", "inverse"))
+    if live is None or means is None or level is None:
+        raise TypeError
+    return Bread(live.astype(np.intp), means, level, np.zeros(len(live), dtype=np.int64), packed=inverse)
+
+
+def _is_bread(kept: Bread, p: int, n_targets: int) -> bool:
+    live, r = kept.live, len(kept.live)
+    ascending = bool((np.diff(live) > 0).all()) and (r == 0 or (live[0] >= 0 and live[-1] < p))
+    shapes = kept.means.shape == (r,) and kept.level.shape == (n_targets,)
+    shapes = shapes and kept.packed is not None and kept.packed.shape == (r * (r + 1) // 2,)
+    return ascending and shapes and _finite(kept.means) and _finite(kept.level) and _finite(kept.packed)
+
+
+def _robust(value: Any) -> Robust | None:
+    if value is None:
+        return None
+    matrix = np.array([_numbers(rows) for rows in value["matrix"]], dtype=np.float64)
+    return Robust(value["kind"], matrix, value["freedom"], value["note"])
+
+
+def _is_robust(found: Robust, shape: tuple[int, int, int]) -> bool:
+    texts = type(found.kind) is str and type(found.note) is str
+    return texts and type(found.freedom) is int and found.matrix.shape == shape and _finite(found.matrix)
 
 
 def _signs(value: Any) -> NDArray[np.int8] | None:
@@ -167,6 +217,21 @@ def _signs(value: Any) -> NDArray[np.int8] | None:
     if not (found == np.sign(found)).all():
         raise ValueError
     return found.astype(np.int8)
+
+
+def _specification(value: Any, p: int) -> bool:
+    """Whether it has what a formula's specification has; what the text may say is looked at before it is evaluated."""
+    lists = ("columns", "names", "target_names")
+    return (
+        type(value) is dict
+        and type(value["text"]) is str
+        and all(type(value[name]) is list and {type(text) for text in value[name]} <= {str} for name in lists)
+        and len(value["names"]) == p
+        and type(value["intercept"]) is bool
+        and {type(value[name]) for name in ("levels", "references")} == {dict}
+        and "state" in value
+        and all(type(levels) is list and levels for levels in value["levels"].values())
+    )
 
 
 def _texts(value: Any) -> bool:

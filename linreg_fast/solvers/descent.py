@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from linreg_fast import plan_costs
-from linreg_fast.algebra.centred import centre, origin_of_sums
+from linreg_fast.algebra.centred import centre, points_of_sums
 from linreg_fast.algebra.digits import FULL_DIGITS, ROUNDING, cholesky_delta, digits_of, vanished
 from linreg_fast.algebra.precision import EPS, Vector, any_range
 from linreg_fast.algebra.sums import Sums
@@ -91,7 +91,7 @@ def solve(problem: Problem) -> Solution:
     coef, intercept = quadratic.coefficients(ended.z)
     solution = _finish(problem, M, coef, intercept if options.fit_intercept else 0.0, ended)
     if M is not None and options.fit_intercept and chosen.scale:  # b0 = mean_y - mean b in each step
-        solution.origin = origin_of_sums(M, centre(M, True, 0.0), coef[None])
+        solution.origin, _ = points_of_sums(M, centre(M, True, 0.0), coef[None])
     return solution
 
 

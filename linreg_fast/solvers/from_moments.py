@@ -25,7 +25,8 @@ from typing import NamedTuple
 import numpy as np
 
 from linreg_fast.algebra import paired, room
-from linreg_fast.algebra.centred import Centred, in_user_units, origin
+from linreg_fast.algebra.bread import Spread, about
+from linreg_fast.algebra.centred import Centred, at_means, in_user_units, origin
 from linreg_fast.algebra.digits import FULL_DIGITS, ROUNDING, digits_of, vanished
 from linreg_fast.algebra.factors import pivoted_svd, rank_of_rounded
 from linreg_fast.algebra.minimum_norm import independent, minimum_norm
@@ -125,7 +126,12 @@ def solve(problem: Problem, E: Equations) -> Solution:
             ConditionWarning,
             stacklevel=caller_level(),
         )
-    solution.spread = _spread(problem, kept, solution)
+    point = None
+    if problem.options.fit_intercept:
+        mean = np.zeros((problem.rows.n_features, 2))
+        mean[E.live] = E.m
+        point = at_means(solution.coef, mean, E.m_y)
+    solution.spread = about(_spread(problem, kept, solution), point)
     return solution
 
 
@@ -208,12 +214,14 @@ def _refined(
     return finish(problem, E, Scaled(found, rank, 1 / factor.kappa, path, reason, factor, left))
 
 
-def _spread(problem: Problem, E: Equations, solution: Solution) -> Vector | None:
+def _spread(problem: Problem, E: Equations, solution: Solution) -> Spread | None:
     """Standard errors over the residual standard deviation; None below full rank and with a penalty."""
     if E.l2 or solution.rank < len(E.live):
         return None
     factor, fit_intercept = solution.factor, problem.options.fit_intercept
-    scale = spread.Scale(problem.rows.n_features, E.live, E.e, np.ldexp(E.m, E.e[:, None]), fit_intercept)
+    scale = spread.Scale(
+        problem.rows.n_features, problem.rows.n_targets, E.live, E.e, np.ldexp(E.m, E.e[:, None]), fit_intercept
+    )
     lost = factor is not None and factor.gain * EPS > spread.LOSS
     if lost and E.noise < EPS / 2 and len(E.live) <= paired.WIDEST:
         found = spread.unscaled_pairs(E.A, scale, E.sum_weight)

@@ -53,7 +53,8 @@ class SmallFit(NamedTuple):
     sum_weight: float
     origin: Vector | None  # see `LinearFit`
     spread: Vector | None  # standard errors over the residual standard deviation, the intercept last
-    ess: Any = None  # where it is known better than as tss - rss
+    ess: Any  # where it is known better than as tss - rss
+    res: Vector  # of all this, as the kernels leave it
 
 
 def of_arrays(X: Any, y: Any, w: Any, options: FitOptions) -> SmallFit | FirstPass | None:
@@ -135,15 +136,15 @@ def _by_kernel(X: Any, y: Any, w: Any, options: FitOptions) -> SmallFit | FirstP
             work = _spare.pop()
         except IndexError:
             work = np.empty(SMALL_WORK)
-        res = np.empty(3 * p + 9)
+        res = np.empty(3 * p + 9 + p * (p + 1) // 2)  # as `small_result_size` says
     else:
         work, res = np.empty(_kernels.small_work_size(p, k, n)), np.empty(_kernels.small_result_size(p, k))
     found = _small(X, y, w, SHIFT_ROWS, options.fit_intercept, options.l2, work, res)
     if one and found is not None and found[3] >= AUTO_DIGITS and found[1] > CANCELLED * found[2]:
         _spare.append(work)  # the way of most fits, in few steps: `view` of one target
         b0, rss, tss, digits, rcond, sum_weight, far = found
-        spread, origin = res[p + 6 : 2 * p + 7], res[2 * p + 7 : -1] if far else None
-        return _new(SmallFit, (res[:p], b0, rss, tss, digits, rcond, sum_weight, origin, spread, None))
+        spread, origin = res[p + 6 : 2 * p + 7], res[2 * p + 7 : 3 * p + 8] if far else None
+        return _new(SmallFit, (res[:p], b0, rss, tss, digits, rcond, sum_weight, origin, spread, None, res))
     small = None if found is None else view(res, found, p, k, one)
     if small is not None and options.precision == "auto":
         if small.digits < AUTO_DIGITS:
@@ -213,10 +214,10 @@ def view(res: Vector, found: tuple[Any, ...], p: int, k: int, one_target: bool) 
     spread, origin = res[at - p - 1 : at], res[at : at + p + k] if far else None
     if one_target:
         ess = known[0] if known else None
-        return _new(SmallFit, (res[:p], intercept, rss, tss, digits, rcond, sum_weight, origin, spread, ess))
+        return _new(SmallFit, (res[:p], intercept, rss, tss, digits, rcond, sum_weight, origin, spread, ess, res))
     b0, squares, total = res[k * p : k * (p + 3)].reshape(3, k)
-    coef, ess = res[: k * p].reshape(k, p), res[-k:] if known else None
-    return SmallFit(coef, b0, squares, total, digits, rcond, sum_weight, origin, spread, ess)
+    coef, ess = res[: k * p].reshape(k, p), res[at + p + k + 1 : at + p + 2 * k + 1] if known else None
+    return SmallFit(coef, b0, squares, total, digits, rcond, sum_weight, origin, spread, ess, res)
 
 
 def _cancelled(small: SmallFit) -> bool:

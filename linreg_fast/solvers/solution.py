@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from linreg_fast.algebra.bread import Spread
 from linreg_fast.algebra.minimum_norm import PART, independent
 from linreg_fast.algebra.precision import Matrix, Vector
 from linreg_fast.inputs.callers import caller_level as caller_level
@@ -41,7 +42,7 @@ class Solution:
     sum_weight: float
     reason: str = ""
     ess: Vector | None = None  # tss - rss where it is known better than their difference
-    spread: Vector | None = None  # standard errors over the residual standard deviation, the intercept last
+    spread: Spread | None = None  # standard errors over the residual standard deviation
     collinear: tuple[int, ...] = ()  # columns that take part in a dependency, and those of them dropped
     dropped: tuple[int, ...] = ()
     beta: Matrix | None = None  # coefficients of the columns of `Centred`, and what solves for corrections

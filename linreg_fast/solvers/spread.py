@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linreg_fast.algebra import paired
+from linreg_fast.algebra.bread import Bread, Spread
 from linreg_fast.algebra.centred import scaled_means
 from linreg_fast.algebra.paired import WIDEST
 from linreg_fast.algebra.pairs import add, cholesky, divide, multiply, pairs, solve_transposed, square_root, total
-from linreg_fast.algebra.precision import EPS, Matrix, Vector
+from linreg_fast.algebra.precision import EPS, Matrix
 from linreg_fast.solvers.factor import Factor, inverse_squares
 from linreg_fast.solvers.problem import Problem
 
@@ -30,18 +31,23 @@ class Scale(NamedTuple):
     """
 
     n_features: int
+    n_targets: int
     live: NDArray[np.intp]
     exponents: NDArray[np.int64]
     means: Matrix
     fit_intercept: bool
 
 
-def unscaled(factor: Factor | None, scale: Scale, N: float, n_threads: int = 1) -> Vector | None:
-    """Standard errors over the residual standard deviation, (n_features + 1,), the intercept last; N = sum w.
+def _bread(scale: Scale, triangle: Matrix | None, root: Matrix | None) -> Bread:
+    """About 0: whoever knows the means puts them in."""
+    nowhere, level = np.zeros(len(scale.live)), np.zeros(scale.n_targets)
+    return Bread(scale.live, nowhere, level, scale.exponents, triangle, root)
 
-    NaN for columns that are not in the factor, and without an intercept; None below full rank.
-    """
+
+def unscaled(factor: Factor | None, scale: Scale, N: float, n_threads: int = 1) -> Spread | None:
+    """From the factor of a solver, N = sum w; None below full rank."""
     means = np.ascontiguousarray(scale.means[:, 0])
+    half = np.zeros((0, 0))
     if factor is None:
         squares = np.zeros(1)
     elif factor.R is not None:
@@ -56,10 +62,11 @@ def unscaled(factor: Factor | None, scale: Scale, N: float, n_threads: int = 1) 
         out[scale.live] = np.ldexp(np.sqrt(squares[:-1]), scale.exponents)
     if scale.fit_intercept:
         out[-1] = np.hypot(np.sqrt(1 / N), np.sqrt(squares[-1]))
-    return out
+    R = None if factor is None else factor.R
+    return Spread(out, _bread(scale, R, None if R is not None else half))
 
 
-def unscaled_pairs(A: Matrix, scale: Scale, N: Matrix) -> Vector | None:
+def unscaled_pairs(A: Matrix, scale: Scale, N: Matrix) -> Spread | None:
     """The same from A, (p, p, 2), and N as pairs; None where A has no Cholesky factor in pairs."""
     R = cholesky(A)
     if R is None:
@@ -75,10 +82,10 @@ def unscaled_pairs(A: Matrix, scale: Scale, N: Matrix) -> Vector | None:
         out[scale.live] = np.ldexp(roots[:-1], scale.exponents)
     if scale.fit_intercept:
         out[-1] = roots[-1]
-    return out
+    return Spread(out, _bread(scale, None, np.ascontiguousarray(Z[:, :p, 0].T)))
 
 
-def spread_of(problem: Problem, factor: Factor | None, refined: bool) -> Vector | None:
+def spread_of(problem: Problem, factor: Factor | None, refined: bool) -> Spread | None:
     """`unscaled` of a problem; from one more pass in double-double where that is asked for and is worth it.
 
     It is where the factor at hand has lost digits, or where the pass is short.
@@ -87,7 +94,9 @@ def spread_of(problem: Problem, factor: Factor | None, refined: bool) -> Vector 
     p, live = len(C.live), C.live
     shift = pairs(np.ldexp(M.shift[live], C.exponents))
     means = add(shift, pairs(scaled_means(M, C)))
-    scale = Scale(problem.rows.n_features, live, C.exponents, means, problem.options.fit_intercept)
+    scale = Scale(
+        problem.rows.n_features, problem.rows.n_targets, live, C.exponents, means, problem.options.fit_intercept
+    )
     plain = unscaled(factor, scale, M.sum_weight, problem.options.workers)
     if not refined or plain is None or factor is None or p > WIDEST:
         return plain

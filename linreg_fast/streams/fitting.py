@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from linreg_fast.options import FitOptions, limits
 from linreg_fast.passes.progress import Report, reporting
 from linreg_fast.result import LinearFit
-from linreg_fast.streams import sources
+from linreg_fast.robust import NONROBUST, Sandwich, with_covariances
+from linreg_fast.streams import formulas, sources
 from linreg_fast.streams.choice import Roles, warn_left_out
 from linreg_fast.streams.csv_options import CsvOptions, csv_options
 from linreg_fast.streams.rows import Stream
@@ -36,6 +39,7 @@ def fit_stream(
     bounds: Any = None,
     precision: str = "auto",
     missing: str = "raise",
+    cov: str = NONROBUST,
     checkpoint: str | os.PathLike[str] | None = None,
     progress: bool | Report = False,
     n_threads: int | None = None,
@@ -75,6 +79,8 @@ def fit_stream(
     positive, bounds
         Bounds of the coefficients, as in `fit`.
     precision : {"auto", "fast", "extended"}
+    cov : {"nonrobust", "HC0", "HC1", "HC2", "HC3"}
+        As in `fit`; robust ones take one more reading.
     missing : {"raise", "drop"}
         What to do about rows with NaN or null; `reason` of the result counts the rows that were dropped. Infinity is
         always an error.
@@ -123,14 +129,15 @@ def fit_stream(
         n_threads=n_threads,
         bounds=limits(positive, bounds),
     )
+    asked = of_stream(cov)
     roles = Roles(target, features, sample_weight, exclude)
     if isinstance(batches, (str, os.PathLike)):
         with readable(batches) as path:
             stream = Stream(sources.of_files(path, roles), options)
-            fit = fit_source(stream, checkpoint, progress)
+            fit = fit_source(stream, checkpoint, progress, asked)
     else:
         stream = Stream(sources.of_batches(batches, roles), options)
-        fit = fit_source(stream, checkpoint, progress)
+        fit = fit_source(stream, checkpoint, progress, asked)
     warn_left_out(stream.source.left_out)
     stream.source.noticed.warn(stream.names)
     return fit
@@ -143,6 +150,8 @@ def fit_file(
     features: Sequence[Any] | None = None,
     exclude: Sequence[Any] = (),
     sample_weight: Any = None,
+    formula: str | None = None,
+    levels: Mapping[str, Sequence[Any]] | None = None,
     csv: Mapping[str, Any] | None = None,
     fit_intercept: bool = True,
     solver: str = "auto",
@@ -151,6 +160,7 @@ def fit_file(
     bounds: Any = None,
     precision: str = "auto",
     missing: str = "raise",
+    cov: str = NONROBUST,
     checkpoint: str | os.PathLike[str] | None = None,
     progress: bool | Report = False,
     n_threads: int | None = None,
@@ -177,6 +187,9 @@ def fit_file(
         Columns that are no features, where `features` is not given.
     sample_weight : str, optional
         Column of weights.
+    formula : str, optional
+        In place of `target`, `features` and `exclude`, with `levels` of its categories: see `fit_formula`.
+    levels : dict, optional
     csv : dict, optional
         How text is written, as far as that differs from the usual: "delimiter" (a comma; a tab in .tsv), "decimal",
         "thousands", "null_values" (tokens that stand for a missing value, beside an empty field, NA, NaN, null ...),
@@ -184,7 +197,7 @@ def fit_file(
         before the head), "header" (True; False for columns that are named by their positions; or the names).
     solver : {"auto", "cholesky", "qr", "svd", "gd"}
         As in `fit`; gradient descent iterates on the moments.
-    fit_intercept, l2, positive, bounds, precision, missing, checkpoint, progress, n_threads
+    fit_intercept, l2, positive, bounds, precision, missing, cov, checkpoint, progress, n_threads
         As in `fit_stream`.
 
     Returns
@@ -215,13 +228,49 @@ def fit_file(
         n_threads=n_threads,
         bounds=limits(positive, bounds),
     )
+    asked = of_stream(cov)
+    if formula is not None:
+        if Roles(target, features, None, exclude) != Roles():
+            raise TypeError("formula names the columns of the fit: it stands in place of target, features and exclude")
+        by_name = formulas.Asked(formula, levels or {}, sample_weight, missing)
+        if fit_intercept is not True:
+            raise TypeError('a formula says itself whether there is an intercept: "y ~ 0 + x" has none')
+        return by_formula(path, of_csv(csv), by_name, options, (checkpoint, progress, asked))
+    if levels is not None:
+        raise TypeError("levels are those of the categories of a formula")
     with readable(path) as copy:
         source = sources.of_files(copy, Roles(target, features, sample_weight, exclude), of_csv(csv))
         stream = Stream(source, options)
-        fit = fit_source(stream, checkpoint, progress)
+        fit = fit_source(stream, checkpoint, progress, asked)
     warn_left_out(stream.source.left_out)
     stream.source.noticed.warn()
     return fit
+
+
+def by_formula(
+    given: Any,
+    csv: CsvOptions | None,
+    asked: formulas.Asked,
+    options: FitOptions,
+    how: tuple[str | os.PathLike[str] | None, bool | Report, Sandwich],
+) -> LinearFit:
+    """The fit of rows by a formula; `how` is where its state is kept, how progress is shown, and its covariances."""
+    with readable(given) if isinstance(given, (str, os.PathLike)) else nullcontext() as path:
+        rows = formulas.of_batches(given) if path is None else formulas.of_files(path, csv)
+        if not rows.again and options.on_collinear != "min_norm":
+            raise ValueError("on_collinear is for rows that can be read again; these come once")
+        stream, spec = formula_stream(rows, asked, options)
+        fit = fit_source(stream, *how).__replace__(formula=spec)
+    stream.source.noticed.warn()
+    return fit
+
+
+def formula_stream(
+    rows: formulas.Rows, asked: formulas.Asked, options: FitOptions
+) -> tuple[Stream, formulas.Specification]:
+    """The columns of a formula as a stream, and by which specification they are made."""
+    source, spec = formulas.source_of(rows, asked)
+    return Stream(source, replace(options, fit_intercept=spec["intercept"])), spec
 
 
 def of_csv(given: Mapping[str, Any] | None) -> CsvOptions | None:
@@ -229,7 +278,26 @@ def of_csv(given: Mapping[str, Any] | None) -> CsvOptions | None:
     return None if given is None else csv_options(given)
 
 
-def fit_source(stream: Stream, checkpoint: str | os.PathLike[str] | None, progress: bool | Report) -> LinearFit:
-    """The fit of a source; `stream` has what was found on the way."""
+def fit_source(
+    stream: Stream, checkpoint: str | os.PathLike[str] | None, progress: bool | Report, asked: Sandwich
+) -> LinearFit:
+    """The fit of a source, with the covariances asked for; `stream` has what was found on the way."""
+    robust = asked.kind != NONROBUST
+    if robust and not stream.source.again:
+        raise ValueError(
+            f'cov="{asked.kind}" reads the rows twice, which these batches do not allow: hand over a callable, a path, '
+            "a list or a data frame"
+        )
     with reporting(progress) as report:
-        return fit_rows(stream, None if checkpoint is None else Path(checkpoint), report)
+        fit = fit_rows(stream, None if checkpoint is None else Path(checkpoint), report)
+    return with_covariances(fit, stream, asked, stream.options.workers) if robust else fit
+
+
+def of_stream(cov: str) -> Sandwich:
+    """The covariances that are asked for of a stream: those that add over its rows in any order."""
+    if cov in ("cluster", "HAC"):
+        raise ValueError(
+            f'cov="{cov}" is for rows in memory; for clusters of a stream sum up `Moments` for each, which add, and '
+            "use `cluster_cov`"
+        )
+    return Sandwich(cov)

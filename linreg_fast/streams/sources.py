@@ -63,7 +63,7 @@ def of_batches(batches: Any, roles: Roles) -> Source:
     given = batches if isinstance(batches, tuple) else (batches,)
     if any(isinstance(one, np.ndarray) for one in given):
         raise TypeError("batches must be an iterable: for arrays, or memory maps, give [(X, y)]")
-    open_, again = _opening(batches)
+    open_, again = opening(batches)
     opened = open_()
     first = next(opened, END)
     if first is END:
@@ -131,7 +131,7 @@ def _look_on(kinds: dict[str, Any], open_: Callable[[], Iterator[Any]]) -> None:
             return
 
 
-def _opening(batches: Any) -> tuple[Callable[[], Iterator[Any]], bool]:
+def opening(batches: Any) -> tuple[Callable[[], Iterator[Any]], bool]:
     """What gives the batches from the first one on, and whether it does so more than once."""
     if hasattr(batches, "to_batches") and hasattr(batches, "scanner"):  # an Arrow dataset
         return lambda: iter(batches.to_batches()), True

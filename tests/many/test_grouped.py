@@ -10,7 +10,7 @@ from support.exact import exact_fit, worst_lre
 from support.problems import problem
 
 from linreg_fast import Fits, RankWarning, fit, grouped
-from linreg_fast.many.keys import keyed
+from linreg_fast.passes.keys import keyed
 
 pytestmark = pytest.mark.numerics
 

@@ -637,8 +637,9 @@ def run_small(kernels, X, y, w, fit_intercept, l2, order, dtype, *, shift_rows=2
     again_untouched(X.shape)
     if done:
         first, tail = np.arange(p, p + 3) * n_targets, (p + 3) * n_targets
-        assert done == (*res[first], *res[tail : tail + 3], res[-1] > 0)
-        assert found == (*again[first], *again[tail : tail + 3], again[-1] > 0)
+        far = tail + 2 * p + 4 + n_targets
+        assert done == (*res[first], *res[tail : tail + 3], res[far] > 0)
+        assert found == (*again[first], *again[tail : tail + 3], again[far] > 0)
         np.testing.assert_allclose(again, res, rtol=1e-9, atol=1e-11 * np.nanmax(abs(res)))
     return done, res
 
@@ -672,6 +673,8 @@ def test_small(kernels, order, dtype, fit_intercept):
                         np.testing.assert_allclose(
                             res[p + 6 : 2 * p + 6] ** 2, np.diagonal(inverse), rtol=1e-9, err_msg=case
                         )
+                        packed = inverse[np.triu_indices(p)]
+                        np.testing.assert_allclose(res[-len(packed) :], packed, rtol=1e-8, atol=1e-9 * packed.max())
                         if fit_intercept:
                             m = np.average(X[there].astype(float), axis=0, weights=None if w is None else w[there])
                             assert res[2 * p + 6] ** 2 == pytest.approx(1 / res[p + 5] + m @ inverse @ m, rel=1e-9), (
@@ -727,7 +730,8 @@ def test_small_far_from_zero(kernels, order, n_targets):
             shifted = np.asarray(X + offset, order=order)
             done, res = run_small(kernels, shifted, Y, w, True, 0.0, order, "float64")
             assert done[6] == (offset > 0)
-            c, v = np.split(res[-p - n_targets - 1 : -1], [p])
+            at = n_targets * (p + 3) + p + 4
+            c, v = np.split(res[at : at + p + n_targets], [p])
             exact = [
                 [sum(Fraction(a) * Fraction(b) for a, b in zip(w, column, strict=True)) for column in A.T]
                 for A in (shifted, Y)
@@ -742,7 +746,8 @@ def test_small_far_from_zero(kernels, order, n_targets):
                 assert v[t] == pytest.approx(float(at_c), rel=1e-13, abs=1e-15), (p, offset)
         done, res = run_small(kernels, X, Y, w, False, 0.0, order, "float64")
         assert not (done[6])
-        assert not (res[-p - n_targets - 1 :].any())
+        at = n_targets * (p + 3) + p + 4
+        assert not res[at : at + p + n_targets + 1].any()
 
 
 def paired_sums(p, n_targets, seed, offset):
@@ -777,6 +782,7 @@ def test_paired_solve(kernels, fit_intercept, l2):
             assert found is not None, case
             k = n_targets
             b0, rss, tss = res[k * p : k * (p + 3)].reshape(3, k)
+            res, inverse = np.split(res, [len(res) - p * (p + 1) // 2])
             ess = res[-k:]
             assert found == (b0[0], rss[0], tss[0], *res[k * (p + 3) : k * (p + 3) + 3], res[-k - 1] > 0, ess[0])
             c, v = np.split(res[-2 * k - 1 - p : -k - 1], [p])
@@ -796,7 +802,9 @@ def test_paired_solve(kernels, fit_intercept, l2):
             assert found[3] <= slow.digits + 0.01, case
             if not l2:
                 deviations = res[k * (p + 3) + 3 : -2 * k - 1 - p]
-                np.testing.assert_allclose(deviations, slow.spread, rtol=1e-11)
+                np.testing.assert_allclose(deviations, slow.spread.errors, rtol=1e-11)
+                upper = slow.spread.bread.inverse()[np.triu_indices(p)]
+                np.testing.assert_allclose(inverse, upper, rtol=1e-10, atol=1e-11 * upper.max())
 
 
 def test_paired_solve_is_judged_by_the_constants_of_all_others(kernels):
@@ -853,6 +861,7 @@ def test_extended(kernels, order, dtype, fit_intercept):
             case = f"p={p} targets={k} weights={weights} l2={l2}"
             found, res = run_extended(kernels, X, Y[:, 0] if k == 1 else Y, w, fit_intercept, l2, p % 8)
             assert found, case
+            res, inverse = np.split(res, [len(res) - p * (p + 1) // 2])
             b0, rss, tss = res[k * p : k * (p + 3)].reshape(3, k)
             tail, (c, v), ess = (
                 res[k * (p + 3) : k * (p + 3) + p + 4],
@@ -878,9 +887,13 @@ def test_extended(kernels, order, dtype, fit_intercept):
                 [Fraction(1.0 if w is None else w[i]) * v for v in row] for i, row in zip(there, rows, strict=True)
             ]
             gram = [[dot(u, v) for v in zip(*rows, strict=True)] for u in zip(*weighted, strict=True)]
+            inverse = dict(zip(zip(*np.triu_indices(p), strict=True), inverse.tolist(), strict=True))
             for j in range(len(gram)):
-                exact = solve_exactly(gram, [Fraction(i == j) for i in range(len(gram))])[j]
+                column = solve_exactly(gram, [Fraction(i == j) for i in range(len(gram))])
+                exact = column[j]
                 assert abs(Fraction(float(tail[3 + j])) ** 2 / exact - 1) <= 6 * EPS, case
+                for i in range(min(j + 1, p) if j < p else 0):
+                    assert abs(Fraction(inverse[i, j]) - column[i]) <= 2.0**-50 * abs(column[i]), case
             assert fit_intercept or np.isnan(tail[-1]), case
 
 
