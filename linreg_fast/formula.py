@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from linreg_fast.options import FitOptions
+from linreg_fast.options import FitOptions, limits
 from linreg_fast.passes.progress import Report
 from linreg_fast.result import LinearFit
 from linreg_fast.robust import NONROBUST
@@ -26,6 +26,8 @@ def fit_formula(
     on_collinear: str = "min_norm",
     missing: str = "raise",
     cov: str = NONROBUST,
+    positive: Any = False,
+    bounds: Any = None,
     checkpoint: str | os.PathLike[str] | None = None,
     progress: bool | Report = False,
     n_threads: int | None = None,
@@ -50,7 +52,7 @@ def fit_formula(
         Levels of categories by column, the reference first. Those of other categories are learnt in a first look at
         the rows: sorted, or in the order of a categorical of pandas or an Enum of Polars; of levels without a row
         there is none.
-    solver, precision, l2, on_collinear, missing, cov, checkpoint, progress, n_threads
+    solver, precision, l2, on_collinear, missing, cov, positive, bounds, checkpoint, progress, n_threads
         As in `fit` and `fit_stream`.
 
     Returns
@@ -80,7 +82,13 @@ def fit_formula(
     ('x', 'kind[T.b]')
     """
     options = FitOptions(
-        solver=solver, precision=precision, l2=l2, on_collinear=on_collinear, missing=missing, n_threads=n_threads
+        solver=solver,
+        precision=precision,
+        l2=l2,
+        on_collinear=on_collinear,
+        missing=missing,
+        n_threads=n_threads,
+        bounds=limits(positive, bounds),
     )
     asked = formulas.Asked(formula, levels or {}, sample_weight, missing)
     return fitting.by_formula(data, None, asked, options, (checkpoint, progress, fitting.of_stream(cov)))

@@ -15,7 +15,7 @@ from linreg_fast.inference import influence, significance
 from linreg_fast.inference.description import describe, listed
 from linreg_fast.inference.inferred import Inferred
 from linreg_fast.inference.influence import Influence
-from linreg_fast.inputs import formulas
+from linreg_fast.inputs import formulas, labels
 from linreg_fast.inputs.checks import one_of
 from linreg_fast.inputs.table import Rows, table
 from linreg_fast.options import FitOptions
@@ -83,6 +83,7 @@ class _Fields(NamedTuple):
     weighted: bool = False
     active: NDArray[np.int8] | None = None
     formula: dict[str, Any] | None = None
+    target_names: tuple[str, ...] | None = None
 
 
 class Noted(NamedTuple):
@@ -91,11 +92,14 @@ class Noted(NamedTuple):
     names: tuple[str, ...] | None
     left_out: dict[str, str]
     n_dropped: int
+    target_names: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, rows: Rows) -> Noted:
         """What is noted of the rows of a fit."""
-        return cls(None if rows.names is None else tuple(rows.names), rows.left_out, rows.n_dropped)
+        names = None if rows.names is None else tuple(rows.names)
+        targets = None if rows.target_names is None else tuple(rows.target_names)
+        return cls(names, rows.left_out, rows.n_dropped, targets)
 
 
 NOTHING_NOTED = Noted(None, {}, 0)
@@ -167,6 +171,8 @@ class LinearFit(Inferred, _Base):
     active : ndarray of int8, in the shape of `coef`, or None
         Of a fit with bounds: -1 where a coefficient is at its lower bound, 1 at its upper one, 0 where it is free. Such
         a fit claims no standard errors.
+    target_names : tuple of str or None
+        Names of the columns of y, where they had some.
     formula : dict or None
         Of a fit by a formula what `predict` makes its columns by, in plain texts, numbers and lists: "text", "levels"
         of each category, "references" (the level that each factor's coefficients are differences from).
@@ -232,6 +238,7 @@ class LinearFit(Inferred, _Base):
                 chebyshev=solution.chebyshev,
                 y_unit=shaped(solution.y_unit),
                 left_out=rows.left_out,
+                target_names=None if rows.target_names is None else tuple(rows.target_names),
                 n_dropped=rows.n_dropped,
                 origin=solution.origin,
                 bread=None if solution.spread is None else solution.spread.bread,
@@ -291,6 +298,7 @@ class LinearFit(Inferred, _Base):
             asked[7] and options.weights != "frequency",
             None,
             None,
+            noted.target_names,
         )
         fit = _new(cls)  # __init__ would pack the thirty values once more
         _set_values(fit, values)
@@ -419,8 +427,8 @@ class LinearFit(Inferred, _Base):
         Parameters
         ----------
         X : array_like of shape (n, n_features), or (n,) for one feature and for a polynomial
-            A data frame has the columns of the fit, by name and order, where the fit knows their names. After a fit
-            by a formula a data frame with the columns that the formula names.
+            A data frame has the columns of the fit, in any order and beside others, where the fit knows their names.
+            After a fit by a formula a data frame with the columns that the formula names.
         out : ndarray of float64, shape (n,) or (n, n_targets), optional
             Where to write; must not overlap X.
         interval : {"confidence", "prediction"}, optional
@@ -433,7 +441,9 @@ class LinearFit(Inferred, _Base):
         Returns
         -------
         ndarray of float64, shape (n,) or (n, n_targets); or Interval
-            NaN where a row of X has one. With `interval` a tuple of such arrays: prediction, lower, upper.
+            NaN where a row of X has one. With `interval` a tuple of such arrays: prediction, lower, upper. Without
+            `out` they are of the library of X: for pandas a series "prediction" with the index of X, for Polars a
+            series, and for several targets a frame with their names.
 
         Raises
         ------
@@ -444,24 +454,31 @@ class LinearFit(Inferred, _Base):
             one_of(interval, "interval", influence.INTERVALS)
             if self._chebyshev is not None:
                 raise ValueError("a polynomial keeps no covariances, and has no intervals of its predictions")
-            found, names = self.predict(X, out, n_threads=n_threads), self.feature_names
-            if self.formula is not None:
-                X, names = np.concatenate([part for _, _, part in formulas.blocks(self.formula, X)]), None
-            return influence.with_interval(self, X, found, names, interval, level)
+        if self.formula is not None:
+            found = self._by_formula(X, out, interval=interval, level=level, n_threads=n_threads)
+        else:
+            found = self._predicted(X, out, n_threads)
+            if interval is not None:
+                found = influence.with_interval(self, X, found, self.feature_names, interval, level)
+        if out is not None or type(X) is np.ndarray:
+            return found
+        if interval is None:
+            return labels.like(X, found, self.target_names)
+        return influence.Interval(*(labels.like(X, part, self.target_names) for part in found))
+
+    def _predicted(self, X: Any, out: NDArray[np.float64] | None, n_threads: int | None) -> Any:
         if self._chebyshev is not None:
             return predictions.evaluate(self._chebyshev, X, out)
-        names, origin = self.feature_names, self._origin
-        if self.formula is not None:
-            return self._by_formula(X, out, n_threads)
-        return predictions.predict(X, self.coef, self.intercept, names, out, n_threads, origin)
+        return predictions.predict(X, self.coef, self.intercept, self.feature_names, out, n_threads, self._origin)
 
-    def _by_formula(self, frame: Any, out: NDArray[np.float64] | None, n_threads: int | None) -> Any:
+    def _by_formula(self, frame: Any, out: NDArray[np.float64] | None, **how: Any) -> Any:
         """`predict`, block by block: the columns of the formula are never there for all rows."""
         assert self.formula is not None
-        found = []
+        plain, found = self.__replace__(formula=None), []
         for lo, hi, X in formulas.blocks(self.formula, frame):
-            part = None if out is None else out[lo:hi]
-            found.append(predictions.predict(X, self.coef, self.intercept, None, part, n_threads, self._origin))
+            found.append(plain.predict(X, None if out is None else out[lo:hi], **how))
+        if how["interval"] is not None:
+            return influence.Interval(*map(np.concatenate, zip(*found, strict=True)))
         return np.concatenate(found) if out is None else out
 
     def to_dict(self) -> dict[str, Any]:

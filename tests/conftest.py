@@ -24,6 +24,9 @@ settings.register_profile("explore", max_examples=2000, deadline=None)
 settings.load_profile("same")
 
 
+OPT_IN = ("stress", "spark")
+
+
 def pytest_report_header(config):
     from support import stress  # not before its assertions are rewritten
 
@@ -31,10 +34,9 @@ def pytest_report_header(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Tests marked `stress` run where the expression of -m names them, and nowhere else."""
-    if _asks_for_stress(config):
-        return
-    left = [item for item in items if item.get_closest_marker("stress")]
+    """Tests marked `stress` or `spark` run where the expression of -m names them, and nowhere else."""
+    unasked = [mark for mark in OPT_IN if mark not in config.option.markexpr]
+    left = [item for item in items if any(item.get_closest_marker(mark) for mark in unasked)]
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = [item for item in items if item not in left]

@@ -26,7 +26,7 @@ WINGS = (
     "many",
     "streams",
 )
-DOORS = ("dask", "cli", "bench", "sklearn", "plots")  # whose rooms nobody imports but the terminal
+DOORS = ("dask", "spark", "cli", "bench", "sklearn", "plots")  # whose rooms nobody imports but the terminal
 # The front hall: the last wing that a module imports, and the first one that may import it.
 HALL = {
     "reference": ("algebra", None),

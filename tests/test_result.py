@@ -336,6 +336,27 @@ def test_predict_checks_the_shape(fit):
         fit.predict(np.ones((5, 3)), n_threads=0)
 
 
+def test_predictions_are_of_the_library_of_the_rows():
+    X, y, _, _ = problem(50, 3)
+    frame = pd.DataFrame(X, columns=list("abc"), index=[f"row {i}" for i in range(50)])
+    fit, expected = linreg_fast.fit(X, y, feature_names=list("abc")), linreg_fast.fit(X, y).predict(X)
+    pd.testing.assert_series_equal(fit.predict(frame), pd.Series(expected, frame.index, name="prediction"), rtol=1e-14)
+    found = fit.predict(pl.from_pandas(frame))
+    assert (type(found), found.name) == (pl.Series, "prediction")
+    np.testing.assert_allclose(found, expected, rtol=1e-14)
+    assert type(fit.predict(pa.Table.from_pandas(frame))) is np.ndarray
+    assert fit.predict(frame, interval="confidence").lower.index.equals(frame.index)
+    out = np.empty(50)
+    assert fit.predict(frame, out=out) is out
+    targets = pd.DataFrame({"first": y, "second": 2 * y}, index=frame.index)
+    both = linreg_fast.fit(frame, targets)
+    assert both.target_names == ("first", "second")
+    assert LinearFit.from_dict(both.to_dict()).target_names == ("first", "second")
+    assert both.predict(frame).columns.tolist() == ["first", "second"]
+    assert both.predict(pl.from_pandas(frame)).columns == ["first", "second"]
+    assert linreg_fast.fit_stream(frame.assign(y=y), target="y").target_names == ("y",)
+
+
 def test_predict_wants_the_columns_of_the_fit():
     X, y, _, _ = problem(50, 3)
     frame = pd.DataFrame(X, columns=list("abc"))
@@ -346,6 +367,10 @@ def test_predict_wants_the_columns_of_the_fit():
         np.testing.assert_allclose(fit.predict(further), fit.predict(X), rtol=1e-14)
     with pytest.raises(ValueError, match="X has no column 'c', which the fit is of; its columns are a, b, x"):
         fit.predict(frame.rename(columns={"c": "x"}))
+    with pytest.raises(ValueError, match="X has no columns 'b', 'c', which the fit is of; its columns are a"):
+        fit.predict(frame[["a"]])
+    with pytest.raises(ValueError, match="X has 2 columns 'a'"):
+        fit.predict(pd.concat([frame, frame[["a"]]], axis=1))
     with pytest.raises(TypeError, match="column 'b' of X has dtype"):
         fit.predict(frame.assign(b="text"))
     unnamed = linreg_fast.fit(X, y)
@@ -473,6 +498,7 @@ def test_mutated_states(fit):
         "weighted": [None, 1, "yes"],
         "bread": [3, [], {}, {"live": [0, 1, 2], "means": [0.0, 0.0, 0.0], "level": [0.0], "inverse": [1.0]}],
         "robust": [3, [], {}, {"kind": 1, "matrix": [], "freedom": 3, "note": ""}],
+        "target_names": [["a", "b"], 3, "abc", [3]],
         "formula": [3, [], "y ~ x", {}, {"text": "y ~ x"}],
         "origin": [3, [], [1.0, 2.0], [1.0, 2.0, 3.0, None], [1.0, 2.0, 3.0, 1e999]],
         "active": ["x", 3, [0, 1], [0, 1, 2], [0.5, 0, 0], [0, 1, None]],

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 import linreg_fast
+from linreg_fast.cli import pictures
 from linreg_fast.cli.arguments import command_line, names, text_options
 from linreg_fast.cli.many import ManyAsked, fit_many
 from linreg_fast.cli.terminal import BAR_SECONDS, console, finite, print_facts, print_json, print_table, warn
@@ -131,6 +132,7 @@ def fit(
     on: Annotated[str, _option("Column of the times of rows, ascending.")] = "",
     stats: Annotated[str, _option("With --by and --rolling: stderr,tvalues,rss,r2 and such.")] = "",
     output: Annotated[Path | None, _option("Where these fits go: .csv or .parquet; else CSV is printed.")] = None,
+    plot: Annotated[Path | None, _option("Picture, .png or .svg or .pdf: diagnostics, or the fits.")] = None,
 ) -> None:
     """Fit one or several columns of a table, in one file or several, by its other columns.
 
@@ -141,8 +143,10 @@ def fit(
             "either --target says what to explain, with --features and --exclude, or --formula says all of it"
         )
     target = target or []
+    if plot is not None:
+        pictures.check(plot)
     if by or rolling:
-        asked = ManyAsked(target, features, exclude, weight, by, rolling, on, stats, output)
+        asked = ManyAsked(target, features, exclude, weight, by, rolling, on, stats, output, plot)
         text = text_options(
             delimiter=delimiter, decimal=decimal, thousands=thousands, null_values=null, encoding=encoding,
             quote=quote, comment=comment, skip_rows=skip_rows, header=not no_header,
@@ -173,6 +177,8 @@ def fit(
     importlib.import_module("scipy.linalg")  # its import is no part of the seconds below
     start = time.perf_counter()
     targets = [name for one in target for name in names(one)]
+    if plot is not None and len(targets) > 1:
+        raise ValueError(f"--plot is for one target; got {', '.join(targets)}")
     roles = Roles(
         targets if len(targets) > 1 else "".join(targets),
         names(features) or None,
@@ -198,11 +204,13 @@ def fit(
             targets = specification["target_names"]
         else:
             stream, specification = Stream(sources.of_files(path, roles, csv), options), None
-        result = fitting.fit_source(stream, checkpoint, bar or False, fitting.of_stream(cov))
-        result = result.__replace__(formula=specification)
+        found = fitting.fit_source(stream, checkpoint, bar or False, fitting.of_stream(cov))
+        result = found.__replace__(formula=specification)
+        seconds = time.perf_counter() - start
+        if plot is not None:
+            pictures.draw_fit(plot, result, stream, targets[0], bar)
     warn_left_out(stream.source.left_out)
     stream.source.noticed.warn()
-    seconds = time.perf_counter() - start
     if save is not None:
         result.save(save)
     if as_json:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import linreg_fast
+from linreg_fast.cli import pictures
 from linreg_fast.cli.arguments import names
 
 
@@ -23,6 +24,7 @@ class ManyAsked(NamedTuple):
     on: str
     stats: str
     output: Path | None
+    plot: Path | None
 
 
 def fit_many(file: Path, asked: ManyAsked, csv: Any, *, drop: bool, **options: Any) -> None:
@@ -68,6 +70,8 @@ def fit_many(file: Path, asked: ManyAsked, csv: Any, *, drop: bool, **options: A
         fits = linreg_fast.rolling(table, targets[0], _window(asked.rolling), **options)
     else:
         fits = linreg_fast.grouped(table, targets[0], keys if len(keys) > 1 else keys[0], **options)
+    if asked.plot is not None:
+        pictures.draw_fits(asked.plot, fits, over_rows=bool(asked.rolling))
     text = tables.write_table(fits.to_frame(), asked.output)
     if asked.output is None:
         typer.echo(text, nl=False)

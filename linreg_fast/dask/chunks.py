@@ -42,6 +42,7 @@ class Chunks:
     weighted: bool
     left_out: dict[str, str]  # columns that are not of numbers, and why
     n_dropped: int = 0  # rows with missing values, once they are counted
+    target_names: list[str] | None = None
 
     @property
     def n_rows(self) -> int:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,3 +54,20 @@ def along(value: Any, name: str, labels: Labels | None) -> Any:
         return value
     order = order_along(value.index, name, labels)
     return value if order is None else value.iloc[order]
+
+
+def like(given: Any, values: NDArray[np.float64], names: Sequence[str] | None) -> Any:
+    """Predictions in the library of the rows they are for, with the index of pandas; an array of all other rows."""
+    package, kind = type(given).__module__.partition(".")[0], type(given).__name__
+    if package == "narwhals":
+        return like(given.to_native(), values, names)
+    if package not in ("pandas", "polars") or kind not in ("DataFrame", "LazyFrame", "Series"):
+        return values
+    library = sys.modules[package]
+    index = {"index": given.index} if package == "pandas" else {}
+    if values.ndim == 1:
+        return (
+            library.Series(data=values, name="prediction", **index) if index else library.Series("prediction", values)
+        )
+    names = names or [f"prediction_{t}" for t in range(values.shape[1])]
+    return library.DataFrame({name: values[:, t] for t, name in enumerate(names)}, **index)

@@ -79,9 +79,14 @@ def columns_by_name(X: Any, wanted: Sequence[str]) -> Any:
     names = None if frame is None else column_names(frame)
     if names is None or names == list(wanted):
         return X if frame is None else frame
-    for name in wanted:
-        if name not in names:
-            raise ValueError(f"X has no column {name!r}, which the fit is of; its columns are {', '.join(names)}")
+    lost = [name for name in wanted if name not in names]
+    if lost:
+        word = "column" if len(lost) == 1 else "columns"
+        quoted = ", ".join(map(repr, lost))
+        raise ValueError(f"X has no {word} {quoted}, which the fit is of; its columns are {', '.join(names)}")
+    twice = [name for name in wanted if names.count(name) > 1]
+    if twice:
+        raise ValueError(f"X has {names.count(twice[0])} columns {twice[0]!r}")
     return _columns(frame, [names.index(name) for name in wanted])
 
 

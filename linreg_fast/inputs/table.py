@@ -48,6 +48,10 @@ class Rows(Protocol):
         """Of the columns of X."""
 
     @property
+    def target_names(self) -> list[str] | None:
+        """Of the columns of y."""
+
+    @property
     def left_out(self) -> dict[str, str]:
         """Columns that take no part, and why."""
 

@@ -186,11 +186,13 @@ class Fits:
     def time_axis(self) -> tuple[str, NDArray[Any]]:
         """What the fits lie along, and its name: times of their rows where there are some, else their numbers."""
         index = self._about.index
-        if index is not None and (index.dtype.kind in "Mif" or hasattr(index, "tz")):
-            return str(index.name or "index"), index.to_numpy(dtype="datetime64[ns]" if hasattr(index, "tz") else None)
+        if index is not None and hasattr(index, "tz"):
+            return str(index.name or "index"), index.to_numpy(dtype="datetime64[ns]")
         for name, column in reversed(self._about.keys.items()):
             if column.dtype.kind in "Mf":
                 return name, column
+        if index is not None and index.dtype.kind in "if":
+            return str(index.name or "index"), index.to_numpy()
         return "row", np.arange(len(self))
 
     def __getitem__(self, i: Any) -> LinearFit:

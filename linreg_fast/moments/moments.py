@@ -125,6 +125,11 @@ class Moments:
         return self._sums.n_samples
 
     @property
+    def sums(self) -> PairedSums:
+        """The sums themselves: for those who merge them another way."""
+        return self._sums
+
+    @property
     def shift(self) -> Vector | None:
         """The row that is subtracted from [X, y] before anything is squared; None before the first rows."""
         shift = self._sums.shift
@@ -178,8 +183,8 @@ class Moments:
         data = table(X, y, sample_weight, empty=True)
         return of_complete_rows(lambda rows: self.add(rows, n_threads), data, missing, empty=True)
 
-    def add(self, data: Table, n_threads: int | None) -> Moments:
-        """`update` with a table that was checked."""
+    def add(self, data: Table, n_threads: int | None, follow: bool = True) -> Moments:
+        """`update` with a table that was checked; `follow` False keeps the shift however far from the rows it is."""
         names = None if data.names is None else tuple(data.names)
         if data.n_rows == 0 and data.one_feature:
             return self  # [] has no columns to check
@@ -197,7 +202,7 @@ class Moments:
         shift = products.leading_mean(data) if given is None else given
         workers = threads(n_threads)
         batch = self._of_batch(data, n_rows, shift, workers)
-        near = self._nearer(batch, shift)
+        near = self.nearer(batch) if follow else None
         if near is not None:
             batch = self._of_batch(data, n_rows, near, workers)
             shift = near if given is None else shift
@@ -227,9 +232,9 @@ class Moments:
             noise[p] = 0.0  # counts are exact
         return PairedSums(M, noise, unit, shift, n_rows, p)
 
-    def _nearer(self, batch: PairedSums, shift: Vector) -> Vector | None:
+    def nearer(self, batch: PairedSums) -> Vector | None:
         """A shift nearer to a batch whose mean swamps some of its sums in the whole: they are to be taken again."""
-        p, M, seen = self.n_features, batch.M[..., 0], self._sums.M[..., 0]
+        p, M, seen, shift = self.n_features, batch.M[..., 0], self._sums.M[..., 0], batch.known_shift
         with np.errstate(over="ignore", invalid="ignore"):
             total = seen[p] + M[p]
             centre = total * (total / total[p])

@@ -24,7 +24,7 @@ FORMAT_VERSION = 4
 ADDED: dict[int, dict[str, Any]] = {
     2: {"left_out": {}, "n_dropped": 0},
     3: {"origin": None},
-    4: {"bread": None, "robust": None, "weighted": False, "active": None, "formula": None},
+    4: {"bread": None, "robust": None, "weighted": False, "active": None, "formula": None, "target_names": None},
 }  # fields that a version brought, and what they are in files before it
 MOST_COLUMNS = 100  # whose covariances are written: p^2 / 2 numbers as text
 SOLVERS = {"cholesky", "qr", "svd", "gd", "mean"}
@@ -176,6 +176,8 @@ def checked(state: dict[str, Any]) -> dict[str, Any]:
     size = 0 if kept is None else len(kept.live) + values["fit_intercept"]
     take("robust", lambda v: v is None or (kept is not None and _is_robust(v, (n_targets, size, size))), _robust)
     take("active", lambda v: v is None or (v.shape == coef.shape), _signs)
+    several = "target_names"
+    take(several, lambda v: v is None or (len(v) == n_targets and all(type(name) is str for name in v)), _tuple)
     take("formula", lambda v: v is None or _specification(v, p))
     return values
 

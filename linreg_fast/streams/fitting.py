@@ -228,20 +228,20 @@ def fit_file(
         n_threads=n_threads,
         bounds=limits(positive, bounds),
     )
-    asked = of_stream(cov)
+    sandwich = of_stream(cov)
     if formula is not None:
         if Roles(target, features, None, exclude) != Roles():
             raise TypeError("formula names the columns of the fit: it stands in place of target, features and exclude")
         by_name = formulas.Asked(formula, levels or {}, sample_weight, missing)
         if fit_intercept is not True:
             raise TypeError('a formula says itself whether there is an intercept: "y ~ 0 + x" has none')
-        return by_formula(path, of_csv(csv), by_name, options, (checkpoint, progress, asked))
+        return by_formula(path, of_csv(csv), by_name, options, (checkpoint, progress, sandwich))
     if levels is not None:
         raise TypeError("levels are those of the categories of a formula")
     with readable(path) as copy:
         source = sources.of_files(copy, Roles(target, features, sample_weight, exclude), of_csv(csv))
         stream = Stream(source, options)
-        fit = fit_source(stream, checkpoint, progress, asked)
+        fit = fit_source(stream, checkpoint, progress, sandwich)
     warn_left_out(stream.source.left_out)
     stream.source.noticed.warn()
     return fit
@@ -254,7 +254,7 @@ def by_formula(
     options: FitOptions,
     how: tuple[str | os.PathLike[str] | None, bool | Report, Sandwich],
 ) -> LinearFit:
-    """The fit of rows by a formula; `how` is where its state is kept, how progress is shown, and its covariances."""
+    """The fit of rows by a formula; `how` are further arguments of `fit_source`."""
     with readable(given) if isinstance(given, (str, os.PathLike)) else nullcontext() as path:
         rows = formulas.of_batches(given) if path is None else formulas.of_files(path, csv)
         if not rows.again and options.on_collinear != "min_norm":

@@ -48,6 +48,13 @@ class Stream:
         return self.source.left_out
 
     @property
+    def target_names(self) -> list[str] | None:
+        columns = self.source.columns
+        if columns is None or self.source.names is None:
+            return None
+        return columns[self.n_features : self.n_features + self.n_targets]
+
+    @property
     def n_dropped(self) -> int:
         return self.dropped
 

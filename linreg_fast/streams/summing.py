@@ -70,7 +70,9 @@ def _noted(fit: LinearFit, stream: Stream) -> LinearFit:
     if stream.dropped:
         reason += f"; {stream.dropped} row{'s' * (stream.dropped > 1)} with missing values dropped"
     precision = stream.options.precision
-    return fit.__replace__(reason=reason, precision=precision, left_out=left_out, n_dropped=stream.dropped)
+    targets = None if stream.target_names is None else tuple(stream.target_names)
+    noted = {"left_out": left_out, "n_dropped": stream.dropped, "target_names": targets}
+    return fit.__replace__(reason=reason, precision=precision, **noted)
 
 
 class Step(NamedTuple):
@@ -142,7 +144,7 @@ def _by_block(
             continue
         if moments is None:
             moments = Moments(stream.n_features, stream.n_targets, precision=kind)
-        stream.count(i, *_update(stream, moments, block, data, stream.options.workers))
+        stream.count(i, *update(stream, moments, block, data, stream.options.workers))
         yield Step(i + 1, rows, moments, data)
     if i + 1 < skipped:
         raise ValueError(other)
@@ -199,19 +201,21 @@ def _sum_part(stream: Stream, part: Callable[[bool], Iterator[Block]], kind: str
             rows += data.n_rows
             if moments is None:
                 moments = Moments(stream.n_features, stream.n_targets, precision=kind)
-            counts.append((i, *_update(stream, moments, block, data, 1)))
+            counts.append((i, *update(stream, moments, block, data, 1)))
     return Part(moments, rows, i + 1, counts)
 
 
-def _update(stream: Stream, moments: Moments, block: Block, data: Table, n_threads: int) -> tuple[int, int]:
-    """Add a block to the sums; its rows that were used, and those that were left out."""
+def update(
+    stream: Stream, moments: Moments, block: Block, data: Table, n_threads: int, follow: bool = True
+) -> tuple[int, int]:
+    """Add a block to the sums, as `Moments.add`; its rows that were used, and those that were left out."""
     try:
-        moments.add(data, n_threads)
+        moments.add(data, n_threads, follow)
     except ValueError as error:
         used, dropped = stream.checked(block, data)
         if used is data:
             raise ValueError(f"{block.places[0].where}: {error}") from None
-        moments.add(used, n_threads)
+        moments.add(used, n_threads, follow)
         return used.n_rows, dropped
     return data.n_rows, 0
 

@@ -375,7 +375,7 @@ def test_bench(tmp_path, monkeypatch):
     out = run("bench", "--quick", "--no-peers", "--threads", 1, "--json", file).stdout
     kept = json.loads(file.read_text())
     heads = report.columns(kept["rows"])
-    assert heads == ["what", "rows x columns", "linreg_fast", "limit", "NumPy", "beside"]
+    assert heads == ["what", "rows x columns", "linreg_fast", "limit", "NumPy", "SciPy", "beside"]
     lines = [" ".join(line.split()) for line in out.splitlines()]
     for row in kept["rows"]:
         assert " ".join(report.cells(row, heads)).strip() in lines

@@ -119,7 +119,7 @@ def test_a_level_that_comes_later_is_named(frame):
 
 
 @pytest.mark.parametrize(
-    "formula", ["y ~ x + kind", "log(y) ~ poly(x, 3) + C(kind)", "y ~ bs(x, df=4)", "y ~ cr(x, 4)"]
+    "formula", ["y ~ x + kind", "log(y) ~ poly(x, 3) + C(kind)", "y ~ bs(x, df=4)", "y ~ 0 + cr(x, df=4)"]
 )
 def test_predictions_after_save_and_load(frame, tmp_path, formula):
     fit = fit_formula(formula, frame)

@@ -34,10 +34,11 @@ def test_lines_and_bands(tmp_path):
 
 def test_without_errors_or_times_there_are_lines_over_rows():
     from linreg_fast import plots
+    from linreg_fast.plots import curves
 
     rng = np.random.default_rng(1)
     fits = rolling(rng.normal(size=(40, 12)), rng.normal(size=40), 20)
     figure = plots.rolling(fits)
-    assert len(figure.axes) == plots.PANELS
+    assert len(figure.axes) == curves.PANELS
     assert not figure.axes[0].collections
     np.testing.assert_array_equal(figure.axes[0].get_lines()[0].get_xdata(), np.arange(40))
