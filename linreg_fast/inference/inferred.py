@@ -277,14 +277,15 @@ class Inferred:
         Returns
         -------
         FTest
-            NaN where there is no coefficient, or no degree of freedom left.
+            NaN where there is no coefficient, or no degree of freedom left, and for a fit within bounds.
         """
         if self._robust is not None:
             kept, C = self._about_means()
             b = np.atleast_2d(self.coef)[:, kept.live]
             return self._wald(b, C[:, int(self.fit_intercept) :, int(self.fit_intercept) :])
         rss, ess, _ = self._squares
-        freedom = max(self._freedom, 0)
+        # within bounds the statistic does not have this distribution
+        freedom = max(self._freedom, 0) if self.active is None else 0
         with np.errstate(all="ignore"):
             F = np.divide(np.divide(ess, self.rank or math.nan), np.divide(rss, freedom or math.nan))
         return FTest(_plain(F), _plain(significance.f_beyond(F, self.rank, freedom)), self.rank, freedom)

@@ -13,6 +13,7 @@ import sklearn
 from sklearn.base import BaseEstimator
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import GridSearchCV
+from sklearn.utils import assert_all_finite
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_scalar
 
@@ -117,6 +118,7 @@ class RidgeCV(LinearModel):
         for name in ("store_cv_results", "alpha_per_target"):
             if getattr(self, name):
                 raise ValueError(f"cv!=None and {name}=True are incompatible")
+        assert_all_finite(X, input_name="X")  # before each fold complains of its own
         ridge = Ridge(fit_intercept=self.fit_intercept, precision=self.precision)
         if sklearn.get_config()["enable_metadata_routing"]:
             ridge.set_fit_request(sample_weight=True).set_score_request(sample_weight=False)

@@ -168,8 +168,9 @@ def test_a_failed_step_leaves_the_estimator_as_it_was():
         with pytest.raises(ValueError, match=r"features|targets|NaN|[Nn]egative|shape"):
             model.partial_fit(*bad)
         assert pickle.dumps(model) == before
-    with pytest.raises(ValueError, match="NaN"):
-        model.fit(np.full_like(X, np.nan), y)
+    for other in (model, RidgeCV(), RidgeCV(cv=3), RidgeCV(cv="gcv")):
+        with pytest.raises(ValueError, match="NaN"):
+            other.fit(np.full_like(X, np.nan), y)
     assert pickle.dumps(model) == before
     with pytest.raises(ValueError, match="kept no cross products"):
         LinearRegression().fit(np.eye(3, 1200), np.arange(3.0)).partial_fit(np.eye(3, 1200), np.arange(3.0))

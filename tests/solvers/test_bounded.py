@@ -63,6 +63,9 @@ def test_the_conditions_hold_and_no_errors_are_claimed():
     assert np.isnan(found.stderr).all()
     assert np.isnan(found.intercept_stderr)
     assert np.isnan(found.pvalues).all()
+    assert np.isnan(found.f_test().pvalue)
+    with pytest.raises(ValueError, match="within bounds has no standard errors"):
+        fit(X, y, bounds=(lo, hi), cov="HC1")
 
 
 def test_exact_cases():
