@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from linreg_fast.many.grouped import grouped
     from linreg_fast.many.rolling import rolling
     from linreg_fast.many.state import State
+    from linreg_fast.moments.clusters import cluster_bootstrap, cluster_cov, cluster_jackknife
     from linreg_fast.moments.groups import by_group
     from linreg_fast.moments.moments import Moments
     from linreg_fast.moments.penalties import cross_validate, l2_path
@@ -48,6 +49,9 @@ __all__ = [
     "__version__",
     "batched",
     "by_group",
+    "cluster_bootstrap",
+    "cluster_cov",
+    "cluster_jackknife",
     "cost",
     "cross_validate",
     "expanding",
@@ -75,6 +79,9 @@ _LATER = {
     "Moments": "moments.moments",
     "State": "many.state",
     "by_group": "moments.groups",
+    "cluster_bootstrap": "moments.clusters",
+    "cluster_cov": "moments.clusters",
+    "cluster_jackknife": "moments.clusters",
     "cross_validate": "moments.penalties",
     "expanding": "many.expanding",
     "grouped": "many.grouped",
