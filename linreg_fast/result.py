@@ -17,6 +17,7 @@ from linreg_fast.inference.inferred import Inferred
 from linreg_fast.inference.influence import Influence
 from linreg_fast.inputs import formulas, labels
 from linreg_fast.inputs.checks import one_of
+from linreg_fast.inputs.named import rows_of_fit
 from linreg_fast.inputs.table import Rows, table
 from linreg_fast.options import FitOptions
 from linreg_fast.passes import predictions
@@ -399,7 +400,8 @@ class LinearFit(Inferred, _Base):
         TypeError, ValueError
             As for `fit`; rows of another number; a fit that has no standard errors, or keeps no covariances.
         """
-        data = table(X, y, sample_weight)
+        named = rows_of_fit(self, X, y, {"sample_weight": sample_weight})
+        data = table(named.X, named.y, named.others[0])
         if weights == "frequency":
             data.count_weights()
         if data.n_features != self.n_features or data.n_targets != self.n_targets or data.n_present() != self.n_samples:

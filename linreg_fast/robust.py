@@ -18,7 +18,7 @@ from linreg_fast.inference.influence import fitted_of
 from linreg_fast.inputs.checks import integer, one_of
 from linreg_fast.inputs.labels import Labels
 from linreg_fast.inputs.missing import of_complete_rows
-from linreg_fast.inputs.named import taken_apart
+from linreg_fast.inputs.named import rows_of_fit
 from linreg_fast.inputs.table import Rows, Table, table
 from linreg_fast.options import MISSING
 from linreg_fast.passes import meat
@@ -110,11 +110,10 @@ def robust(
     Residuals are summed about the means of the columns, row by row: offsets cost no digit.
     """
     one_of(missing, "missing", MISSING)
-    if isinstance(groups, str):
-        named = taken_apart(X, y, {"sample_weight": sample_weight, "groups": groups})
-        X, y, (sample_weight, groups) = named.X, named.y, named.others
+    named = rows_of_fit(fit, X, y, {"sample_weight": sample_weight, "groups": groups})
+    sample_weight, groups = named.others
     asked = Sandwich(cov, groups, maxlags, kernel)
-    data = table(X, y, sample_weight)
+    data = table(named.X, named.y, sample_weight)
     if data.n_features != fit.n_features or data.n_targets != fit.n_targets:
         raise ValueError(
             f"the fit is of {fit.n_features} columns and {fit.n_targets} targets, these rows have {data.n_features} "

@@ -268,3 +268,24 @@ def test_pieces_are_cut_anywhere(monkeypatch):
     monkeypatch.setattr(meat, "PIECE", 64)
     for named, cov in zip(asked, whole, strict=True):
         np.testing.assert_allclose(linreg_fast.fit(X, y, **named).cov(), cov, rtol=1e-10, err_msg=str(named))
+
+
+def test_rows_of_a_fit_by_their_names_and_by_its_formula():
+    """Columns of a frame in any order, beside others; a formula makes them."""
+    pd = pytest.importorskip("pandas")
+    frame = pd.read_csv(shared("diamonds.csv"))[["cut", "carat", "depth", "price", "color"]].iloc[::50]
+    fit = linreg_fast.fit(frame[["carat", "depth"]], frame["price"])
+    others = frame[["depth", "color", "price", "carat"]]
+    assert (linreg_fast.robust(fit, others, "price").cov() == linreg_fast.robust(fit, frame, "price").cov()).all()
+    clustered = linreg_fast.robust(fit, others, "price", cov="cluster", groups="color")
+    expected = linreg_fast.fit(frame[["carat", "depth"]], frame["price"], cov="cluster", groups=frame["color"])
+    assert (clustered.cov() == expected.cov()).all()
+    assert (
+        fit.influence(others, "price").leverage == fit.influence(frame[["carat", "depth"]], frame["price"])[1]
+    ).all()
+    by_formula = linreg_fast.fit_formula("price ~ carat + C(cut)", frame)
+    found = linreg_fast.robust(by_formula, others.assign(cut=frame["cut"]), "price", cov="HC1")
+    np.testing.assert_allclose(
+        found.stderr, linreg_fast.fit_formula("price ~ carat + C(cut)", frame, cov="HC1").stderr, rtol=1e-10
+    )
+    assert by_formula.influence(frame, "price").leverage.sum() == pytest.approx(6, rel=1e-9)

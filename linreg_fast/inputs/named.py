@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from linreg_fast.inputs import formulas
 from linreg_fast.inputs.arrays import APART_BYTES, column_at, column_names, dtypes_of, frame_of
 from linreg_fast.inputs.kinds import is_object, listed, no_feature, of_pandas, warn_left_out
 
@@ -88,6 +89,37 @@ def columns_by_name(X: Any, wanted: Sequence[str]) -> Any:
     if twice:
         raise ValueError(f"X has {names.count(twice[0])} columns {twice[0]!r}")
     return _columns(frame, [names.index(name) for name in wanted])
+
+
+def rows_of_fit(fit: Any, X: Any, y: Any, others: dict[str, Any]) -> Named:
+    """The rows that a fit is of, or others like them: its columns by their names, or those that its formula makes.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `taken_apart` and `columns_by_name`.
+    """
+    targets = [] if not names_columns(X, y) else [y] if isinstance(y, str) else list(y)
+    asked = [*targets, *(name for name in others.values() if isinstance(name, str))]
+    if fit.formula is None and (not asked or fit.feature_names is None):
+        if asked:
+            return taken_apart(X, y, others)
+        return Named(
+            X if fit.feature_names is None else columns_by_name(X, fit.feature_names), y, [*others.values()], None
+        )
+    held = list(others.values())
+    if asked:
+        some = columns_by_name(X, list(dict.fromkeys(asked)))
+        frame, names = frame_of(some, "X"), list(dict.fromkeys(asked))
+        at = {name: column_at(frame, j) for j, name in enumerate(names)}
+        held = [at[value] if isinstance(value, str) else value for value in held]
+        if targets:
+            y = at[y] if isinstance(y, str) else columns_by_name(some, targets)
+    if fit.formula is None:
+        made = columns_by_name(X, fit.feature_names)
+    else:
+        made = np.concatenate([part for _, _, part in formulas.blocks(fit.formula, X)])
+    return Named(made, y, held, targets or None)
 
 
 def check_asked(names: Sequence[str], asked: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from linreg_fast.inputs.named import columns_by_name, names_columns, taken_apart
+from linreg_fast.inputs.named import names_columns, rows_of_fit
 from linreg_fast.inputs.table import Table, table
 from linreg_fast.plots.figures import plain, unit_of
 from linreg_fast.result import LinearFit
@@ -37,23 +37,14 @@ def given_table(fit: LinearFit, X: Any, y: Any, sample_weight: Any, target: int 
     TypeError, ValueError
         Other shapes or columns than those of the fit.
     """
-    frame, unit = X, ""
-    names = fit.feature_names
-    if isinstance(sample_weight, str) or names_columns(X, y):
-        asked = y if isinstance(y, str) else y[target]
-        unit = unit_of(frame, asked)
-        if names is not None:  # other columns are none of the fit's
-            others = [*([y] if isinstance(y, str) else y), *([sample_weight] * isinstance(sample_weight, str))]
-            X = columns_by_name(X, list(dict.fromkeys([*names, *others])))
-        named = taken_apart(X, y, {"sample_weight": sample_weight})
-        target_name: Any = asked
-        X = named.X if names is None else columns_by_name(X, names)
-        y, (sample_weight,) = named.y, named.others
+    frame, names = X, fit.feature_names
+    if names_columns(X, y):
+        target_name: Any = y if isinstance(y, str) else y[target]
+        unit = unit_of(frame, target_name)
     else:
-        X = X if names is None else columns_by_name(X, names)
-        target_name = getattr(y, "name", None)
-        unit = unit_of(y)
-    data = table(X, y, sample_weight)
+        target_name, unit = getattr(y, "name", None), unit_of(y)
+    named = rows_of_fit(fit, X, y, {"sample_weight": sample_weight})
+    data = table(named.X, named.y, named.others[0])
     polynomial = fit._chebyshev is not None
     p = 1 if polynomial else fit.n_features
     if data.n_features != p or data.n_targets != fit.n_targets:

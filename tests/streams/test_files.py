@@ -164,14 +164,14 @@ def test_parts_are_read_on_several_threads_with_the_same_bits(table, tmp_path, p
     assert [piece.row for part in parts for piece in part] == [0, 3000, 6000, 0, 0, 0, 3000, 6000, 9000]
     assert [len(part) for part in parts] == [1, 1, 1, 3, 1, 1, 1]  # the two small files and the next row group
     threads, n_parts = set(), []
-    update = summing._update
+    update = summing.update
 
     def noting(*arguments):
         threads.add(threading.get_ident())
         time.sleep(0.01)  # or one thread may do all of these small parts
         return update(*arguments)
 
-    monkeypatch.setattr(summing, "_update", noting)
+    monkeypatch.setattr(summing, "update", noting)
     found = set()
     for n_threads in (1, 2, 3, 8, 64):
         fit = linreg_fast.fit_file(
@@ -452,7 +452,7 @@ def test_interrupt_while_parts_are_read(table, tmp_path, pieces, monkeypatch):
     """SIGINT in the middle: every reader ends at its next block, and the next fit is as if nothing had been."""
     path = write(table, tmp_path / "t.parquet")
     expected = linreg_fast.fit_file(path, **WEIGHTED, n_threads=3)
-    update, updates = summing._update, []
+    update, updates = summing.update, []
 
     def slowly(*arguments):
         updates.append(1)
@@ -462,7 +462,7 @@ def test_interrupt_while_parts_are_read(table, tmp_path, pieces, monkeypatch):
         return update(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(summing, "_update", slowly)
+        patched.setattr(summing, "update", slowly)
         with pytest.raises(KeyboardInterrupt):
             linreg_fast.fit_file(path, **WEIGHTED, n_threads=3)
         done = len(updates)
