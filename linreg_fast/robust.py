@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import math
 import operator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,12 +30,16 @@ POWERS = {"HC0": 0, "HC1": 0, "HC2": 1, "HC3": 2}  # of 1 / (1 - leverage)
 NONROBUST = "nonrobust"
 KINDS = (NONROBUST, *POWERS, "cluster", "HAC")
 KERNELS = ("bartlett",)
+Keyed = tuple[Table, NDArray[Any]]  # some rows, and the key of each
 FAR = 128.0  # means over what is about them, from which on their rounding is looked after
 
 
 @dataclass(frozen=True, slots=True)
 class Sandwich:
-    """Which covariances are asked for, checked as it is set; `groups` are keys of clusters, in one column or two."""
+    """Which covariances are asked for, checked as it is set.
+
+    groups      keys of clusters, in one column or two; of a stream what yields its rows with their keys
+    """
 
     kind: str
     groups: Any = None
@@ -150,9 +155,9 @@ def with_covariances(fit: LinearFit, rows: Rows, asked: Sandwich, n_threads: int
         if asked.kind == "HC1":
             M = M * (n / (n - k))
     else:
-        assert isinstance(rows, Table)
         if asked.kind == "cluster":
-            M, freedom, note = _clustered(rows, fitted, asked.groups, n, k)
+            clustered = _clustered_by_block if callable(asked.groups) else _clustered
+            M, freedom, note = clustered(rows, fitted, asked.groups, n, k)
         else:
             lags = _lags(asked.maxlags, n)
             M, note = _lagged(rows, fitted, lags), f"{lags} lags, no correction"
@@ -172,7 +177,7 @@ def _far(fit: LinearFit, fitted: meat.Fitted) -> bool:
     return bool((columns > FAR).any() or (np.abs(fitted.level) > FAR * fitted.size).any())
 
 
-def _clustered(rows: Table, fitted: meat.Fitted, groups: Any, n: int, k: int) -> tuple[Matrix, int, str]:
+def _clustered(rows: Any, fitted: meat.Fitted, groups: Any, n: int, k: int) -> tuple[Matrix, int, str]:
     """The meat of one column of keys or two, the degrees of freedom of t, and what was chosen; k coefficients."""
     columns = columns_of(groups)
     if len(columns) > 2:
@@ -186,16 +191,45 @@ def _clustered(rows: Table, fitted: meat.Fitted, groups: Any, n: int, k: int) ->
         if G < 2:
             raise ValueError(f"groups has {G} cluster: clustered errors need at least two")
         sums = np.zeros((len(fitted.coef), len(fitted.live) + 1, int(codes.max()) + 1))
-        for first, S in meat.scores(rows, fitted):
-            at = codes[first : first + S.shape[1]]
-            for target, of_target in zip(sums, S, strict=True):
-                for into, column in zip(target, of_target.T, strict=True):
-                    np.add.at(into, at, column)
+        _add_scores(sums, rows, fitted, codes)
         total = total + sign * (G / (G - 1) * (n - 1) / (n - k)) * (sums @ sums.transpose(0, 2, 1))
         clusters.append(G)
     least = min(clusters[:2])
     note = " and ".join(f"{count:,} clusters of {name}" for count, name in zip(clusters, columns, strict=False))
     return total, least - 1, note
+
+
+def _add_scores(sums: Matrix, rows: Table, fitted: meat.Fitted, codes: NDArray[np.intp]) -> None:
+    """Add the scores of each row to those of its cluster."""
+    for first, S in meat.scores(rows, fitted):
+        at = codes[first : first + S.shape[1]]
+        for target, of_target in zip(sums, S, strict=True):
+            for into, column in zip(target, of_target.T, strict=True):
+                np.add.at(into, at, column)
+
+
+def _clustered_by_block(
+    rows: Any, fitted: meat.Fitted, groups: Callable[[], Iterator[Keyed]], n: int, k: int
+) -> tuple[Matrix, int, str]:
+    """The same of rows that come block by block with their keys; memory grows with the clusters alone."""
+    known, place = np.empty(0), np.empty(0, dtype=np.intp)  # keys, ascending, and where their sums stand
+    sums = np.zeros((len(fitted.coef), len(fitted.live) + 1, 1 << 10))
+    for data, keys in groups():
+        there = keys if data.w is None else keys[np.asarray(data.w) != 0]
+        new = np.setdiff1d(there, known)
+        if new.size:
+            both = np.concatenate([known, new])
+            order = np.argsort(both, kind="stable")
+            known, place = both[order], np.concatenate([place, np.arange(len(known), len(both))])[order]
+            while sums.shape[2] < len(known):
+                sums = np.concatenate([sums, np.zeros_like(sums)], axis=2)
+        at = np.minimum(np.searchsorted(known, keys), len(known) - 1)  # a key of rows without weight adds nothing
+        _add_scores(sums, data, fitted, place[at])
+    G = len(known)
+    if G < 2:
+        raise ValueError(f"groups has {G} cluster: clustered errors need at least two")
+    M = G / (G - 1) * (n - 1) / (n - k) * (sums @ sums.transpose(0, 2, 1))
+    return M, G - 1, f"{G:,} clusters"
 
 
 def _codes(keys: dict[str, Any], rows: Table) -> tuple[NDArray[np.intp], int]:
@@ -222,7 +256,7 @@ def _lags(maxlags: int | None, n: int) -> int:
     return lags
 
 
-def _lagged(rows: Table, fitted: meat.Fitted, lags: int) -> Matrix:
+def _lagged(rows: Any, fitted: meat.Fitted, lags: int) -> Matrix:
     """sum over lags of 1 - lag / (lags + 1) times the products of scores so far apart, and their transposes."""
     if rows.frequency:
         raise ValueError('cov="HAC" is for rows in the order of time, not for weights="frequency"')

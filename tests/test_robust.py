@@ -271,3 +271,34 @@ def test_rows_of_a_fit_by_their_names_and_by_its_formula():
         found.stderr, linreg_fast.fit_formula("price ~ carat + C(cut)", frame, cov="HC1").stderr, rtol=1e-10
     )
     assert by_formula.influence(frame, "price").leverage.sum() == pytest.approx(6, rel=1e-9)
+
+
+def test_clusters_of_streams_and_files(tmp_path):
+    """The keys of clusters are a column that is no feature; rows with missing values are left out with their keys."""
+    pd = pytest.importorskip("pandas")
+    frame = pd.read_csv(shared("nlswork.csv"))[["ln_wage", "ttl_exp", "tenure", "idcode"]]
+    whole = frame.dropna()
+    expected = linreg_fast.fit(whole, "ln_wage", groups="idcode", cov="cluster")
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    whole.to_parquet(tmp_path / "t.parquet", index=False)
+    batches = [whole.iloc[i : i + 5000] for i in range(0, len(whole), 5000)]
+    named = {"target": "ln_wage", "groups": "idcode", "cov": "cluster"}
+    found = {
+        "csv": linreg_fast.fit_file(tmp_path / "t.csv", missing="drop", **named),
+        "parquet": linreg_fast.fit_file(tmp_path / "t.parquet", **named),
+        "frames": linreg_fast.fit_stream(batches, **named),
+    }
+    for name, fit in found.items():
+        assert fit.feature_names == ("ttl_exp", "tenure"), name
+        np.testing.assert_allclose(fit.cov(), expected.cov(), rtol=1e-9, atol=1e-14, err_msg=name)
+        assert (fit.pvalues < 1e-20).all()
+        assert fit._robust.freedom == whole["idcode"].nunique() - 1
+    holes = whole.assign(idcode=whole["idcode"].where(np.arange(len(whole)) != 7000))
+    with pytest.raises(ValueError, match="column 'idcode' has no key at row 2000 of batch 1"):
+        linreg_fast.fit_stream([holes.iloc[:5000], holes.iloc[5000:]], **named)
+    with pytest.raises(TypeError, match="'idcode' is not of numbers"):
+        linreg_fast.fit_stream([whole.assign(idcode=whole["idcode"].astype(str))], **named)
+    with pytest.raises(ValueError, match="needs groups"):
+        linreg_fast.fit_stream(batches, target="ln_wage", cov="cluster")
+    with pytest.raises(ValueError, match="HAC"):
+        linreg_fast.fit_stream(batches, target="ln_wage", cov="HAC")

@@ -112,6 +112,7 @@ def fit(
     solver: Annotated[str, _option("auto, cholesky, qr, svd or gd.")] = "auto",
     l2: Annotated[float, _option("Penalty on the squares of the coefficients.")] = 0.0,
     cov: Annotated[str, _option("Standard errors: nonrobust, HC0, HC1, HC2 or HC3.")] = "nonrobust",
+    cluster: Annotated[str, _option("Column of the keys of clusters: standard errors by clusters.")] = "",
     no_intercept: Annotated[bool, _option("Fit through the origin.", "--no-intercept")] = False,
     drop_missing: Annotated[bool, _option("Leave out rows with missing values.", "--drop-missing")] = False,
     delimiter: Annotated[str, _option("Text: between fields, one character or 'tab'.")] = "",
@@ -154,6 +155,7 @@ def fit(
         without = {
             "--solver": solver != "auto",
             "--cov": cov != "nonrobust",
+            "--cluster": cluster,
             "--json": as_json,
             "--save": save,
             "--checkpoint": checkpoint,
@@ -185,6 +187,9 @@ def fit(
         names(weight)[0] if weight else None,
         names(exclude),
     )
+    if cluster and (formula or cov not in ("nonrobust", "cluster")):
+        raise ValueError("--cluster is for --target, and a kind of errors of its own beside those of --cov")
+    roles = fitting.without_keys(roles, cluster or None)
     csv = text_options(
         delimiter=delimiter, decimal=decimal, thousands=thousands, null_values=null, encoding=encoding,
         quote=quote, comment=comment, skip_rows=skip_rows, header=not no_header,
@@ -204,7 +209,10 @@ def fit(
             targets = specification["target_names"]
         else:
             stream, specification = Stream(sources.of_files(path, roles, csv), options), None
-        found = fitting.fit_source(stream, checkpoint, bar or False, fitting.of_stream(cov))
+        again = functools.partial(sources.of_files, path, csv=csv)
+        keyed = fitting.keyed_tables(stream, roles, cluster or None, again)
+        asked_errors = fitting.of_stream("cluster" if cluster else cov, keyed)
+        found = fitting.fit_source(stream, checkpoint, bar or False, asked_errors)
         result = found.__replace__(formula=specification)
         seconds = time.perf_counter() - start
         if plot is not None:
@@ -371,6 +379,7 @@ def _print_fit(result: linreg_fast.LinearFit, stream: Stream, targets: list[str]
     facts = {
         "R2": _each(result.r2),
         "residual standard deviation": _each(result.residual_std),
+        "standard errors": summary.errors(result),
         "rows": f"{result.n_samples}{dropped}",
         "solver": " -> ".join(result.solver_path),
         "why": result.reason,

@@ -86,6 +86,11 @@ def fit(
     (2.0, 1.0)
     """
     options = FitOptions(precision=precision, l2=l2, fit_intercept=fit_intercept, missing=missing, n_threads=1)
+    if cov == "cluster":
+        raise ValueError(
+            'cov="cluster" is for rows in memory and files; of chunks sum up `Moments` for each cluster, which '
+            "add, and use `cluster_cov`"
+        )
     asked = of_stream(cov)
     if asked.kind != NONROBUST and not compute:
         raise ValueError(f'cov="{cov}" reads the rows twice: it needs compute=True')

@@ -125,7 +125,7 @@ def _facts(fit: Any, t: int) -> list[list[tuple[str, Any]]]:
     left = [
         ("rows", f"{fit.n_samples:,}"),
         ("degrees of freedom", f"{max(0, fit.n_samples - fit.rank - fit.fit_intercept):,}"),
-        ("standard errors", fit.cov_type + (f" ({fit._robust.note})" if fit._robust and fit._robust.note else "")),
+        ("standard errors", errors(fit)),
         ("solver", f"{fit.solver}, {fit.digits:.1f} digits"),
         ("residual std. dev.", of(fit.residual_std)),
     ]
@@ -137,6 +137,12 @@ def _facts(fit: Any, t: int) -> list[list[tuple[str, Any]]]:
         ("AIC, BIC", f"{of(fit.aic):.6g}, {of(fit.bic):.6g}"),
     ]
     return [left, right]
+
+
+def errors(fit: Any) -> str:
+    """What standard errors take the errors for, and what was chosen for that."""
+    note = fit._robust.note if fit._robust is not None else ""
+    return f"{fit.cov_type} ({note})" if note else str(fit.cov_type)
 
 
 def _notes(fit: Any) -> list[str]:

@@ -7,21 +7,26 @@ refinement, each of them another reading. Rows that come once are solved from th
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from linreg_fast.inputs.missing import complete
 from linreg_fast.options import FitOptions, limits
 from linreg_fast.passes.progress import Report, reporting
 from linreg_fast.result import LinearFit
-from linreg_fast.robust import NONROBUST, Sandwich, with_covariances
+from linreg_fast.robust import NONROBUST, Keyed, Sandwich, with_covariances
 from linreg_fast.streams import formulas, sources
 from linreg_fast.streams.choice import Roles, warn_left_out
 from linreg_fast.streams.csv_options import CsvOptions, csv_options
 from linreg_fast.streams.rows import Stream
+from linreg_fast.streams.sources import Source
 from linreg_fast.streams.standard_input import readable
 from linreg_fast.streams.summing import fit_rows
 
@@ -40,6 +45,7 @@ def fit_stream(
     precision: str = "auto",
     missing: str = "raise",
     cov: str = NONROBUST,
+    groups: str | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     progress: bool | Report = False,
     n_threads: int | None = None,
@@ -79,8 +85,10 @@ def fit_stream(
     positive, bounds
         Bounds of the coefficients, as in `fit`.
     precision : {"auto", "fast", "extended"}
-    cov : {"nonrobust", "HC0", "HC1", "HC2", "HC3"}
+    cov : {"nonrobust", "HC0", "HC1", "HC2", "HC3", "cluster"}
         As in `fit`; robust ones take one more reading.
+    groups : str, optional
+        Column of the keys of clusters, which are numbers; it is no feature.
     missing : {"raise", "drop"}
         What to do about rows with NaN or null; `reason` of the result counts the rows that were dropped. Infinity is
         always an error.
@@ -129,14 +137,15 @@ def fit_stream(
         n_threads=n_threads,
         bounds=limits(positive, bounds),
     )
-    asked = of_stream(cov)
-    roles = Roles(target, features, sample_weight, exclude)
+    roles = without_keys(Roles(target, features, sample_weight, exclude), groups)
     if isinstance(batches, (str, os.PathLike)):
         with readable(batches) as path:
             stream = Stream(sources.of_files(path, roles), options)
+            asked = of_stream(cov, keyed_tables(stream, roles, groups, functools.partial(sources.of_files, path)))
             fit = fit_source(stream, checkpoint, progress, asked)
     else:
         stream = Stream(sources.of_batches(batches, roles), options)
+        asked = of_stream(cov, keyed_tables(stream, roles, groups, functools.partial(sources.of_batches, batches)))
         fit = fit_source(stream, checkpoint, progress, asked)
     warn_left_out(stream.source.left_out)
     stream.source.noticed.warn(stream.names)
@@ -161,6 +170,7 @@ def fit_file(
     precision: str = "auto",
     missing: str = "raise",
     cov: str = NONROBUST,
+    groups: str | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     progress: bool | Report = False,
     n_threads: int | None = None,
@@ -197,7 +207,7 @@ def fit_file(
         before the head), "header" (True; False for columns that are named by their positions; or the names).
     solver : {"auto", "cholesky", "qr", "svd", "gd"}
         As in `fit`; gradient descent iterates on the moments.
-    fit_intercept, l2, positive, bounds, precision, missing, cov, checkpoint, progress, n_threads
+    fit_intercept, l2, positive, bounds, precision, missing, cov, groups, checkpoint, progress, n_threads
         As in `fit_stream`.
 
     Returns
@@ -228,20 +238,24 @@ def fit_file(
         n_threads=n_threads,
         bounds=limits(positive, bounds),
     )
-    sandwich = of_stream(cov)
     if formula is not None:
         if Roles(target, features, None, exclude) != Roles():
             raise TypeError("formula names the columns of the fit: it stands in place of target, features and exclude")
         by_name = formulas.Asked(formula, levels or {}, sample_weight, missing)
         if fit_intercept is not True:
             raise TypeError('a formula says itself whether there is an intercept: "y ~ 0 + x" has none')
-        return by_formula(path, of_csv(csv), by_name, options, (checkpoint, progress, sandwich))
+        if groups is not None:
+            raise TypeError("groups of a fit by a formula are for rows in memory: see linreg_fast.robust")
+        return by_formula(path, of_csv(csv), by_name, options, (checkpoint, progress, of_stream(cov)))
     if levels is not None:
         raise TypeError("levels are those of the categories of a formula")
     with readable(path) as copy:
-        source = sources.of_files(copy, Roles(target, features, sample_weight, exclude), of_csv(csv))
+        roles = without_keys(Roles(target, features, sample_weight, exclude), groups)
+        source = sources.of_files(copy, roles, of_csv(csv))
         stream = Stream(source, options)
-        fit = fit_source(stream, checkpoint, progress, sandwich)
+        open_ = functools.partial(sources.of_files, copy, csv=of_csv(csv))
+        asked = of_stream(cov, keyed_tables(stream, roles, groups, open_))
+        fit = fit_source(stream, checkpoint, progress, asked)
     warn_left_out(stream.source.left_out)
     stream.source.noticed.warn()
     return fit
@@ -293,11 +307,37 @@ def fit_source(
     return with_covariances(fit, stream, asked, stream.options.workers) if robust else fit
 
 
-def of_stream(cov: str) -> Sandwich:
+def of_stream(cov: str, groups: Any = None) -> Sandwich:
     """The covariances that are asked for of a stream: those that add over its rows in any order."""
-    if cov in ("cluster", "HAC"):
-        raise ValueError(
-            f'cov="{cov}" is for rows in memory; for clusters of a stream sum up `Moments` for each, which add, and '
-            "use `cluster_cov`"
-        )
-    return Sandwich(cov)
+    if cov == "HAC":
+        raise ValueError('cov="HAC" is for rows in memory')
+    return Sandwich(cov, groups)
+
+
+def without_keys(roles: Roles, groups: str | None) -> Roles:
+    """The roles of columns, the keys of clusters being no feature."""
+    if groups is None or roles.features is not None or groups in roles.exclude:
+        return roles
+    return replace(roles, exclude=(*roles.exclude, groups))
+
+
+def keyed_tables(stream: Stream, roles: Roles, groups: str | None, open_: Callable[[Roles], Source]) -> Any:
+    """What yields the rows of a stream once more, with the keys in a column; None without one."""
+    if groups is None:
+        return None
+
+    def tables() -> Iterator[Keyed]:
+        source = open_(replace(roles, target=[*roles.targets, groups], features=stream.names, exclude=()))
+        for _, block, data in Stream(source, stream.options).tables():
+            keys, rows = data.Y[:, -1], replace(data, Y=data.Y[:, :-1])
+            if stream.options.missing == "drop":
+                rows = complete(rows, empty=True)
+                keys = keys if rows.numbers is None else keys[rows.numbers]
+            gone = np.flatnonzero(np.isnan(keys))
+            if gone.size:
+                row = int(gone[0]) if rows.numbers is None else int(rows.numbers[gone[0]])
+                where, row = block.place(row)
+                raise ValueError(f"column {groups!r} has no key at row {row} of {where}: every row needs a cluster")
+            yield rows, np.array(keys)
+
+    return tables

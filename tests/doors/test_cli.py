@@ -550,3 +550,25 @@ def test_folder_and_checkpoint(table, tmp_path):
     assert "at row 7 of 1.parquet" in error(
         "fit", write(with_value(table, "a", 7, None), tmp_path / "parts" / "1.parquet").parent, "--target", "y"
     )
+
+
+def test_errors_by_clusters_and_other_robust_ones(tmp_path):
+    rng = np.random.default_rng(0)
+    table = {"x": rng.normal(size=60), "key": np.arange(60) % 7, "y": rng.normal(size=60)}
+    file = tmp_path / "t.csv"
+    file.write_text(
+        "x,key,y\n"
+        + "".join(
+            f"{x!r},{k},{y!r}\n" for x, k, y in zip(*map(list, map(np.ndarray.tolist, table.values())), strict=True)
+        )
+    )
+    X, y = table["x"][:, None], table["y"]
+    for options, fit in (
+        (("--cluster", "key"), linreg_fast.fit(X, y, cov="cluster", groups=table["key"])),
+        (("--features", "x", "--cov", "HC3"), linreg_fast.fit(X, y, cov="HC3")),
+    ):
+        run("fit", file, "--target", "y", "--save", tmp_path / "fit.json", *options)
+        saved = linreg_fast.LinearFit.load(tmp_path / "fit.json")
+        np.testing.assert_allclose(saved.stderr, fit.stderr, rtol=1e-10)
+        assert saved.cov_type == fit.cov_type
+    assert "--cluster is for --target" in error("fit", file, "--target", "y", "--cluster", "key", "--cov", "HC3")
