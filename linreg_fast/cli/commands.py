@@ -349,10 +349,18 @@ def bench(
         console().print(text)
 
 
+STATISTICS = (
+    "r2", "r2_adjusted", "residual_std", "cov_type", "stderr", "tvalues", "pvalues", "intercept_stderr",
+    "intercept_tvalue", "intercept_pvalue", "log_likelihood", "aic", "bic",
+)  # fmt: skip
+
+
 def _fit_state(result: linreg_fast.LinearFit, stream: Stream, targets: list[str]) -> dict[str, Any]:
     return result.to_dict() | {
-        "r2": result.r2,
-        "residual_std": result.residual_std,
+        **{name: getattr(result, name) for name in STATISTICS},
+        "conf_int": result.conf_int(),
+        "intercept_conf_int": result.intercept_conf_int(),
+        "f_test": result.f_test()._asdict(),
         "target": targets if len(targets) > 1 else targets[0],
         "left_out": stream.source.left_out,
         "dropped_rows": stream.dropped,
