@@ -136,7 +136,7 @@ def fit(
     n_threads : int, optional
         At most so many threads, -1 for all processors; every number gives the same bits.
     progress : bool or callable
-        True draws a progress bar (needs rich); a callable is called as progress(rows_done, rows).
+        True draws a progress bar (needs rich; tqdm in a notebook); a callable is called as progress(rows_done, rows).
     **solver_options
         For "gd": learning_rate, max_iter, tol, momentum, scale, coef_init, callback, passes;
         see `linreg_fast.options.DescentOptions`.

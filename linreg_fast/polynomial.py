@@ -25,6 +25,7 @@ from linreg_fast.inputs.missing import complete
 from linreg_fast.inputs.table import Table, first_fault, table, without_rows
 from linreg_fast.options import FitOptions
 from linreg_fast.passes import products
+from linreg_fast.passes.progress import Report, reporting
 from linreg_fast.plan_costs import PlanArguments
 from linreg_fast.result import LinearFit
 from linreg_fast.solvers.problem import Problem
@@ -45,6 +46,7 @@ def fit_polynomial(
     precision: str = "auto",
     missing: str = "raise",
     n_threads: int | None = None,
+    progress: bool | Report = False,
 ) -> LinearFit:
     """Fit y = intercept + coef[0] x + coef[1] x^2 + .. + coef[degree - 1] x^degree by least squares.
 
@@ -63,6 +65,8 @@ def fit_polynomial(
     missing : {"raise", "drop"}
         As in `fit`.
     n_threads : int, optional
+    progress : bool or callable
+        As for `fit`.
 
     Returns
     -------
@@ -98,7 +102,8 @@ def fit_polynomial(
     T = _chebyshev(_mapped(u, basis.c, basis.unit), degree)
     ey = -int(np.frexp(np.abs(v).max())[1])
     v = np.ldexp(v, ey)  # at most 1: its squares stay in the range of float64
-    M, shift = _sums(T, v, w, precision, options.workers)
+    with reporting(progress) as report:
+        M, shift = _sums(T, v, w, precision, options.workers, report)
     rounding = EPS if precision == "fast" else DD_UNIT * degree**2
     noise = rounding * np.diagonal(M[..., 0])
     E = paired.equations(PairedSums(M, noise, rounding, shift, len(v), degree), True, 0.0)
@@ -203,17 +208,19 @@ def _powers(c: float, unit: float, degree: int) -> Matrix:
     return P
 
 
-def _sums(T: list[Matrix], v: Vector, w: Vector | None, precision: str, n_threads: int) -> tuple[Matrix, Vector]:
+def _sums(
+    T: list[Matrix], v: Vector, w: Vector | None, precision: str, n_threads: int, report: Report | None
+) -> tuple[Matrix, Vector]:
     """Moments of [T - k, 1, y - ky] as pairs, and the shift."""
     degree = len(T)
     hi = np.asfortranarray(np.stack([column[:, 0] for column in T], axis=1))
     shift = products.leading_mean(table(hi, v, w))
     if precision == "fast":
-        return pairs(products.cross_products(table(hi, v, w), shift, np.ones_like(shift), n_threads, None)), shift
+        return pairs(products.cross_products(table(hi, v, w), shift, np.ones_like(shift), n_threads, report)), shift
     # high and low parts side by side, and their cross products added up
     both = np.asfortranarray(np.concatenate([hi, np.stack([column[:, 1] for column in T], axis=1)], axis=1))
     longer = np.concatenate([shift[:degree], np.zeros(degree), shift[degree:]])
-    M = products.dd_cross_products(table(both, v, w), longer, np.ones_like(longer), n_threads)
+    M = products.dd_cross_products(table(both, v, w), longer, np.ones_like(longer), n_threads, report)
     low = slice(degree, 2 * degree)
     M[:degree] = add(M[:degree], M[low])
     M[:, :degree] = add(M[:, :degree], M[:, low])

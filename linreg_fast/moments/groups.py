@@ -19,6 +19,7 @@ from linreg_fast.inputs.table import Table, first_fault, table
 from linreg_fast.moments.moments import Moments
 from linreg_fast.options import MISSING
 from linreg_fast.passes import blocks, levels, products, rates
+from linreg_fast.passes.progress import Report, reporting
 from linreg_fast.passes.threads import threads
 
 SMALL_BYTES = 1 << 20  # of the rows of a group, up to which they are gathered in cache to be summed up
@@ -36,6 +37,7 @@ def by_group(
     missing: str = "raise",
     precision: str = "auto",
     n_threads: int | None = None,
+    progress: bool | Report = False,
 ) -> dict[Any, Moments]:
     """Moments of the rows of each group, all with one shift: the folds of leave-one-group-out.
 
@@ -53,6 +55,8 @@ def by_group(
         "drop" leaves out rows with NaN or null in X, y or the weights; `Moments.n_dropped` counts those of a group.
     precision, n_threads
         As for `Moments` and `Moments.update`.
+    progress : bool or callable
+        As for `fit`. Rows that are looked at once more, as those of a group with missing values, count again.
 
     Returns
     -------
@@ -71,6 +75,21 @@ def by_group(
         As for `Moments.update`; a note names the group.
     """
     one_of(missing, "missing", MISSING)
+    with reporting(progress) as report:
+        return _by_group(X, y, groups, sample_weight, missing, precision, n_threads, report)
+
+
+def _by_group(
+    X: Any,
+    y: Any,
+    groups: Any,
+    sample_weight: Any,
+    missing: str,
+    precision: str,
+    n_threads: int | None,
+    report: Report | None,
+) -> dict[Any, Moments]:
+    """`by_group`, telling how far it is."""
     targets = None
     if isinstance(groups, str):
         named = taken_apart(X, y, {"sample_weight": sample_weight, "groups": groups})
@@ -93,11 +112,14 @@ def by_group(
         rows = rows._replace(order=np.arange(data.n_rows))
     bounds, values = rows.bounds, rows.values
     if precision == "auto" and data.order:
-        M, noise, n_rows = _sums(data, rows, shift, workers)
+        M, noise, n_rows = _sums(data, rows, shift, workers, report)
     else:
         M = noise = np.zeros((len(values), 0))
         n_rows = np.full(len(values), -1)
     found, p = {}, data.n_features
+    lengths = np.diff(bounds)
+    over = int(lengths[n_rows >= 0].sum())
+    done, all_rows = (data.n_rows, 2 * data.n_rows - over) if M.size else (0, data.n_rows)
     for value, sums, errors, count in zip(values, M, noise, n_rows.tolist(), strict=True):
         if count >= 0:
             found[value] = Moments.of_sums(PairedSums(sums, errors, EPS, shift, count, p), precision, names)
@@ -112,6 +134,9 @@ def by_group(
             error.add_note(f"the row is in group {value!r}")
             raise
         found[value] = part
+        done += int(lengths[i])
+        if report is not None:
+            report(done, all_rows)
     return found
 
 
@@ -152,7 +177,9 @@ def _ordered(groups: NDArray[Any]) -> _Rows:
     return _Rows(order, np.append(first, len(groups)), values.tolist())
 
 
-def _sums(data: Table, rows: _Rows, shift: Vector, workers: int) -> tuple[Matrix, Matrix, NDArray[np.intp]]:
+def _sums(
+    data: Table, rows: _Rows, shift: Vector, workers: int, report: Report | None
+) -> tuple[Matrix, Matrix, NDArray[np.intp]]:
     """Pairs of sums of each group, their errors and its rows, -1 where `Moments.update` has to look at the group."""
     p, n_targets, n_groups = data.n_features, data.n_targets, len(rows.values)
     m = p + 1 + n_targets
@@ -162,11 +189,15 @@ def _sums(data: Table, rows: _Rows, shift: Vector, workers: int) -> tuple[Matrix
     largest = int(np.diff(rows.bounds).max(initial=0))
     most = min(largest, SMALL_BYTES // (8 * m))
 
-    def some(lo: int, hi: int, work: Vector) -> None:
+    def told(groups: int, _: int | None) -> None:
+        report(int(rows.bounds[groups]), data.n_rows)  # type: ignore[misc]
+
+    def some(lo: int, hi: int, work: Vector, _: Vector) -> None:
         kernel(data.X, data.Y, data.w, rows.order, rows.bounds, lo, hi, most, shift, work, M, noise, n_rows)
 
     a_row = GATHER_SECONDS + rates.row_seconds(data.X.dtype.itemsize * p + 8 * n_targets, p * (p + 1 + 2 * n_targets))
     seconds = GROUP_SECONDS + a_row * data.n_rows / max(n_groups, 1)
     work_size = levels.kernels.groups_work_size(p, n_targets, most)
-    blocks.each_rows(some, n_groups, work_size, seconds, workers)
+    need = blocks.Need(work_size, 1, seconds)
+    blocks.sum_rows(some, n_groups, need, workers, None if report is None else told)
     return M, noise, n_rows

@@ -17,6 +17,7 @@ from linreg_fast.algebra.precision import EPS, Matrix, Vector
 from linreg_fast.inputs.checks import chosen_features, chosen_targets
 from linreg_fast.moments.moments import Moments, check_moments
 from linreg_fast.options import FitOptions
+from linreg_fast.passes.progress import Report, reporting
 from linreg_fast.result import LinearFit
 from linreg_fast.solvers import from_moments
 
@@ -116,6 +117,7 @@ def cross_validate(
     *,
     features: Sequence[int | str] | None = None,
     fit_intercept: bool = True,
+    progress: bool | Report = False,
 ) -> CrossValidation:
     """Exact cross-validation of the penalty: each fold predicted by the fit to all others.
 
@@ -132,6 +134,8 @@ def cross_validate(
         Penalties, finite and at least 0.
     features, fit_intercept
         As for `Moments.solve`.
+    progress : bool or callable
+        As for `fit`; counted are the rows that the folds done so far are of.
 
     Returns
     -------
@@ -165,13 +169,19 @@ def cross_validate(
     targets = chosen_targets(None, total.n_targets)
     mse = np.empty((len(folds), len(penalties), len(targets)))
     weights = np.array([fold.sum_weight for fold in folds])
-    for i, fold in enumerate(folds):
-        others = total - fold
-        coef, intercept = _solve_all(others, columns, targets, fit_intercept, penalties, shifted=True)
-        held_out = fold
-        if (fold.shift != total.shift).any():  # type: ignore[union-attr]
-            held_out = Moments(total.n_features, total.n_targets, shift=total.shift, precision=fold.precision) + fold
-        mse[i] = _rss(held_out, columns, targets, fit_intercept, coef, intercept) / weights[i]
+    done = 0
+    with reporting(progress) as report:
+        for i, fold in enumerate(folds):
+            others = total - fold
+            coef, intercept = _solve_all(others, columns, targets, fit_intercept, penalties, shifted=True)
+            held_out = fold
+            if (fold.shift != total.shift).any():  # type: ignore[union-attr]
+                own = Moments(total.n_features, total.n_targets, shift=total.shift, precision=fold.precision)
+                held_out = own + fold
+            mse[i] = _rss(held_out, columns, targets, fit_intercept, coef, intercept) / weights[i]
+            done += fold.n_samples
+            if report is not None:
+                report(done, total.n_samples)
     mean = (weights[:, None, None] * mse).sum(axis=0).mean(axis=1) / weights.sum()
     best = float(penalties[int(np.argmin(mean))])
     return CrossValidation(
