@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from linreg_fast.inference.description import listed
 
 LIBRARIES = ("pandas", "polars", "pyarrow")
-SPACED = ' style="text-align: right; font-family: monospace; white-space: pre"'
+SPACED = ' style="text-align: right; font-family: monospace; white-space: pre; padding: 0 0.7em"'
 COLUMNS = ("estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high")
+DIGITS = (6, 6, 4, 3, 6, 6)
 HEADS = ("estimate", "std. error", "t", "P>|t|")
 
 
@@ -29,9 +30,7 @@ def text(fit: Any, level: float) -> str:
         parts += [title, *_beside(facts), ""]
         names, columns = coefficients(fit, t, level)
         heads = ["", *HEADS, *ends]
-        found = [
-            aligned(column, 3 if head == HEADS[-1] else 6) for head, column in zip(heads[1:], columns, strict=True)
-        ]
+        found = list(map(aligned, columns, DIGITS))
         cells = [[head, *column] for head, column in zip(heads, [names, *found], strict=True)]
         widths = [max(map(len, column)) for column in cells]
         for i, row in enumerate(zip(*cells, strict=True)):
@@ -45,14 +44,14 @@ def text(fit: Any, level: float) -> str:
 
 def html(fit: Any, level: float = 0.95) -> str:
     """The same as HTML, for a notebook."""
-    right, left = ' style="text-align: right"', ' style="text-align: left"'
+    right, left = ' style="text-align: right; padding: 0 0.7em"', ' style="text-align: left; padding-right: 1em"'
     parts = []
     for t, title in enumerate(_titles(fit)):
         facts = [fact for side in _facts(fit, t) for fact in side]
         rows = "".join(f"<tr><td{left}>{escape(n)}</td><td{left}>{escape(_digits(v))}</td></tr>" for n, v in facts)
         names, columns = coefficients(fit, t, level)
         heads = "".join(f"<th{right}>{escape(head)}</th>" for head in [*HEADS, *_ends(level)])
-        lines = zip(names, *(aligned(column, 6) for column in columns), strict=True)
+        lines = zip(names, *map(aligned, columns, DIGITS), strict=True)
         cells = "".join(
             f"<tr><th{left}>{escape(name)}</th>{''.join(f'<td{SPACED}>{cell}</td>' for cell in line)}</tr>"
             for name, *line in lines
