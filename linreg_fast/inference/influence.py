@@ -56,8 +56,9 @@ class Interval(NamedTuple):
 
 def of_rows(fit: Inferred, data: Table) -> Influence:
     """See `LinearFit.influence`."""
-    U, h = meat.residuals(data, fitted_of(fit))
-    U *= fitted_of(fit).size
+    fitted = fitted_of(fit)
+    U, h = meat.residuals(data, fitted)
+    U *= fitted.size
     freedom, k = fit._freedom, fit.rank + fit.fit_intercept
     w = np.ones(len(h)) if data.w is None else np.asarray(data.w, dtype=np.float64)
     there = w != 0
